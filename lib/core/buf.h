@@ -24,7 +24,7 @@ static inline size_t buf_len(const struct buf *b)
 
 static inline struct bytes buf_bytes(const struct buf *b)
 {
-    return (struct bytes){b->data + b->pos, b->end - b->pos};
+    return (struct bytes){b->data ? b->data + b->pos : NULL, b->end - b->pos};
 }
 
 /* Makes room for n more bytes and points to it. Nothing counts as queued before buf_commit(). */
