@@ -1,0 +1,102 @@
+/* verbs.h - THE table of verbs: what riotctl takes, what the daemon answers, and all help derive from it.
+ *
+ * On the wire a request is a verb and pairs, `VERB NAME value NAME value`; verb and names in any case.
+ * riotctl writes an argument as
+ * `--name VALUE`, a flag as `--name`, and an assigned one (VERB_ASSIGN) as `name=VALUE`; `_` in a name is `-`
+ * after `--`. A verb that is not built has no row.
+ */
+#ifndef RIOT_VERBS_H
+#define RIOT_VERBS_H
+
+#include "lib/core/bytes.h"
+
+enum verb_id {
+    VERB_STATUS,
+    VERB_START,
+    VERB_PAUSE,
+    VERB_RESUME,
+    VERB_STOP,
+    VERB_WAIT,
+    VERB_LIMIT,
+    VERB_EVENTS,
+    VERB_CONFIG,
+    VERB_LIST,
+    VERB_VERSION,
+    VERB_HELP,
+    VERB_COUNT
+};
+
+/* Every argument of every verb. The value of one is found in a request by this id. */
+enum verb_arg_id {
+    ARG_WATCH,
+    ARG_ANEW,
+    ARG_ACCEPT,
+    ARG_FOR,
+    ARG_TIMEOUT,
+    ARG_MEMORY,
+    ARG_KEYS_PER_S,
+    ARG_BYTES_PER_S,
+    ARG_VERB,
+    ARG_COUNT
+};
+
+enum verb_arg_kind {
+    KIND_FLAG,     /* number: 0 or 1; on the wire yes or no */
+    KIND_DURATION, /* number: milliseconds */
+    KIND_SIZE,     /* number: bytes */
+    KIND_NUMBER,   /* number */
+    KIND_CHOICE,   /* number: the index of the choice; text: its name */
+    KIND_TEXT,     /* text: 1 to 256 bytes of printable ASCII */
+    KIND_COUNT
+};
+
+/* Choices of ARG_FOR, in this order. Others come with the verbs that make them true. */
+enum wait_for { WAIT_FOR_IDLE, WAIT_FOR_LIVE, WAIT_FOR_DRAINED, WAIT_FOR_COUNT };
+
+/* Of a verb. */
+enum {
+    VERB_CHANGES = 1,   /* changes something: the daemon logs who asked */
+    VERB_OPERATION = 2, /* answers the id of an operation, which riotctl follows */
+    VERB_LOCAL = 4      /* riotctl's own: the daemon does not know it */
+};
+
+/* Of an argument. */
+enum {
+    VERB_REQUIRED = 1,
+    VERB_ASSIGN = 2,    /* riotctl: name=VALUE */
+    VERB_CTL_ONLY = 4,  /* riotctl's own: never on the wire */
+    VERB_POSITIONAL = 8 /* riotctl: VALUE alone */
+};
+
+struct verb_arg {
+    enum verb_arg_id id;
+    enum verb_arg_kind kind;
+    const char *name;        /* "timeout", "keys_per_s" */
+    const char *placeholder; /* "COND"; NULL for a flag */
+    const char *help;
+    const char *const *choices; /* KIND_CHOICE: NULL ends them */
+    unsigned flags;
+};
+
+#define VERB_ARGS_MAX 4
+
+struct verb {
+    enum verb_id id;
+    const char *name; /* "status" */
+    const char *help; /* one line */
+    unsigned flags;
+    struct verb_arg args[VERB_ARGS_MAX]; /* one without a name ends them */
+};
+
+extern const struct verb verbs[VERB_COUNT]; /* indexed by verb_id */
+
+const struct verb *verb_find(struct bytes name); /* in any case; NULL: no such verb */
+const struct verb_arg *verb_arg_find(const struct verb *v, struct bytes name); /* in any case, `-` as `_` */
+size_t verb_arg_count(const struct verb *v);
+
+/* The nearest name, for "did you mean": at most 2 edits away; NULL when none is. `flags`: verbs that have any
+ * of them are left out. */
+const char *verb_suggest(struct bytes name, unsigned flags);
+const char *verb_arg_suggest(const struct verb *v, struct bytes name, unsigned flags);
+
+#endif
