@@ -51,7 +51,7 @@ MUST_CHECK int resp_next(struct resp *r, struct bytes *in, struct resp_token *re
 
 /* One request: an array of bulk strings, or an inline command (words, quotes as in redis-cli: "..." with escapes, '...'). On 0, argv[0..*ret_argc) are slices of the
  * input, or of `scratch` (of scratch_cap bytes) where quotes were taken off, and *in is moved past it; *ret_argc 0 is an empty line. -EAGAIN: more is needed.
- * -EBADMSG: not a request. -E2BIG: more than max arguments. */
+ * -EBADMSG: not a request. -E2BIG: more than max arguments, or more quoted text than scratch holds. */
 MUST_CHECK int resp_request(struct bytes *in, struct bytes *argv, size_t max, char *scratch, size_t scratch_cap,
                             size_t *ret_argc);
 
