@@ -1,0 +1,81 @@
+/* events.h - THE table of events: what the journal and `riotctl events` can tell.
+ *
+ * The library reports by name (lib/core/sink.h); a name that is not in here is told too, but without a
+ * MESSAGE_ID.
+ */
+#ifndef RIOTD_EVENTS_H
+#define RIOTD_EVENTS_H
+
+#include "lib/core/sink.h"
+
+enum event_id {
+    EVENT_NONE, /* not in the table */
+    /* the process */
+    EVENT_STARTED,
+    EVENT_STOPPING,
+    EVENT_STOPPED,
+    EVENT_CONFIG_WARNING,
+    EVENT_CONFIG_ERROR,
+    EVENT_STATE_FILE_ERROR,
+    EVENT_INTERNAL_ERROR,
+    EVENT_LOG_DROPPED,
+    /* the link */
+    EVENT_STATE,
+    EVENT_PROGRESS,
+    EVENT_OWNED,
+    EVENT_BLOCKED,
+    EVENT_UNBLOCKED,
+    EVENT_ACCEPTED,
+    EVENT_SNAPSHOT_STARTED,
+    EVENT_SNAPSHOT_DONE,
+    EVENT_RESYNC,
+    EVENT_OVERRUN,
+    EVENT_GAP,
+    /* the servers */
+    EVENT_SOURCE_LOST,
+    EVENT_SOURCE_BACK,
+    EVENT_SOURCE_REFUSES,
+    EVENT_SOURCE_ANSWERS_AGAIN,
+    EVENT_SOURCE_REPLACED,
+    EVENT_TARGET_LOST,
+    EVENT_TARGET_BACK,
+    EVENT_TARGET_REFUSES,
+    EVENT_TARGET_ACCEPTS_AGAIN,
+    EVENT_TARGET_REPLACED,
+    EVENT_CONNECTION_LOST,
+    EVENT_CONNECTION_KILLED,
+    EVENT_WAITING,
+    /* the feed */
+    EVENT_FEED_CHOSEN,
+    EVENT_FEED_UNUSABLE,
+    EVENT_FEED_READY,
+    EVENT_NOTIFY_SET,
+    EVENT_NOTIFY_PUT_BACK,
+    EVENT_NOTIFY_LEFT_ALONE,
+    /* keys */
+    EVENT_KEY_FAILED,
+    EVENT_KEY_MENDED,
+    EVENT_LONG_KEY,
+    EVENT_FUNCTIONS_COPIED,
+    EVENT_FUNCTIONS_REFUSED,
+    /* the control socket */
+    EVENT_COMMAND,
+    EVENT_LIMIT,
+    EVENT_OPERATION_STARTED,
+    EVENT_OPERATION_ENDED,
+    EVENT_CLIENT_LIMIT,
+    EVENT_SOCKET_WARNING,
+    EVENT_COUNT
+};
+
+struct event {
+    const char *name;       /* snake_case, stable */
+    const char *message_id; /* 32 hex digits, for ever */
+    enum sink_level level;
+    const char *help; /* a short sentence: what it means */
+};
+
+const struct event *event_get(enum event_id id); /* NULL for EVENT_NONE and what is outside the table */
+enum event_id event_find(const char *name);      /* EVENT_NONE: there is none */
+
+#endif
