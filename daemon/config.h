@@ -43,15 +43,15 @@ struct config_origins; /* where each value came from */
 struct config {
     char *name; /* never NULL */
     struct config_endpoint source, target;
-    int64_t existing_keys; /* enum config_existing */
+    enum config_existing existing_keys;
     bool allow_eviction;
-    int64_t feed;                      /* enum feed_kind */
+    enum feed_kind feed;
     struct config_databases databases; /* as written */
     struct config_databases scope;     /* after config_check(): a /db of the source's URL taken in */
     uint64_t scan_count;
     uint64_t limit_memory, limit_keys_per_s, limit_bytes_per_s; /* 0: none; memory never is */
     char *control_socket;                                       /* NULL: the default place */
-    int64_t log_level;                                          /* enum sink_level */
+    enum sink_level log_level;
     bool autostart;
     char *file; /* the file that was read, or NULL */
     struct config_origins *origins;
