@@ -26,5 +26,7 @@ MUST_CHECK int request_parse(const struct bytes *argv, size_t argc, struct reque
 /* One value by itself. 0, or -EINVAL with `why`. */
 MUST_CHECK int request_value_parse(const struct verb_arg *arg, struct bytes text, struct request_value *ret,
                                    char why[REQUEST_WHY_MAX]);
+/* 0, or -EINVAL with `why`: an argument that the verb cannot do without was not given. */
+MUST_CHECK int request_missing(const struct request *r, char why[REQUEST_WHY_MAX]);
 
 #endif

@@ -1,9 +1,8 @@
 /* verbs.h - THE table of verbs: what riotctl takes, what the daemon answers, and all help derive from it.
  *
  * On the wire a request is a verb and pairs, `VERB NAME value NAME value`; verb and names in any case.
- * riotctl writes an argument as
- * `--name VALUE`, a flag as `--name`, and an assigned one (VERB_ASSIGN) as `name=VALUE`; `_` in a name is `-`
- * after `--`. A verb that is not built has no row.
+ * riotctl writes an argument as `--name VALUE`, a flag as `--name`, and an assigned one (VERB_ASSIGN) as
+ * `name=VALUE`; `_` in a name is `-` after `--`. A verb that is not built has no row.
  */
 #ifndef RIOT_VERBS_H
 #define RIOT_VERBS_H
@@ -78,21 +77,19 @@ struct verb_arg {
     unsigned flags;
 };
 
-#define VERB_ARGS_MAX 4
-
 struct verb {
     enum verb_id id;
     const char *name; /* "status" */
     const char *help; /* one line */
     unsigned flags;
-    struct verb_arg args[VERB_ARGS_MAX]; /* one without a name ends them */
+    const struct verb_arg *args;
+    size_t nargs;
 };
 
 extern const struct verb verbs[VERB_COUNT]; /* indexed by verb_id */
 
 const struct verb *verb_find(struct bytes name); /* in any case; NULL: no such verb */
 const struct verb_arg *verb_arg_find(const struct verb *v, struct bytes name); /* in any case, `-` as `_` */
-size_t verb_arg_count(const struct verb *v);
 
 /* The nearest name, for "did you mean": at most 2 edits away; NULL when none is. `flags`: verbs that have any
  * of them are left out. */

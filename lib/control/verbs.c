@@ -1,0 +1,156 @@
+#include "lib/control/verbs.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <strings.h>
+#include "lib/core/text.h"
+
+#define NEAR_EDITS 2
+#define WORD_MAX   32
+
+static const char *const conditions[] = {
+    [WAIT_FOR_IDLE] = "idle",
+    [WAIT_FOR_LIVE] = "live",
+    [WAIT_FOR_DRAINED] = "drained",
+    [WAIT_FOR_COUNT] = NULL,
+};
+
+static const struct verb_arg status_args[] = {
+    {ARG_WATCH, KIND_FLAG, "watch", NULL, "show it again each second, until Ctrl-C", NULL, VERB_CTL_ONLY},
+};
+
+static const struct verb_arg start_args[] = {
+    {ARG_ANEW, KIND_FLAG, "anew", NULL, "forget what the state file says of this link and its target", NULL,
+     0},
+};
+
+static const struct verb_arg resume_args[] = {
+    {ARG_ACCEPT, KIND_TEXT, "accept", "BLOCKER", "accept what this blocker warns of (see status)", NULL, 0},
+};
+
+static const struct verb_arg wait_args[] = {
+    {ARG_FOR, KIND_CHOICE, "for", "COND", "the condition", conditions, VERB_REQUIRED},
+    {ARG_TIMEOUT, KIND_DURATION, "timeout", "T", "give up after so long, such as 30s; without it, never",
+     NULL, 0},
+};
+
+static const struct verb_arg limit_args[] = {
+    {ARG_MEMORY, KIND_SIZE, "memory", "SIZE", "for all that is queued and in flight; at least 16MiB", NULL,
+     VERB_ASSIGN},
+    {ARG_KEYS_PER_S, KIND_NUMBER, "keys_per_s", "N", "keys copied each second; 0: no limit", NULL,
+     VERB_ASSIGN},
+    {ARG_BYTES_PER_S, KIND_SIZE, "bytes_per_s", "SIZE", "bytes copied each second; 0: no limit", NULL,
+     VERB_ASSIGN},
+};
+
+static const struct verb_arg help_args[] = {
+    {ARG_VERB, KIND_TEXT, "verb", "VERB", "the verb to tell about", NULL, VERB_CTL_ONLY | VERB_POSITIONAL},
+};
+
+#define ARGS(list) list, ARRAY_LEN(list)
+#define NO_ARGS    NULL, 0
+
+const struct verb verbs[] = {
+    [VERB_STATUS] = {VERB_STATUS, "status",
+                     "show the link: its state, lag, rates, and what stands in its way", 0,
+                     ARGS(status_args)},
+    [VERB_START] = {VERB_START, "start", "begin to replicate, with a snapshot or a resync", VERB_CHANGES,
+                    ARGS(start_args)},
+    [VERB_PAUSE] = {VERB_PAUSE, "pause", "let the copying rest; changes of the source are still noted",
+                    VERB_CHANGES, NO_ARGS},
+    [VERB_RESUME] = {VERB_RESUME, "resume", "go on after a pause or a blocker", VERB_CHANGES,
+                     ARGS(resume_args)},
+    [VERB_STOP] = {VERB_STOP, "stop", "end replication, put settings of the source back; a start begins anew",
+                   VERB_CHANGES, NO_ARGS},
+    [VERB_WAIT] = {VERB_WAIT, "wait", "wait until a condition holds", VERB_OPERATION, ARGS(wait_args)},
+    [VERB_LIMIT] = {VERB_LIMIT, "limit", "show the limits, or change some until the next restart",
+                    VERB_CHANGES, ARGS(limit_args)},
+    [VERB_EVENTS] = {VERB_EVENTS, "events", "follow what happens, until Ctrl-C", VERB_LOCAL, NO_ARGS},
+    [VERB_CONFIG] = {VERB_CONFIG, "config", "show each option in force, and where it is from", 0, NO_ARGS},
+    [VERB_LIST] = {VERB_LIST, "list", "show all links of this machine", VERB_LOCAL, NO_ARGS},
+    [VERB_VERSION] = {VERB_VERSION, "version", "show the versions of riotctl and riotd", 0, NO_ARGS},
+    [VERB_HELP] = {VERB_HELP, "help", "show the verbs, or all about one", 0, ARGS(help_args)},
+};
+_Static_assert(ARRAY_LEN(verbs) == VERB_COUNT, "each verb has a row");
+
+/* Case aside, and with - for _. */
+static bool same_name(struct bytes b, const char *name)
+{
+    size_t i = 0;
+
+    for (; i < b.len && name[i]; i++) {
+        char c = b.ptr[i] == '-' ? '_' : b.ptr[i];
+        if (strncasecmp(&c, &name[i], 1))
+            return false;
+    }
+    return i == b.len && !name[i];
+}
+
+const struct verb *verb_find(struct bytes name)
+{
+    for (size_t i = 0; i < VERB_COUNT; i++) {
+        if (bytes_is_nocase(name, verbs[i].name))
+            return &verbs[i];
+    }
+    return NULL;
+}
+
+const struct verb_arg *verb_arg_find(const struct verb *v, struct bytes name)
+{
+    for (size_t i = 0; i < v->nargs; i++) {
+        if (same_name(name, v->args[i].name))
+            return &v->args[i];
+    }
+    return NULL;
+}
+
+struct near {
+    char word[WORD_MAX];
+    unsigned distance;
+    const char *name;
+};
+
+static void near_init(struct near *n, struct bytes word)
+{
+    size_t len = MIN(word.len, sizeof(n->word) - 1);
+
+    *n = (struct near){.distance = NEAR_EDITS + 1};
+    for (size_t i = 0; i < len; i++) {
+        char c = word.ptr[i];
+        n->word[i] = c == '-' ? '_' : c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c ? c : '?';
+    }
+}
+
+static void near_try(struct near *n, const char *name)
+{
+    unsigned distance = text_distance(n->word, name);
+
+    if (distance < n->distance) {
+        n->distance = distance;
+        n->name = name;
+    }
+}
+
+const char *verb_suggest(struct bytes name, unsigned flags)
+{
+    struct near n;
+
+    near_init(&n, name);
+    for (size_t i = 0; i < VERB_COUNT; i++) {
+        if (!(verbs[i].flags & flags))
+            near_try(&n, verbs[i].name);
+    }
+    return n.name;
+}
+
+const char *verb_arg_suggest(const struct verb *v, struct bytes name, unsigned flags)
+{
+    struct near n;
+
+    near_init(&n, name);
+    for (size_t i = 0; i < v->nargs; i++) {
+        if (!(v->args[i].flags & flags))
+            near_try(&n, v->args[i].name);
+    }
+    return n.name;
+}
