@@ -32,6 +32,8 @@ struct reply_reader *reply_reader_free(struct reply_reader *r);
 MUST_CHECK int reply_reader_feed(struct reply_reader *r, struct bytes in);
 /* 0 and a reply that the caller frees; -EAGAIN; -EBADMSG, sticky. */
 MUST_CHECK int reply_reader_next(struct reply_reader *r, struct reply **ret);
+/* Bytes that were fed and stand behind the last whole reply; right after reply_reader_next() gave one. */
+size_t reply_reader_left(const struct reply_reader *r);
 
 /* Appends one request, as an array of bulk strings. -ENOBUFS beyond the buffer's ceiling: nothing was appended then. */
 MUST_CHECK int request_append(struct buf *out, size_t argc, const struct bytes *argv);

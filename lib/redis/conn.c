@@ -1,0 +1,744 @@
+#include "lib/redis/conn_life.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/core/clock.h"
+#include "lib/core/text.h"
+
+#define CONNECT_US   5000000 /* to resolve, and for each address */
+#define STEADY_US    3000000 /* a life as long as this was a good one: the back-off begins anew */
+#define READ_SIZE    (256 * KIB)
+#define READS_A_TURN 4 /* then others have their turn */
+#define SEND_SIZE    MIB
+#define KEEP_SIZE    MIB /* larger buffers are given back when they are empty */
+#define IN_MIN       (64 * KIB)
+#define CALLS_MAX    65536
+#define WORDS_MAX    16
+#define REPLY_BULK   (16 * MIB) /* the largest are CLIENT LIST and FUNCTION DUMP */
+#define REPLY_ARRAY  MIB
+#define REPLY_TOTAL  (32 * MIB)
+
+#define BIT(state) (1u << (state))
+
+static const struct {
+    const char *name;
+    unsigned next;
+    uint64_t timeout_us;
+} states[] = {
+    [CONN_WAITING] = {"waiting", BIT(CONN_RESOLVING) | BIT(CONN_CONNECTING) | BIT(CONN_LOST), 0},
+    [CONN_RESOLVING] = {"resolving", BIT(CONN_CONNECTING) | BIT(CONN_LOST), CONNECT_US},
+    [CONN_CONNECTING] = {"connecting", BIT(CONN_CONNECTING) | BIT(CONN_SHAKING) | BIT(CONN_LOST), CONNECT_US},
+    [CONN_SHAKING] = {"shaking hands", BIT(CONN_UP) | BIT(CONN_LOST), 0},
+    [CONN_UP] = {"up", BIT(CONN_LOST), 0},
+    [CONN_LOST] = {"lost", BIT(CONN_WAITING), 0},
+};
+_Static_assert(ARRAY_LEN(states) == CONN_STATES, "each state has its row");
+
+static void set_state(struct conn *c, enum conn_state next)
+{
+    assert(states[c->state].next & BIT(next));
+    if ((c->state == CONN_UP) != (next == CONN_UP))
+        c->since_us = loop_now_us(c->loop);
+    c->state = next;
+    timer_clear(c->timer);
+    if (states[next].timeout_us)
+        timer_set(c->timer, states[next].timeout_us);
+}
+
+static bool is_open(const struct conn *c)
+{
+    return c->state == CONN_SHAKING || c->state == CONN_UP;
+}
+
+static void release(struct conn *c)
+{
+    c->timer = timer_free(c->timer);
+    c->again = timer_free(c->again);
+    buf_free(&c->in);
+    buf_free(&c->out);
+    buf_free(&c->info);
+    free(c->calls.at);
+    free(c);
+}
+
+void conn_enter(struct conn *c)
+{
+    c->busy++;
+}
+
+void conn_leave(struct conn *c)
+{
+    if (--c->busy == 0 && c->freed)
+        release(c);
+}
+
+/* Ends what this life has, and tells nobody. The buffers' memory stays: an `input` may be looking at it. */
+static void end_life(struct conn *c)
+{
+    c->life++;
+    c->resolve = resolve_free(c->resolve);
+    c->io = io_free(c->io);
+    transport_close(&c->transport);
+    c->reader = reply_reader_free(c->reader);
+    timer_clear(c->timer);
+    timer_clear(c->again);
+    defer_cancel(c->loop, &c->flush_later);
+    defer_cancel(c->loop, &c->kick_later);
+    buf_consume(&c->in, buf_len(&c->in));
+    buf_consume(&c->out, buf_len(&c->out));
+    c->calls.count = 0;
+    c->wanted = 0;
+    c->paused = c->blocked = c->over = c->raw = c->expecting = false;
+}
+
+static void remember_former(struct conn *c)
+{
+    c->former = true;
+    c->former_id = c->client_id;
+    memcpy(c->former_run_id, c->id.run_id, sizeof(c->former_run_id));
+}
+
+static void on_down(void *arg)
+{
+    struct conn *c = arg;
+
+    conn_enter(c);
+    uint64_t life = c->life;
+    if (c->ev.down)
+        c->ev.down(c, c->why, c->was_up, c->arg);
+    if (c->life == life) {
+        buf_trim(&c->in, KEEP_SIZE);
+        buf_trim(&c->out, KEEP_SIZE);
+        set_state(c, CONN_WAITING);
+        if (!c->held)
+            timer_set(c->timer, backoff_next_us(&c->backoff));
+    }
+    conn_leave(c);
+}
+
+void conn_lose(struct conn *c, const char *format, ...)
+{
+    if (c->state == CONN_LOST || c->freed)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(c->why, sizeof(c->why), format, args);
+    va_end(args);
+
+    c->was_up = c->state == CONN_UP;
+    if (c->was_up) {
+        remember_former(c);
+        if (c->answered || loop_now_us(c->loop) - c->since_us >= STEADY_US)
+            backoff_reset(&c->backoff);
+    }
+    end_life(c);
+    set_state(c, CONN_LOST);
+    loop_defer(c->loop, &c->down_later, on_down, c);
+}
+
+/* As strerror() says it, but as a part of a sentence. */
+static void lose_errno(struct conn *c, int err)
+{
+    const char *text = strerror(-err);
+    conn_lose(c, "%c%s", tolower((unsigned char)text[0]), text[0] ? text + 1 : "");
+}
+
+static void want(struct conn *c)
+{
+    unsigned events = 0;
+    if (c->state == CONN_CONNECTING || c->blocked)
+        events |= IO_WRITE;
+    if (is_open(c) && !c->paused && buf_len(&c->in) < c->in.max)
+        events |= IO_READ;
+    if (!c->io || events == c->wanted)
+        return;
+    c->wanted = events;
+    int err = io_want(c->io, events);
+    if (err < 0)
+        lose_errno(c, err);
+}
+
+/* Time-outs. An answer is due, and neither side has moved a byte. The timer is not moved with each byte: it
+ * looks when it fires. */
+
+static bool is_due(const struct conn *c)
+{
+    return c->calls.count > 0 || c->expecting;
+}
+
+static uint64_t timeout_us(const struct conn *c)
+{
+    return (uint64_t)c->opt.endpoint->timeout_ms * 1000;
+}
+
+static void due_begins(struct conn *c)
+{
+    c->moved_us = c->received_us = loop_now_us(c->loop);
+    if (!timer_is_set(c->timer))
+        timer_set(c->timer, timeout_us(c));
+}
+
+static void check_silence(struct conn *c)
+{
+    char text[TEXT_MAX];
+    uint64_t silent = loop_now_us(c->loop) - c->moved_us;
+
+    if (!is_due(c))
+        return;
+    if (c->paused)
+        timer_set(c->timer, timeout_us(c));
+    else if (silent < timeout_us(c))
+        timer_set(c->timer, timeout_us(c) - silent);
+    else
+        conn_lose(c, "no answer for %s", text_ms(c->opt.endpoint->timeout_ms, text));
+}
+
+/* Writing. */
+
+static void read_some(struct conn *c);
+
+/* What the server said before it closed explains more than the error: "max number of clients reached". */
+static void lose_sending(struct conn *c, int err)
+{
+    uint64_t life = c->life;
+    if (c->state == CONN_SHAKING)
+        read_some(c);
+    if (c->life == life)
+        lose_errno(c, err);
+}
+
+/* 0 once all is sent or the kernel takes no more. */
+static int send_all(struct conn *c)
+{
+    while (buf_len(&c->out) > 0 && !c->blocked) {
+        size_t n = MIN(buf_len(&c->out), SEND_SIZE);
+        ssize_t sent = c->transport.ops->send(&c->transport, buf_bytes(&c->out).ptr, n);
+        if (sent < 0 && sent != -EAGAIN)
+            return (int)sent;
+        c->blocked = sent < (ssize_t)n;
+        if (sent > 0) {
+            buf_consume(&c->out, (size_t)sent);
+            c->moved_us = loop_now_us(c->loop);
+        }
+    }
+    return 0;
+}
+
+static void flush(struct conn *c)
+{
+    if (buf_len(&c->out) > c->opt.out_high)
+        c->over = true;
+    int err = send_all(c);
+    if (err < 0) {
+        lose_sending(c, err);
+        return;
+    }
+    want(c);
+    buf_trim(&c->out, KEEP_SIZE);
+    if (c->over && buf_len(&c->out) <= c->opt.out_high / 2 && is_open(c)) {
+        c->over = false;
+        if (c->ev.drained)
+            c->ev.drained(c, c->arg);
+    }
+}
+
+static void on_flush(void *arg)
+{
+    struct conn *c = arg;
+
+    conn_enter(c);
+    flush(c);
+    conn_leave(c);
+}
+
+/* Reading. */
+
+static void answer_call(struct conn *c, const struct reply *reply)
+{
+    struct conn_calls *q = &c->calls;
+
+    if (q->count == 0) {
+        conn_lose(c, "the server sent an answer that was not asked for");
+        return;
+    }
+    struct conn_call call = q->at[q->first];
+    q->first = (q->first + 1) % q->cap;
+    q->count--;
+    if (call.fn)
+        call.fn(c, reply, call.arg);
+}
+
+static void answer_all(struct conn *c)
+{
+    uint64_t life = c->life;
+    struct reply *reply;
+    int err = 0;
+
+    while (c->life == life && !c->raw && (err = reply_reader_next(c->reader, &reply)) == 0) {
+        answer_call(c, reply);
+        reply_free(reply);
+    }
+    if (c->life == life && err < 0 && err != -EAGAIN)
+        conn_lose(c, "the server sent what is no RESP2, or more than can be taken");
+}
+
+static void deliver(struct conn *c)
+{
+    struct bytes in = buf_bytes(&c->in);
+    uint64_t life = c->life;
+    size_t used = c->ev.input ? c->ev.input(c, in, c->arg) : in.len;
+
+    if (c->life != life)
+        return;
+    buf_consume(&c->in, MIN(used, in.len));
+    if (used == 0 && in.len >= c->in.max && !c->paused)
+        conn_lose(c, "reply too long");
+    buf_trim(&c->in, KEEP_SIZE);
+}
+
+/* The mode may change in a callback: what stands behind that reply is the owner's. */
+static void take_input(struct conn *c)
+{
+    uint64_t life = c->life;
+
+    while (c->life == life && !c->raw && buf_len(&c->in) > 0) {
+        struct bytes in = buf_bytes(&c->in);
+        in.len = MIN(in.len, IN_MIN);
+        int err = reply_reader_feed(c->reader, in);
+        if (err < 0) {
+            lose_errno(c, err);
+            return;
+        }
+        answer_all(c);
+        if (c->life == life)
+            buf_consume(&c->in, in.len - (c->raw ? MIN(reply_reader_left(c->reader), in.len) : 0));
+    }
+    if (c->life == life && buf_len(&c->in) > 0)
+        deliver(c);
+}
+
+static void lose_closed(struct conn *c)
+{
+    bool told = c->state == CONN_SHAKING && c->refusal[0];
+    conn_lose(c, "closed by the server%s%s", told ? ": " : "", told ? c->refusal : "");
+}
+
+/* How many bytes came, or could have; 0: no more for now, or the life is over. */
+static bool read_once(struct conn *c)
+{
+    size_t n = MIN(c->in.max - buf_len(&c->in), READ_SIZE);
+    char *to;
+    int err = buf_reserve(&c->in, n, &to);
+    if (err < 0) {
+        lose_errno(c, err);
+        return false;
+    }
+    ssize_t got = c->transport.ops->recv(&c->transport, to, n);
+    if (got == -EAGAIN)
+        return false;
+    if (got < 0)
+        lose_errno(c, (int)got);
+    else if (got == 0)
+        lose_closed(c);
+    if (got <= 0)
+        return false;
+    buf_commit(&c->in, (size_t)got);
+    c->moved_us = c->received_us = loop_now_us(c->loop);
+    if (c->state == CONN_UP)
+        c->answered = true;
+    take_input(c);
+    return (size_t)got == n;
+}
+
+static void read_some(struct conn *c)
+{
+    uint64_t life = c->life;
+
+    for (int i = 0; i < READS_A_TURN; i++) {
+        bool room = !c->paused && buf_len(&c->in) < c->in.max;
+        if (!room || !read_once(c) || c->life != life)
+            break;
+    }
+    if (c->life == life)
+        want(c);
+}
+
+static void on_kick(void *arg)
+{
+    struct conn *c = arg;
+
+    conn_enter(c);
+    uint64_t life = c->life;
+    if (buf_len(&c->in) > 0)
+        take_input(c);
+    if (c->life == life)
+        want(c);
+    conn_leave(c);
+}
+
+/* Connecting. */
+
+static void close_address(struct conn *c)
+{
+    c->io = io_free(c->io);
+    transport_close(&c->transport);
+    c->wanted = 0;
+}
+
+static void on_io(unsigned events, void *arg);
+
+static int open_address(struct conn *c)
+{
+    const struct url *url = &c->opt.endpoint->url;
+    size_t i = c->next_addr++;
+    int err = url->path ? transport_unix(url->path, &c->transport)
+                        : transport_plain((const struct sockaddr *)&c->found.at[i].addr, c->found.at[i].len,
+                                          c->opt.endpoint->timeout_ms, &c->transport);
+    if (err < 0)
+        return err;
+    return io_new(c->loop, c->transport.fd, on_io, c, &c->io);
+}
+
+/* The next address that is not refused at once; without one, the life is lost for the last one's reason. */
+static void connect_next(struct conn *c)
+{
+    size_t count = c->opt.endpoint->url.path ? 1 : c->found.count;
+
+    while (c->next_addr < count) {
+        int err = open_address(c);
+        if (err == 0) {
+            set_state(c, CONN_CONNECTING);
+            want(c);
+            return;
+        }
+        c->connect_err = err;
+        close_address(c);
+    }
+    lose_errno(c, c->connect_err);
+}
+
+static void connect_failed(struct conn *c, int err)
+{
+    c->connect_err = err;
+    close_address(c);
+    connect_next(c);
+}
+
+static void on_resolved(const struct resolved *found, const char *error, void *arg)
+{
+    struct conn *c = arg;
+
+    conn_enter(c);
+    if (error) {
+        conn_lose(c, "the name does not resolve: %s", error);
+    } else {
+        c->found = *found;
+        c->resolve = resolve_free(c->resolve);
+        connect_next(c);
+    }
+    conn_leave(c);
+}
+
+static void on_opened(struct conn *c)
+{
+    int err = c->transport.ops->opened(&c->transport);
+    if (err == -EAGAIN)
+        return;
+    if (err < 0) {
+        connect_failed(c, err);
+        return;
+    }
+    err = reply_reader_new(REPLY_BULK, REPLY_ARRAY, REPLY_TOTAL, &c->reader);
+    if (err < 0) {
+        lose_errno(c, err);
+        return;
+    }
+    set_state(c, CONN_SHAKING);
+    want(c);
+    conn_shake(c);
+}
+
+static void on_io(unsigned events, void *arg)
+{
+    struct conn *c = arg;
+
+    conn_enter(c);
+    uint64_t life = c->life;
+    if (c->state == CONN_CONNECTING) {
+        on_opened(c);
+    } else {
+        if (events & IO_WRITE) {
+            c->blocked = false;
+            flush(c);
+        }
+        if (c->life == life && (events & IO_READ))
+            read_some(c);
+    }
+    conn_leave(c);
+}
+
+static void begin_life(struct conn *c)
+{
+    const struct url *url = &c->opt.endpoint->url;
+
+    c->next_addr = 0;
+    c->client_id = 0;
+    c->fenced = false;
+    c->refusal[0] = '\0';
+    if (url->path) {
+        connect_next(c);
+        return;
+    }
+    set_state(c, CONN_RESOLVING);
+    int err = resolve_new(c->loop, url->host, url->port, on_resolved, c, &c->resolve);
+    if (err < 0)
+        lose_errno(c, err);
+}
+
+static void on_timer(void *arg)
+{
+    struct conn *c = arg;
+
+    conn_enter(c);
+    if (c->state == CONN_WAITING)
+        begin_life(c);
+    else if (c->state == CONN_RESOLVING)
+        conn_lose(c, "the name does not resolve: no answer");
+    else if (c->state == CONN_CONNECTING)
+        connect_failed(c, -ETIMEDOUT);
+    else
+        check_silence(c);
+    conn_leave(c);
+}
+
+static void on_again(void *arg)
+{
+    struct conn *c = arg;
+
+    conn_enter(c);
+    conn_shake_again(c);
+    conn_leave(c);
+}
+
+void conn_come_up(struct conn *c)
+{
+    set_state(c, CONN_UP);
+    c->answered = false;
+    if (c->ev.up)
+        c->ev.up(c, c->arg);
+}
+
+/* What the owner calls. */
+
+int conn_new(struct loop *l, const struct conn_options *opt, const struct conn_events *ev, void *arg,
+             struct conn **ret)
+{
+    struct conn *c = calloc(1, sizeof(*c));
+    if (!c)
+        return -ENOMEM;
+    c->loop = l;
+    c->opt = *opt;
+    c->ev = *ev;
+    c->arg = arg;
+    c->since_us = loop_now_us(l);
+    buf_init(&c->in, MAX(opt->in_max, IN_MIN));
+    buf_init(&c->out, opt->out_max);
+    buf_init(&c->info, MIB);
+    backoff_init(&c->backoff, clock_mono_us() ^ (uintptr_t)c);
+    c->former = opt->former_id != 0;
+    c->former_id = opt->former_id;
+    if (opt->former_run_id)
+        snprintf(c->former_run_id, sizeof(c->former_run_id), "%s", opt->former_run_id);
+    c->opt.former_run_id = c->former_run_id;
+
+    int err = timer_new(l, on_timer, c, &c->timer);
+    if (err == 0)
+        err = timer_new(l, on_again, c, &c->again);
+    if (err < 0) {
+        release(c);
+        return err;
+    }
+    timer_set(c->timer, 0);
+    *ret = c;
+    return 0;
+}
+
+struct conn *conn_free(struct conn *c)
+{
+    if (!c || c->freed)
+        return NULL;
+    c->freed = true;
+    end_life(c);
+    defer_cancel(c->loop, &c->down_later);
+    if (c->busy == 0)
+        release(c);
+    return NULL;
+}
+
+bool conn_is_up(const struct conn *c)
+{
+    return c->state == CONN_UP && !c->freed;
+}
+
+bool conn_is_fenced(const struct conn *c)
+{
+    return c->fenced;
+}
+
+const struct server_id *conn_server(const struct conn *c)
+{
+    return c->id_known ? &c->id : NULL;
+}
+
+uint64_t conn_client_id(const struct conn *c)
+{
+    return c->client_id;
+}
+
+uint64_t conn_since_us(const struct conn *c)
+{
+    return c->since_us;
+}
+
+uint64_t conn_silent_us(const struct conn *c)
+{
+    return is_due(c) && !c->paused ? loop_now_us(c->loop) - c->received_us : 0;
+}
+
+static int grow_calls(struct conn_calls *q)
+{
+    size_t cap = q->cap ? q->cap * 2 : 16;
+    struct conn_call *at = malloc(cap * sizeof(*at));
+    if (!at)
+        return -ENOMEM;
+    for (size_t i = 0; i < q->count; i++)
+        at[i] = q->at[(q->first + i) % q->cap];
+    free(q->at);
+    *q = (struct conn_calls){.at = at, .cap = cap, .count = q->count};
+    return 0;
+}
+
+static int ask(struct conn *c, size_t argc, const struct bytes *argv, conn_reply_fn *fn, void *arg)
+{
+    struct conn_calls *q = &c->calls;
+    if (q->count >= CALLS_MAX)
+        return -ENOBUFS;
+    int err = q->count == q->cap ? grow_calls(q) : 0;
+    if (err == 0)
+        err = request_append(&c->out, argc, argv);
+    if (err < 0)
+        return err;
+    if (!is_due(c))
+        due_begins(c);
+    q->at[(q->first + q->count++) % q->cap] = (struct conn_call){fn, arg};
+    conn_flush(c);
+    return 0;
+}
+
+static int ask_words(struct conn *c, conn_reply_fn *fn, void *arg, const char *words)
+{
+    struct bytes argv[WORDS_MAX], rest = bytes_str(words);
+    size_t argc = 0;
+    while (rest.len > 0) {
+        if (argc == WORDS_MAX)
+            return -E2BIG;
+        argv[argc++] = bytes_cut(&rest, ' ');
+    }
+    return ask(c, argc, argv, fn, arg);
+}
+
+void conn_ask(struct conn *c, conn_reply_fn *fn, const char *words)
+{
+    int err = ask_words(c, fn, NULL, words);
+    if (err < 0)
+        lose_errno(c, err);
+}
+
+void conn_ask_argv(struct conn *c, conn_reply_fn *fn, size_t argc, const struct bytes *argv)
+{
+    int err = ask(c, argc, argv, fn, NULL);
+    if (err < 0)
+        lose_errno(c, err);
+}
+
+int conn_call(struct conn *c, size_t argc, const struct bytes *argv, conn_reply_fn *fn, void *arg)
+{
+    return conn_is_up(c) && !c->raw ? ask(c, argc, argv, fn, arg) : -ENOTCONN;
+}
+
+int conn_call_words(struct conn *c, conn_reply_fn *fn, void *arg, const char *words)
+{
+    return conn_is_up(c) && !c->raw ? ask_words(c, fn, arg, words) : -ENOTCONN;
+}
+
+void conn_raw(struct conn *c)
+{
+    if (conn_is_up(c))
+        c->raw = true;
+}
+
+struct buf *conn_out(struct conn *c)
+{
+    return &c->out;
+}
+
+void conn_flush(struct conn *c)
+{
+    if (is_open(c) && !c->freed)
+        loop_defer(c->loop, &c->flush_later, on_flush, c);
+}
+
+void conn_expect(struct conn *c, bool answer_due)
+{
+    if (c->state != CONN_UP)
+        return;
+    if (answer_due && !is_due(c))
+        due_begins(c);
+    c->expecting = answer_due;
+}
+
+bool conn_is_full(const struct conn *c)
+{
+    return buf_len(&c->out) > c->opt.out_high;
+}
+
+void conn_read_pause(struct conn *c, bool paused)
+{
+    if (!is_open(c) || c->paused == paused)
+        return;
+    c->paused = paused;
+    if (!paused)
+        c->moved_us = c->received_us = loop_now_us(c->loop);
+    want(c);
+}
+
+void conn_kick(struct conn *c)
+{
+    if (is_open(c) && !c->freed)
+        loop_defer(c->loop, &c->kick_later, on_kick, c);
+}
+
+void conn_reset(struct conn *c, const char *why)
+{
+    if (c->state != CONN_WAITING)
+        conn_lose(c, "%s", why);
+}
+
+void conn_hold(struct conn *c, bool held)
+{
+    if (c->held == held)
+        return;
+    c->held = held;
+    if (c->state != CONN_WAITING || c->freed)
+        return;
+    if (held)
+        timer_clear(c->timer);
+    else
+        timer_set(c->timer, 0);
+}
