@@ -28,6 +28,7 @@ static const struct unit sizes[] = {
     {"MiB", (uint64_t)1 << 20},
     {"KiB", (uint64_t)1 << 10},
     {"", 1},
+    {"B", 1},
     {NULL, 0},
 };
 
@@ -63,8 +64,6 @@ int text_to_ms(struct bytes b, uint64_t *ret_ms)
 
 int text_to_size(struct bytes b, uint64_t *ret_bytes)
 {
-    if (b.len && b.ptr[b.len - 1] == 'B' && (b.len < 2 || b.ptr[b.len - 2] != 'i'))
-        b.len--;
     return b.len ? to_number(b, sizes, ret_bytes) : -EINVAL;
 }
 
