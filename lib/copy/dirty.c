@@ -1,0 +1,529 @@
+/* dirty.c - see dirty.h. */
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/copy/dirty.h"
+
+/* Keys of one class or database taken in a row, before another has its turn. Long enough to make SELECT cheap. */
+#define TURN 64
+
+struct list {
+    struct dirty_key *head, *tail;
+    size_t count;
+};
+
+/* The queues of one database. Those with keys of a class stand in that class' ring, in the order of their turns. */
+struct db_queues {
+    int db;
+    struct {
+        struct list keys;
+        struct db_queues *next; /* in the ring; NULL: not in it */
+    } of[2];
+    struct db_queues *sibling; /* in the list of all */
+};
+
+struct ring {
+    struct db_queues *last; /* last->next is the first */
+    size_t keys;
+    unsigned turn; /* keys that the first may still give in its turn */
+};
+
+struct dirty {
+    struct hash_seed seed;
+    struct table table;
+    size_t budget, memory;
+    struct db_queues *dbs;
+    struct ring rings[2];
+    struct list flying, waiting, failed;
+    unsigned class_turn; /* keys still to come from present_class while the other has some too */
+    enum dirty_class present_class;
+    uint32_t epoch;
+    size_t old;         /* keys of an earlier epoch, failed ones aside */
+    uint64_t settle_us; /* when the present epoch began */
+};
+
+static void list_append(struct list *l, struct dirty_key *k)
+{
+    k->next = NULL;
+    k->prev = l->tail;
+    if (l->tail)
+        l->tail->next = k;
+    else
+        l->head = k;
+    l->tail = k;
+    l->count++;
+}
+
+static void list_push(struct list *l, struct dirty_key *k)
+{
+    k->prev = NULL;
+    k->next = l->head;
+    if (l->head)
+        l->head->prev = k;
+    else
+        l->tail = k;
+    l->head = k;
+    l->count++;
+}
+
+static void list_remove(struct list *l, struct dirty_key *k)
+{
+    *(k->prev ? &k->prev->next : &l->head) = k->next;
+    *(k->next ? &k->next->prev : &l->tail) = k->prev;
+    k->prev = k->next = NULL;
+    l->count--;
+}
+
+static void ring_append(struct ring *r, enum dirty_class class, struct db_queues *q)
+{
+    if (r->last) {
+        q->of[class].next = r->last->of[class].next;
+        r->last->of[class].next = q;
+    } else {
+        q->of[class].next = q;
+        r->turn = TURN;
+    }
+    r->last = q;
+}
+
+/* Takes the first database off the ring. */
+static void ring_shift(struct ring *r, enum dirty_class class)
+{
+    struct db_queues *first = r->last->of[class].next;
+    if (first == r->last)
+        r->last = NULL;
+    else
+        r->last->of[class].next = first->of[class].next;
+    first->of[class].next = NULL;
+    r->turn = TURN;
+}
+
+static struct db_queues *queues_of(struct dirty *d, int db)
+{
+    for (struct db_queues *q = d->dbs; q; q = q->sibling)
+        if (q->db == db)
+            return q;
+    struct db_queues *q = calloc(1, sizeof(*q));
+    if (!q)
+        return NULL;
+    q->db = db;
+    q->sibling = d->dbs;
+    d->dbs = q;
+    return q;
+}
+
+/* The database's queues are there: they were made when the key was first marked. */
+static void enqueue(struct dirty *d, struct dirty_key *k, bool front)
+{
+    struct db_queues *q = queues_of(d, k->db);
+    struct list *l = &q->of[k->class].keys;
+
+    k->place = DIRTY_QUEUED;
+    if (front)
+        list_push(l, k);
+    else
+        list_append(l, k);
+    d->rings[k->class].keys++;
+    if (!q->of[k->class].next)
+        ring_append(&d->rings[k->class], k->class, q);
+}
+
+/* A database whose list runs empty here stays in the ring; dirty_take() drops it when its turn comes. */
+static void dequeue(struct dirty *d, struct dirty_key *k)
+{
+    list_remove(&queues_of(d, k->db)->of[k->class].keys, k);
+    d->rings[k->class].keys--;
+}
+
+static size_t cost(const struct dirty_key *k)
+{
+    return malloc_usable_size((void *)(uintptr_t)k) + sizeof(size_t);
+}
+
+static void epoch_set(struct dirty *d, struct dirty_key *k, uint32_t epoch, bool counted)
+{
+    if (counted && k->epoch != d->epoch)
+        d->old--;
+    k->epoch = epoch;
+    if (epoch != d->epoch)
+        d->old++;
+}
+
+static void drop(struct dirty *d, struct dirty_key *k)
+{
+    table_remove(&d->table, &k->node);
+    d->memory -= cost(k);
+    free(k);
+}
+
+int dirty_new(struct hash_seed seed, size_t budget, struct dirty **ret)
+{
+    struct dirty *d = calloc(1, sizeof(*d));
+    if (!d)
+        return -ENOMEM;
+    int err = table_init(&d->table, 1024);
+    if (err) {
+        free(d);
+        return err;
+    }
+    d->seed = seed;
+    d->budget = budget;
+    d->class_turn = TURN;
+    *ret = d;
+    return 0;
+}
+
+static void free_node(struct table_node *n, void *arg)
+{
+    drop(arg, CONTAINER_OF(n, struct dirty_key, node));
+}
+
+struct dirty *dirty_free(struct dirty *d)
+{
+    if (!d)
+        return NULL;
+    table_each(&d->table, free_node, d);
+    table_free(&d->table);
+    while (d->dbs) {
+        struct db_queues *q = d->dbs;
+        d->dbs = q->sibling;
+        free(q);
+    }
+    free(d);
+    return NULL;
+}
+
+void dirty_set_budget(struct dirty *d, size_t budget)
+{
+    d->budget = budget;
+}
+
+static uint64_t hash_of(const struct dirty *d, int db, struct bytes key)
+{
+    return hash_bytes(d->seed, (uint64_t)db, key);
+}
+
+static struct dirty_key *find(const struct dirty *d, uint64_t hash, int db, struct bytes key)
+{
+    for (struct table_node *n = table_first(&d->table, hash); n; n = table_next(n)) {
+        struct dirty_key *k = CONTAINER_OF(n, struct dirty_key, node);
+        if (k->db == db && bytes_equal(dirty_name(k), key))
+            return k;
+    }
+    return NULL;
+}
+
+static int insert(struct dirty *d, enum dirty_class class, int db, struct bytes key, uint64_t hash, uint64_t now_us)
+{
+    if (dirty_memory(d) + sizeof(struct dirty_key) + key.len > d->budget)
+        return -ENOBUFS;
+    if (!queues_of(d, db))
+        return -ENOMEM;
+    struct dirty_key *k = malloc(sizeof(*k) + key.len);
+    if (!k)
+        return -ENOMEM;
+    *k = (struct dirty_key){.since_us = now_us, .epoch = d->epoch, .db = db, .len = (uint32_t)key.len, .class = class};
+    memcpy(k->key, key.ptr, key.len);
+    int err = table_insert(&d->table, &k->node, hash);
+    if (err) {
+        free(k);
+        return err;
+    }
+    d->memory += cost(k);
+    enqueue(d, k, false);
+    return 0;
+}
+
+/* A mark for a key that is in the set already. */
+static void mark_again(struct dirty *d, struct dirty_key *k, enum dirty_class class, uint64_t now_us)
+{
+    switch (k->place) {
+    case DIRTY_IN_FLIGHT:
+        if (!k->again)
+            k->u.again_us = now_us;
+        k->again = true;
+        break;
+    case DIRTY_QUEUED:
+        if (class == DIRTY_LIVE && k->class == DIRTY_SCAN) {
+            dequeue(d, k);
+            k->class = DIRTY_LIVE;
+            enqueue(d, k, false);
+        }
+        break;
+    case DIRTY_FAILED:
+        list_remove(&d->failed, k);
+        k->since_us = now_us;
+        k->class = class;
+        epoch_set(d, k, d->epoch, false);
+        enqueue(d, k, false);
+        break;
+    case DIRTY_WAITING:
+        break;
+    }
+}
+
+int dirty_mark(struct dirty *d, enum dirty_class class, int db, struct bytes key, uint64_t now_us)
+{
+    uint64_t hash = hash_of(d, db, key);
+    struct dirty_key *k = find(d, hash, db, key);
+    if (!k)
+        return insert(d, class, db, key, hash, now_us);
+    mark_again(d, k, class, now_us);
+    return 0;
+}
+
+static struct dirty_key *take_of(struct dirty *d, enum dirty_class class)
+{
+    struct ring *r = &d->rings[class];
+
+    while (r->last) {
+        struct db_queues *q = r->last->of[class].next;
+        struct list *l = &q->of[class].keys;
+        if (l->head && r->turn) {
+            struct dirty_key *k = l->head;
+            r->turn--;
+            list_remove(l, k);
+            r->keys--;
+            return k;
+        }
+        ring_shift(r, class);
+        if (l->head)
+            ring_append(r, class, q);
+    }
+    return NULL;
+}
+
+static enum dirty_class class_in_turn(struct dirty *d)
+{
+    if (!d->rings[DIRTY_SCAN].keys)
+        return DIRTY_LIVE;
+    if (!d->rings[DIRTY_LIVE].keys)
+        return DIRTY_SCAN;
+    if (!d->class_turn) {
+        d->present_class = d->present_class == DIRTY_LIVE ? DIRTY_SCAN : DIRTY_LIVE;
+        d->class_turn = TURN;
+    }
+    d->class_turn--;
+    return d->present_class;
+}
+
+struct dirty_key *dirty_take(struct dirty *d)
+{
+    struct dirty_key *k = take_of(d, class_in_turn(d));
+    if (!k)
+        return NULL;
+    k->place = DIRTY_IN_FLIGHT;
+    k->again = false;
+    list_append(&d->flying, k);
+    return k;
+}
+
+void dirty_done(struct dirty *d, struct dirty_key *k)
+{
+    list_remove(&d->flying, k);
+    k->tries = k->closes = 0;
+    k->alone = false;
+    if (k->again) {
+        /* The first mark is answered. Whether the second is of the present epoch is told by time; in the same
+         * microsecond it counts as older: settled may come a copy late, never early. */
+        if (k->u.again_us > d->settle_us)
+            epoch_set(d, k, d->epoch, true);
+        k->since_us = k->u.again_us;
+        k->again = false;
+        k->class = DIRTY_LIVE;
+        enqueue(d, k, false);
+        return;
+    }
+    epoch_set(d, k, d->epoch, true);
+    drop(d, k);
+}
+
+void dirty_put_back(struct dirty *d, struct dirty_key *k, uint64_t now_us, uint64_t delay_us)
+{
+    list_remove(&d->flying, k);
+    k->again = false;
+    if (!delay_us) {
+        enqueue(d, k, true);
+        return;
+    }
+    k->place = DIRTY_WAITING;
+    k->u.due_us = delay_us > UINT64_MAX - now_us ? UINT64_MAX : now_us + delay_us;
+    list_append(&d->waiting, k);
+}
+
+void dirty_put_last(struct dirty *d, struct dirty_key *k)
+{
+    list_remove(&d->flying, k);
+    k->again = false;
+    enqueue(d, k, false);
+}
+
+void dirty_put_lost(struct dirty *d, struct dirty_key *k)
+{
+    dirty_put_back(d, k, 0, UINT64_MAX);
+    k->lost = true;
+}
+
+/* True: that was once too often. */
+static bool blame_key(struct dirty_key *k)
+{
+    k->closes++;
+    k->alone = k->closes >= DIRTY_SUSPECT;
+    return k->closes >= DIRTY_SUSPECT + DIRTY_GUILTY;
+}
+
+static void release(struct dirty *d, struct dirty_key *k, uint64_t due_us, bool blame)
+{
+    k->lost = false;
+    k->u.due_us = due_us;
+    if (blame && blame_key(k)) {
+        list_remove(&d->waiting, k);
+        list_append(&d->flying, k);
+        k->again = false;
+        dirty_fail(d, k, "the target closes the connection whenever it is written");
+    } else if (!due_us) {
+        list_remove(&d->waiting, k);
+        enqueue(d, k, true);
+    }
+}
+
+/* From the last to the first, so that those that go to the front keep their order. */
+void dirty_release_lost(struct dirty *d, uint64_t now_us, uint64_t delay_us, bool blame)
+{
+    for (struct dirty_key *k = d->waiting.tail, *prev; k; k = prev) {
+        prev = k->prev;
+        if (k->lost)
+            release(d, k, delay_us ? now_us + delay_us : 0, blame);
+    }
+}
+
+void dirty_fail(struct dirty *d, struct dirty_key *k, const char *reason)
+{
+    list_remove(&d->flying, k);
+    if (k->again) {
+        k->again = false;
+        enqueue(d, k, false);
+        return;
+    }
+    epoch_set(d, k, d->epoch, true);
+    k->place = DIRTY_FAILED;
+    k->u.reason = reason;
+    list_append(&d->failed, k);
+}
+
+void dirty_retry_failed(struct dirty *d)
+{
+    while (d->failed.head) {
+        struct dirty_key *k = d->failed.head;
+        list_remove(&d->failed, k);
+        epoch_set(d, k, d->epoch, false);
+        enqueue(d, k, false);
+    }
+}
+
+uint64_t dirty_tick(struct dirty *d, uint64_t now_us)
+{
+    uint64_t next_us = UINT64_MAX;
+
+    for (struct dirty_key *k = d->waiting.head, *next; k; k = next) {
+        next = k->next;
+        if (k->u.due_us > now_us) {
+            next_us = MIN(next_us, k->u.due_us);
+            continue;
+        }
+        list_remove(&d->waiting, k);
+        enqueue(d, k, false);
+    }
+    return next_us;
+}
+
+bool dirty_has(const struct dirty *d, int db, struct bytes key)
+{
+    return find(d, hash_of(d, db, key), db, key) != NULL;
+}
+
+static void clear_node(struct table_node *n, void *arg)
+{
+    struct dirty *d = arg;
+    struct dirty_key *k = CONTAINER_OF(n, struct dirty_key, node);
+
+    switch (k->place) {
+    case DIRTY_IN_FLIGHT:
+        return;
+    case DIRTY_QUEUED:
+        dequeue(d, k);
+        epoch_set(d, k, d->epoch, true);
+        break;
+    case DIRTY_WAITING:
+        list_remove(&d->waiting, k);
+        epoch_set(d, k, d->epoch, true);
+        break;
+    case DIRTY_FAILED:
+        list_remove(&d->failed, k);
+        break;
+    }
+    drop(d, k);
+}
+
+void dirty_clear(struct dirty *d)
+{
+    table_each(&d->table, clear_node, d);
+}
+
+void dirty_settle_begin(struct dirty *d, uint64_t now_us)
+{
+    d->epoch++;
+    d->settle_us = now_us;
+    d->old = d->table.count - d->failed.count;
+}
+
+bool dirty_settled(const struct dirty *d)
+{
+    return d->old == 0;
+}
+
+void dirty_counts(const struct dirty *d, struct dirty_counts *ret)
+{
+    *ret = (struct dirty_counts){
+        .queued = d->rings[DIRTY_LIVE].keys + d->rings[DIRTY_SCAN].keys,
+        .scan_queued = d->rings[DIRTY_SCAN].keys,
+        .in_flight = d->flying.count,
+        .waiting = d->waiting.count,
+        .failed = d->failed.count,
+    };
+}
+
+size_t dirty_memory(const struct dirty *d)
+{
+    return d->memory + table_bytes(&d->table);
+}
+
+size_t dirty_budget(const struct dirty *d)
+{
+    return d->budget;
+}
+
+uint64_t dirty_oldest_us(const struct dirty *d)
+{
+    const struct dirty_key *heads[] = {d->flying.head, d->waiting.head};
+    uint64_t oldest = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+        if (heads[i] && (!oldest || heads[i]->since_us < oldest))
+            oldest = heads[i]->since_us;
+    for (const struct db_queues *q = d->dbs; q; q = q->sibling)
+        for (size_t c = 0; c < ARRAY_LEN(q->of); c++) {
+            const struct dirty_key *k = q->of[c].keys.head;
+            if (k && (!oldest || k->since_us < oldest))
+                oldest = k->since_us;
+        }
+    return oldest;
+}
+
+void dirty_each_failed(const struct dirty *d, void (*fn)(const struct dirty_key *k, void *arg), void *arg)
+{
+    for (const struct dirty_key *k = d->failed.head; k; k = k->next)
+        fn(k, arg);
+}

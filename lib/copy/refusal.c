@@ -1,0 +1,28 @@
+/* refusal.c - see refusal.h. */
+#include "lib/copy/refusal.h"
+
+/* The first word of errors that no key is to blame for; from the servers' sources and tried on 6.0 to 9.1. */
+static const char *const server_codes[] = {
+    "LOADING ",    "BUSY ",    "OOM ",      "READONLY ", "MISCONF ",  "MASTERDOWN ", "NOREPLICAS ", "NOAUTH ",
+    "CLUSTERDOWN ", "TRYAGAIN ", "NOPERM ", "MOVED ",    "ASK ",      "UNKILLABLE ", "EXECABORT ",  "DENIED ",
+    "ERR max",
+};
+
+static bool contains(struct bytes text, const char *part)
+{
+    struct bytes p = bytes_str(part);
+    for (size_t i = 0; i + p.len <= text.len; i++)
+        if (bytes_equal((struct bytes){text.ptr + i, p.len}, p))
+            return true;
+    return false;
+}
+
+enum refusal refusal_of(struct bytes error)
+{
+    for (size_t i = 0; i < ARRAY_LEN(server_codes); i++)
+        if (bytes_starts(error, server_codes[i]))
+            return REFUSAL_SERVER;
+    if (contains(error, "Bad data format") || contains(error, "payload version or checksum"))
+        return REFUSAL_NEVER;
+    return REFUSAL_KEY;
+}

@@ -1,0 +1,316 @@
+/* scanner.c - see scanner.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/copy/scanner.h"
+#include "lib/core/resp.h"
+
+#define IN_MAX       (SCANNER_KEY_MAX + 64 * KIB)
+#define RETRY_US     1000000
+#define CURSOR_TEXT  24
+#define PREFIX_SHOWN 64
+
+/* What the next token of a page's reply is. */
+enum expect { EXPECT_SELECT, EXPECT_PAGE, EXPECT_CURSOR, EXPECT_KEYS, EXPECT_KEY };
+
+struct scanner {
+    struct loop *loop;
+    struct scanner_events ev;
+    void *arg;
+    struct conn *conn;
+    struct timer *retry;
+    struct resp resp;
+    enum expect expect;
+
+    int *dbs;
+    size_t ndbs, at; /* dbs[at] is being scanned */
+    unsigned count;
+    char type[16];
+    char run_id[RUN_ID_MAX]; /* where the present cursor comes from; "" before a database's first page */
+    char cursor[CURSOR_TEXT], next_cursor[CURSOR_TEXT];
+    bool running;
+    bool wanted;   /* a page was asked for and is not complete */
+    bool asked;    /* its request was sent in this life of the connection */
+    bool error;    /* the reply was an error */
+    bool stale;    /* the reply under way belongs to a pass that was given up: it is passed over */
+    bool selected; /* this life of the connection is in dbs[at] */
+
+    bool in_long; /* a key beyond the ceiling is passing */
+    uint64_t long_length;
+};
+
+static void send_request(struct scanner *s)
+{
+    char request[256], count[16], db[16];
+    int n = 0;
+
+    if (!s->running || !s->wanted || s->asked || !conn_is_up(s->conn))
+        return;
+    if (strcmp(s->cursor, "0") == 0)
+        snprintf(s->run_id, sizeof(s->run_id), "%s", conn_server(s->conn)->run_id);
+    if (!s->selected) {
+        int len = snprintf(db, sizeof(db), "%d", s->dbs[s->at]);
+        n = snprintf(request, sizeof(request), "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", len, db);
+    }
+    int count_len = snprintf(count, sizeof(count), "%u", s->count);
+    n += snprintf(request + n, sizeof(request) - (size_t)n, "*%d\r\n$4\r\nSCAN\r\n$%zu\r\n%s\r\n$5\r\nCOUNT\r\n$%d\r\n%s\r\n",
+                  s->type[0] ? 6 : 4, strlen(s->cursor), s->cursor, count_len, count);
+    if (s->type[0])
+        n += snprintf(request + n, sizeof(request) - (size_t)n, "$4\r\nTYPE\r\n$%zu\r\n%s\r\n", strlen(s->type), s->type);
+    if (buf_append(conn_out(s->conn), request, (size_t)n) < 0)
+        return; /* cannot be: the buffer holds one request at a time */
+    s->expect = s->selected ? EXPECT_PAGE : EXPECT_SELECT;
+    s->asked = true;
+    s->error = s->stale = false;
+    conn_expect(s->conn, true);
+    conn_flush(s->conn);
+}
+
+static void retry_fired(void *arg)
+{
+    send_request(arg);
+}
+
+static void page_refused(struct scanner *s, struct bytes error)
+{
+    char text[160];
+
+    s->asked = false;
+    s->selected = false;
+    conn_expect(s->conn, false);
+    timer_set(s->retry, RETRY_US);
+    if (s->ev.refused)
+        s->ev.refused(bytes_escape(error, text, sizeof(text)), s->arg);
+}
+
+static void page_complete(struct scanner *s)
+{
+    memcpy(s->cursor, s->next_cursor, sizeof(s->cursor));
+    s->wanted = s->asked = false;
+    conn_expect(s->conn, false);
+    if (strcmp(s->cursor, "0") == 0) {
+        s->at++;
+        s->selected = false;
+        if (s->at == s->ndbs) {
+            s->running = false;
+            s->ev.done(s->arg);
+            return;
+        }
+    }
+    s->ev.page(s->arg);
+}
+
+/* The first part of a key beyond the ceiling names it; the rest passes. */
+static void pass_long_key(struct scanner *s, const struct resp_token *t)
+{
+    if (s->in_long && s->ev.long_key)
+        s->ev.long_key(s->dbs[s->at], bytes_of(t->text.ptr, MIN(t->text.len, PREFIX_SHOWN)), s->long_length, s->arg);
+    s->in_long = false;
+}
+
+static int take_cursor(struct scanner *s, const struct resp_token *t)
+{
+    uint64_t cursor;
+    if (t->type != RESP_BULK || bytes_to_u64(t->text, &cursor) < 0)
+        return -EBADMSG;
+    snprintf(s->next_cursor, sizeof(s->next_cursor), "%llu", (unsigned long long)cursor);
+    return 0;
+}
+
+static int take_key(struct scanner *s, const struct resp_token *t)
+{
+    switch (t->type) {
+    case RESP_BULK:
+        if (!s->stale)
+            s->ev.key(s->dbs[s->at], t->text, s->arg);
+        return 0;
+    case RESP_BULK_START:
+        s->in_long = !s->stale;
+        s->long_length = (uint64_t)t->number;
+        return 0;
+    case RESP_BULK_PART:
+        pass_long_key(s, t);
+        return 0;
+    default:
+        return -EBADMSG;
+    }
+}
+
+/* 1: the whole reply to SCAN has come. */
+static int take_token(struct scanner *s, const struct resp_token *t)
+{
+    switch (s->expect) {
+    case EXPECT_SELECT:
+        s->error = t->type == RESP_ERROR;
+        s->selected = !s->error;
+        s->expect = EXPECT_PAGE;
+        return t->depth == 0 && t->last ? 0 : -EBADMSG;
+    case EXPECT_PAGE:
+        if (t->type == RESP_ERROR || s->error) {
+            /* After a refused SELECT the page is of another database. */
+            s->error = true;
+            return t->last ? 1 : 0;
+        }
+        s->expect = EXPECT_CURSOR;
+        return t->type == RESP_ARRAY && t->number == 2 ? 0 : -EBADMSG;
+    case EXPECT_CURSOR:
+        s->expect = EXPECT_KEYS;
+        return take_cursor(s, t);
+    case EXPECT_KEYS:
+        s->expect = EXPECT_KEY;
+        if (t->type != RESP_ARRAY)
+            return -EBADMSG;
+        return t->last ? 1 : 0;
+    case EXPECT_KEY: {
+        int err = take_key(s, t);
+        return err < 0 ? err : t->last ? 1 : 0;
+    }
+    }
+    return -EBADMSG;
+}
+
+static void stale_passed(struct scanner *s)
+{
+    s->asked = s->stale = s->selected = false;
+    conn_expect(s->conn, false);
+    send_request(s);
+}
+
+static size_t on_input(struct conn *c, struct bytes in, void *arg)
+{
+    struct scanner *s = arg;
+    struct bytes rest = in;
+    struct resp_token t;
+    int err;
+
+    while ((err = resp_next(&s->resp, &rest, &t)) == 0) {
+        if (!s->asked) {
+            err = -EBADMSG; /* nobody asked */
+            break;
+        }
+        err = take_token(s, &t);
+        if (err < 0)
+            break;
+        if (err == 1 && s->stale)
+            stale_passed(s);
+        else if (err == 1 && s->error)
+            page_refused(s, t.type == RESP_ERROR ? t.text : BYTES("SELECT was refused"));
+        else if (err == 1)
+            page_complete(s);
+    }
+    if (err == -EBADMSG)
+        conn_reset(c, "the reply to SCAN is not understood");
+    return in.len - rest.len;
+}
+
+static void give_up(struct scanner *s, const char *why)
+{
+    scanner_stop(s);
+    s->ev.lost(why, s->arg);
+}
+
+static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg)
+{
+    struct scanner *s = arg;
+    return s->ev.identified ? s->ev.identified(c, id, client_id, why, s->arg) : 0;
+}
+
+static void on_up(struct conn *c, void *arg)
+{
+    struct scanner *s = arg;
+    const char *run_id = conn_server(c)->run_id;
+
+    conn_raw(c);
+    resp_init(&s->resp, SCANNER_KEY_MAX, 512 * MIB, UINT32_MAX);
+    s->selected = s->asked = s->in_long = false;
+    if (s->running && s->run_id[0] && strcmp(s->run_id, run_id) != 0) {
+        give_up(s, "another server process answers: its cursor cannot be used");
+        return;
+    }
+    send_request(s);
+}
+
+static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
+{
+    struct scanner *s = arg;
+    (void)c, (void)why, (void)was_up;
+    s->asked = s->stale = false;
+    timer_clear(s->retry);
+}
+
+int scanner_new(struct loop *l, const struct endpoint *e, const char *role, const struct scanner_events *ev, void *arg,
+                struct scanner **ret)
+{
+    static const struct conn_events events = {
+        .identified = on_identified, .up = on_up, .down = on_down, .input = on_input};
+    const struct conn_options opt = {
+        .endpoint = e, .role = role, .in_max = IN_MAX, .out_max = 64 * KIB, .out_high = 32 * KIB};
+    struct scanner *s = calloc(1, sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    s->loop = l;
+    s->ev = *ev;
+    s->arg = arg;
+    int err = timer_new(l, retry_fired, s, &s->retry);
+    if (!err)
+        err = conn_new(l, &opt, &events, s, &s->conn);
+    if (err) {
+        scanner_free(s);
+        return err;
+    }
+    *ret = s;
+    return 0;
+}
+
+struct scanner *scanner_free(struct scanner *s)
+{
+    if (!s)
+        return NULL;
+    conn_free(s->conn);
+    timer_free(s->retry);
+    free(s->dbs);
+    free(s);
+    return NULL;
+}
+
+int scanner_begin(struct scanner *s, const int *dbs, size_t ndbs, unsigned count, const char *type)
+{
+    int *copy = malloc(MAX(ndbs, (size_t)1) * sizeof(*copy));
+    if (!copy)
+        return -ENOMEM;
+    if (ndbs)
+        memcpy(copy, dbs, ndbs * sizeof(*copy));
+    free(s->dbs);
+    s->dbs = copy;
+    s->ndbs = ndbs;
+    s->at = 0;
+    s->count = count;
+    snprintf(s->type, sizeof(s->type), "%s", type ? type : "");
+    snprintf(s->cursor, sizeof(s->cursor), "0");
+    s->run_id[0] = '\0';
+    s->selected = s->wanted = false;
+    s->stale = s->asked;
+    s->running = ndbs > 0;
+    timer_clear(s->retry);
+    return 0;
+}
+
+void scanner_next(struct scanner *s)
+{
+    s->wanted = true;
+    send_request(s);
+}
+
+void scanner_stop(struct scanner *s)
+{
+    s->running = s->wanted = false;
+    s->stale = s->asked;
+    timer_clear(s->retry);
+}
+
+bool scanner_running(const struct scanner *s)
+{
+    return s->running;
+}
