@@ -39,5 +39,8 @@ size_t paths_list(const struct paths_env *env, struct paths_instance ret[PATHS_I
 /* riotctl's socket for a name: the first that exists. -ENOENT: neither does; ret is then the likelier one,
  * for the error text. */
 MUST_CHECK int paths_of_name(const struct paths_env *env, const char *name, char ret[PATHS_MAX]);
+/* Does anyone answer there? 0; -ECONNREFUSED: the socket is stale; -ENOENT; -EACCES: not for us to know.
+ * Others from the system. */
+MUST_CHECK int paths_probe(const char *path);
 
 #endif
