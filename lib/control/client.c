@@ -74,7 +74,7 @@ static int connect_to(const char *path, uint64_t timeout_ms, int *ret)
 
 int control_open(const char *path, uint64_t timeout_ms, struct control **ret, struct control_error *err)
 {
-    int fd;
+    int fd = -1;
     int e = connect_to(path, timeout_ms, &fd);
 
     if (e)
@@ -164,10 +164,9 @@ static int send_request(struct control *c, size_t argc, const struct bytes *argv
     }
     if (redisAppendCommandArgv(c->redis, (int)argc, texts, lens) != REDIS_OK)
         return gone(c, err);
-    while (!done) {
-        if (redisBufferWrite(c->redis, &done) != REDIS_OK)
-            return gone(c, err);
-    }
+    while (!done && redisBufferWrite(c->redis, &done) == REDIS_OK)
+        ;
+    c->redis->err = 0; /* whoever closed on us may have said why: it is read next */
     return 0;
 }
 
