@@ -24,6 +24,7 @@ struct probe {
     /* Other riotd's connections, from CLIENT LIST: names "riotd:..." that are not of our endpoint's client prefix. */
     size_t nothers;
     char others[PROBE_NAMES_MAX][96];
+    bool has_keyspace; /* INFO keyspace could be read: without it, no databases does not mean empty */
     size_t ndbs;
     struct watch_db *dbs; /* from INFO keyspace */
     int64_t clock_skew_ms; /* server's TIME minus ours, half a round trip taken off */
