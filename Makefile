@@ -6,8 +6,8 @@ CC        ?= gcc
 ifeq ($(origin CC),default)
 CC        := gcc
 endif
-PKGCONF   ?= pkg-config
 PYTHON    := /usr/bin/python3
+JOBS      := $(shell nproc 2>/dev/null || echo 2)
 
 prefix     ?= /usr/local
 exec_prefix ?= $(prefix)
@@ -39,12 +39,15 @@ LIB_SRC    := $(sort $(wildcard lib/*/*.c))
 DAEMON_SRC := $(sort $(wildcard daemon/*.c))
 CTL_SRC    := $(sort $(wildcard ctl/*.c))
 UNIT_SRC   := $(sort $(wildcard tests/unit/*.c))
+FUZZ_SRC   := $(sort $(wildcard tests/fuzz/*.c))
 
 LIB_OBJ    := $(LIB_SRC:%.c=$(B)/obj/%.o)
 DAEMON_OBJ := $(DAEMON_SRC:%.c=$(B)/obj/%.o)
 CTL_OBJ    := $(CTL_SRC:%.c=$(B)/obj/%.o)
 UNIT_OBJ   := $(UNIT_SRC:%.c=$(B)/obj/%.o)
+FUZZ_OBJ   := $(FUZZ_SRC:%.c=$(B)/obj/%.o)
 UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+FUZZ_BIN   := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
 LIB_LIBS    := -levent_core -levent_extra -lhiredis
 DAEMON_LIBS := -lyaml -lsystemd -ljansson
@@ -78,11 +81,112 @@ $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libparts.a $(B)/libriot.so
 	$(CC) -pie $(LDFLAGS_ALL) -Wl,-rpath,'$$ORIGIN/..' $< $(B)/libparts.a -L$(B) -lriot \
 	    $(LIB_LIBS) $(DAEMON_LIBS) -lcheck -lsubunit -lm -lrt -lpthread -o $@
 
-.PHONY: all unit clean
+# Fuzz targets hold the library itself, so that the fuzzer sees its branches. Built by `make fuzz` with clang.
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/libparts.a $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(CC) -fsanitize=fuzzer $(LDFLAGS_ALL) $< $(B)/libparts.a $(LIB_OBJ) $(LIB_LIBS) $(DAEMON_LIBS) -o $@
+
+$(B)/bench/pipeline: $(B)/obj/tests/bench/pipeline.o
+	@mkdir -p $(@D)
+	$(CC) -pie $(LDFLAGS_ALL) $< -o $@
+
 unit: $(UNIT_BIN)
+objects: $(LIB_OBJ) $(DAEMON_OBJ) $(CTL_OBJ) $(UNIT_OBJ) $(B)/obj/tests/bench/pipeline.o
+
+# --- what is needed, from Debian; nothing is called when nothing is missing
+
+deps:
+	@tests/deps.sh build demo
+
+deps-check:
+	@tests/deps.sh build demo check
+
+# --- to see it work
+
+demo:
+	@tests/deps.sh build demo
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@$(PYTHON) tests/demo
+
+# --- checks. The short forms are `check`; check-long has what takes minutes. PYTEST_ARGS goes to pytest.
+
+MAKE_QUIET := $(MAKE) --no-print-directory -s -j$(JOBS)
+# Timing and memory are measured by tests that are marked `alone`; the others wait a lot, and run side by side.
+PYTEST     := $(PYTHON) -B -m pytest -p no:cacheprovider
+BESIDE     ?= -n 3
+SHORT      := not long and not alone
+ALONE      := not long and alone
+SUITE      ?= tests/integration
+
+check:
+	@tests/deps.sh build demo check
+	@$(MAKE_QUIET) all unit
+	@$(MAKE_QUIET) lint
+	@$(MAKE_QUIET) check-unit
+	@$(MAKE_QUIET) check-integration
+
+check-unit: unit
+	@tests/unit/run $(B)/unit
+
+check-integration: all
+	RIOT_BUILD=$(B) $(PYTEST) $(BESIDE) -m '$(SHORT)' $(PYTEST_ARGS) $(SUITE)
+	RIOT_BUILD=$(B) $(PYTEST) -m '$(ALONE)' $(PYTEST_ARGS) $(SUITE)
+
+check-long: all $(B)/bench/pipeline
+	RIOT_BUILD=$(B) $(PYTEST) -m long $(PYTEST_ARGS) $(SUITE)
+
+# Each rule of the design has a patch that breaks it, and tests that then must fail.
+check-rules:
+	@tests/rules/run
+
+# A clone in fresh Debian roots; root only, and long.
+check-fresh:
+	@tests/fresh.sh
+
+SANITIZED := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:exitcode=99 \
+             UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+
+asan:
+	@$(MAKE_QUIET) SANITIZE=1 B=build/asan all unit
+	@$(SANITIZED) tests/unit/run build/asan/unit
+	RIOT_BUILD=build/asan RIOT_SANITIZED=1 $(SANITIZED) \
+	    $(PYTEST) $(BESIDE) -m '$(SHORT)' $(PYTEST_ARGS) $(SUITE)
+
+lint:
+	@tests/lint/run
+	@$(MAKE_QUIET) B=build/lint-gcc CC=gcc OPT=-O1 WERROR=-Werror objects
+	@echo 'lint: gcc: ok'
+	@$(MAKE_QUIET) B=build/lint-clang CC=clang-19 OPT=-O1 WERROR=-Werror objects
+	@echo 'lint: clang: ok'
+
+format:
+	clang-format-19 -i $(shell find lib daemon ctl tests -name '*.[ch]')
+
+FUZZ_TIME ?= 60
+fuzz:
+	@tests/deps.sh build fuzz
+	@$(MAKE_QUIET) B=build/fuzz CC=clang-19 OPT='-O1 -g' LDHARDEN=-fsanitize=address,undefined \
+	    HARDEN='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' fuzzers
+	@set -e; for fuzzer in $(FUZZ_BIN:$(B)/%=build/fuzz/%); do \
+	    mkdir -p build/fuzz/corpus/$${fuzzer##*/}; echo "fuzz: $${fuzzer##*/}"; \
+	    $$fuzzer -max_total_time=$(FUZZ_TIME) -print_final_stats=0 -verbosity=0 build/fuzz/corpus/$${fuzzer##*/}; done
+fuzzers: $(FUZZ_BIN)
+
+bench: all $(B)/bench/pipeline
+	RIOT_BUILD=$(B) $(PYTHON) tests/bench/copy.py
+
+# --- the rest
+
+install: all
+	$(INSTALL) -D -m 755 $(B)/riotd $(DESTDIR)$(sbindir)/riotd
+	$(INSTALL) -D -m 755 $(B)/riotctl $(DESTDIR)$(bindir)/riotctl
+	$(INSTALL) -D -m 644 $(B)/libriot.so $(DESTDIR)$(libdir)/riotd/libriot.so
 
 clean:
 	rm -rf build
 
+.PHONY: all unit objects deps deps-check demo check check-unit check-integration check-long check-rules check-fresh \
+        asan lint format fuzz fuzzers bench install clean
 .SECONDARY:
--include $(LIB_OBJ:.o=.d) $(DAEMON_OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(UNIT_OBJ:.o=.d)
+-include $(LIB_OBJ:.o=.d) $(DAEMON_OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)
+-include $(B)/obj/tests/bench/pipeline.d

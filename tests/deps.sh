@@ -1,0 +1,42 @@
+#!/bin/sh
+# deps.sh SET...: installs the Debian packages of these sets that are missing. Nothing missing, nothing called.
+#
+# redis-tools carries the server's binary (redis-check-rdb is it, under another name), so no package with a service is wanted.
+set -eu
+
+build='gcc libc6-dev make libevent-dev libhiredis-dev libyaml-dev libsystemd-dev libjansson-dev libxxhash-dev'
+demo='redis-tools python3 python3-redis'
+check='check libsubunit-dev clang-19 clang-format-19 shellcheck python3-pytest python3-pytest-xdist patch'
+fuzz='clang-19 libclang-rt-19-dev'
+
+missing=''
+for set in "$@"; do
+    case $set in
+    build) names=$build ;;
+    demo) names=$demo ;;
+    check) names=$check ;;
+    fuzz) names=$fuzz ;;
+    *)
+        echo "deps.sh: no set '$set'; there are build, demo, check, fuzz" >&2
+        exit 64
+        ;;
+    esac
+    if ! command -v dpkg-query >/dev/null; then
+        echo "deps.sh: not a Debian system; what '$set' needs, under Debian's names: $names" >&2
+        continue
+    fi
+    for name in $names; do
+        case $(dpkg-query -W -f '${db:Status-Status} ' "$name" 2>/dev/null) in
+        installed*) ;;
+        *) missing="$missing $name" ;;
+        esac
+    done
+done
+[ -n "$missing" ] || exit 0
+
+root=''
+[ "$(id -u)" = 0 ] || root='sudo'
+echo "installing:$missing"
+$root apt-get update -q
+# shellcheck disable=SC2086 # both are lists of words
+$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing

@@ -1,0 +1,40 @@
+"""Child processes that end with us, whatever happens to us."""
+
+import ctypes
+import os
+import signal
+import subprocess
+
+_libc = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent():
+    """For preexec_fn: the kernel kills the child when the thread that started it ends."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def popen(args, **options):
+    return subprocess.Popen(args, preexec_fn=die_with_parent, **options)
+
+
+def cpu_seconds(pid):
+    """User and system time of a process so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_kib(pid, which="VmRSS"):
+    """VmRSS now, or VmHWM: the most it ever was."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith(which + ":"):
+                return int(line.split()[1])
+    raise KeyError(which)
+
+
+def reset_peak(pid):
+    """VmHWM begins anew at what is used now."""
+    with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as refs:
+        refs.write("5")
