@@ -85,6 +85,9 @@ void state_server_count(struct state_server *s, size_t ndbs,
 void state_server_recount(struct state_server *s, size_t ndbs,
                           const struct watch_db *dbs);    /* replaces them */
 uint64_t state_server_keys(const struct state_server *s); /* sum of the highest counts */
+/* For server_same_history(); what is not kept stays zero. */
+void state_server_id(const struct state_server *s, struct server_id *ret);
+void state_owned_id(const struct state_owned *o, struct server_id *ret);
 void state_own_target(struct state *s, const char *url, const struct server_id *id);
 /* The oldest goes when there is no room. The same one twice is one. */
 void state_connection_add(struct state *s, enum state_side side, const char *run_id, uint64_t client_id);

@@ -1,0 +1,309 @@
+/* The state as JSON, and back. The only file of the module that knows jansson. */
+#include "daemon/state_file_parts.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const desired_names[] = {[DESIRED_NONE] = "none",
+                                            [DESIRED_IDLE] = "idle",
+                                            [DESIRED_RUNNING] = "running",
+                                            [DESIRED_PAUSED] = "paused"};
+static const char *const role_names[] = {
+    [ROLE_UNKNOWN] = "unknown", [ROLE_PRIMARY] = "primary", [ROLE_REPLICA] = "replica"};
+static const char *const side_names[] = {[STATE_SOURCE] = "source", [STATE_TARGET] = "target"};
+
+const char *state_desired_name(enum state_desired d)
+{
+    return (size_t)d < ARRAY_LEN(desired_names) ? desired_names[d] : "?";
+}
+
+/* Writing. A failed jansson call is out of memory; it is sticky, so that it is looked at once. */
+
+struct writer {
+    int err;
+};
+
+static void put(struct writer *w, json_t *object, const char *name, json_t *value)
+{
+    if (json_object_set_new(object, name, value) < 0)
+        w->err = -ENOMEM;
+}
+
+/* What a server told may be anything; JSON takes UTF-8 only. */
+static void put_text(struct writer *w, json_t *object, const char *name, const char *text)
+{
+    char clean[STATE_URL_MAX];
+    size_t i = 0;
+    json_t *value = json_string(text);
+    if (value) {
+        put(w, object, name, value);
+        return;
+    }
+    for (; text[i] && i < sizeof(clean) - 1; i++)
+        clean[i] = text[i] >= ' ' && text[i] < 0x7f ? text[i] : '?';
+    clean[i] = '\0';
+    put(w, object, name, json_string(clean));
+}
+
+static void put_u64(struct writer *w, json_t *object, const char *name, uint64_t n)
+{
+    put(w, object, name, json_integer((json_int_t)MIN(n, (uint64_t)INT64_MAX)));
+}
+
+static json_t *server_json(struct writer *w, const struct state_server *s)
+{
+    json_t *o = json_object(), *keys = json_object();
+    put_text(w, o, "url", s->url);
+    put_text(w, o, "run_id", s->run_id);
+    put_text(w, o, "replid", s->replid);
+    put_text(w, o, "replid2", s->replid2);
+    put_text(w, o, "role", role_names[s->role]);
+    for (size_t i = 0; i < s->ndbs; i++) {
+        char db[16];
+        snprintf(db, sizeof(db), "%d", s->dbs[i].db);
+        put_u64(w, keys, db, s->dbs[i].keys);
+    }
+    put(w, o, "keys", keys);
+    return o;
+}
+
+static json_t *owned_json(struct writer *w, const struct state_owned *s)
+{
+    json_t *o = json_object();
+    put(w, o, "owned", json_boolean(s->owned));
+    put_text(w, o, "url", s->url);
+    put_text(w, o, "run_id", s->run_id);
+    put_text(w, o, "replid", s->replid);
+    put_text(w, o, "replid2", s->replid2);
+    return o;
+}
+
+static json_t *notify_json(struct writer *w, const struct notify_record *n)
+{
+    json_t *o = json_object();
+    put_text(w, o, "run_id", n->run_id);
+    put_text(w, o, "before", n->before);
+    put_text(w, o, "after", n->after);
+    return o;
+}
+
+static json_t *connections_json(struct writer *w, const struct state *s)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->nconnections; i++) {
+        const struct state_connection *c = &s->connections[i];
+        json_t *o = json_object();
+        put_text(w, o, "side", side_names[c->side]);
+        put_text(w, o, "run_id", c->run_id);
+        put_u64(w, o, "client_id", c->client_id);
+        if (json_array_append_new(list, o) < 0)
+            w->err = -ENOMEM;
+    }
+    return list;
+}
+
+int state_render(const struct state *s, char **ret)
+{
+    struct writer w = {0};
+    json_t *o = json_object();
+    put(&w, o, "schema", json_integer(STATE_SCHEMA));
+    put_text(&w, o, "instance", s->instance);
+    put_text(&w, o, "desired", desired_names[s->desired]);
+    put(&w, o, "target_owned", owned_json(&w, &s->target_owned));
+    put(&w, o, "source", server_json(&w, &s->source));
+    put(&w, o, "target", server_json(&w, &s->target));
+    put(&w, o, "notify", notify_json(&w, &s->notify));
+    put(&w, o, "connections", connections_json(&w, s));
+    char *text = w.err == 0 ? json_dumps(o, JSON_INDENT(2)) : NULL;
+    json_decref(o);
+    if (!text)
+        return -ENOMEM;
+    *ret = text;
+    return 0;
+}
+
+/* Reading. The first thing that is not as expected is kept, the rest is not looked at. */
+
+struct reader {
+    char *why; /* of STATE_WHY_MAX bytes */
+    bool bad;
+};
+
+static void bad(struct reader *r, const char *format, ...) PRINTF_LIKE(2, 3);
+static void bad(struct reader *r, const char *format, ...)
+{
+    va_list ap;
+    if (r->bad)
+        return;
+    r->bad = true;
+    va_start(ap, format);
+    vsnprintf(r->why, STATE_WHY_MAX, format, ap);
+    va_end(ap);
+}
+
+/* An object with exactly these many fields; NULL when it is none. */
+static const json_t *object(struct reader *r, const json_t *value, const char *name, size_t fields)
+{
+    if (!json_is_object(value))
+        bad(r, "%s is not an object", name);
+    else if (json_object_size(value) != fields)
+        bad(r, "%s does not have the fields it should have", name);
+    return r->bad ? NULL : value;
+}
+
+static void get_text(struct reader *r, const json_t *o, const char *name, char *out, size_t cap)
+{
+    const json_t *value = json_object_get(o, name);
+    if (!json_is_string(value) || json_string_length(value) >= cap ||
+        strlen(json_string_value(value)) != json_string_length(value)) {
+        bad(r, "%s is missing, not a text, or too long", name);
+        return;
+    }
+    memcpy(out, json_string_value(value), json_string_length(value) + 1);
+}
+
+static uint64_t to_u64(struct reader *r, const json_t *value, const char *name)
+{
+    if (!json_is_integer(value) || json_integer_value(value) < 0) {
+        bad(r, "%s is missing or not a count", name);
+        return 0;
+    }
+    return (uint64_t)json_integer_value(value);
+}
+
+static unsigned get_word(struct reader *r, const json_t *o, const char *name, const char *const *words,
+                         unsigned count)
+{
+    char text[16] = "";
+    unsigned i = 0;
+    get_text(r, o, name, text, sizeof(text));
+    while (i < count && strcmp(words[i], text) != 0)
+        i++;
+    if (i < count)
+        return i;
+    bad(r, "%s is no word that is known here", name);
+    return 0;
+}
+
+static void read_keys(struct reader *r, const json_t *o, struct state_server *s)
+{
+    const json_t *keys = json_object_get(o, "keys");
+    if (!json_is_object(keys) || json_object_size(keys) > WATCH_DBS_MAX) {
+        bad(r, "keys is missing, not an object, or too long");
+        return;
+    }
+    for (void *i = json_object_iter((json_t *)(uintptr_t)keys); i;
+         i = json_object_iter_next((json_t *)(uintptr_t)keys, i)) {
+        uint64_t db;
+        if (bytes_to_u64(bytes_str(json_object_iter_key(i)), &db) < 0 || db > URL_DB_MAX ||
+            (s->ndbs > 0 && (int)db <= s->dbs[s->ndbs - 1].db)) {
+            bad(r, "keys names a database that is none, or not in order");
+            return;
+        }
+        s->dbs[s->ndbs++] =
+            (struct watch_db){.db = (int)db, .keys = to_u64(r, json_object_iter_value(i), "keys")};
+    }
+}
+
+static void read_server(struct reader *r, const json_t *root, const char *name, struct state_server *s)
+{
+    const json_t *o = object(r, json_object_get(root, name), name, 6);
+    if (!o)
+        return;
+    get_text(r, o, "url", s->url, sizeof(s->url));
+    get_text(r, o, "run_id", s->run_id, sizeof(s->run_id));
+    get_text(r, o, "replid", s->replid, sizeof(s->replid));
+    get_text(r, o, "replid2", s->replid2, sizeof(s->replid2));
+    s->role = (enum server_role)get_word(r, o, "role", role_names, ARRAY_LEN(role_names));
+    read_keys(r, o, s);
+}
+
+static void read_owned(struct reader *r, const json_t *root, struct state_owned *s)
+{
+    const json_t *o = object(r, json_object_get(root, "target_owned"), "target_owned", 5);
+    if (!o)
+        return;
+    if (!json_is_boolean(json_object_get(o, "owned")))
+        bad(r, "owned is missing or not a boolean");
+    s->owned = json_is_true(json_object_get(o, "owned"));
+    get_text(r, o, "url", s->url, sizeof(s->url));
+    get_text(r, o, "run_id", s->run_id, sizeof(s->run_id));
+    get_text(r, o, "replid", s->replid, sizeof(s->replid));
+    get_text(r, o, "replid2", s->replid2, sizeof(s->replid2));
+}
+
+static void read_notify(struct reader *r, const json_t *root, struct notify_record *n)
+{
+    const json_t *o = object(r, json_object_get(root, "notify"), "notify", 3);
+    if (!o)
+        return;
+    get_text(r, o, "run_id", n->run_id, sizeof(n->run_id));
+    get_text(r, o, "before", n->before, sizeof(n->before));
+    get_text(r, o, "after", n->after, sizeof(n->after));
+}
+
+static void read_connections(struct reader *r, const json_t *root, struct state *s)
+{
+    const json_t *list = json_object_get(root, "connections");
+    if (!json_is_array(list) || json_array_size(list) > STATE_IDS_MAX) {
+        bad(r, "connections is missing, not a list, or too long");
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(list) && !r->bad; i++) {
+        const json_t *o = object(r, json_array_get(list, i), "a connection", 3);
+        struct state_connection *c = &s->connections[s->nconnections++];
+        if (!o)
+            return;
+        c->side = (enum state_side)get_word(r, o, "side", side_names, ARRAY_LEN(side_names));
+        get_text(r, o, "run_id", c->run_id, sizeof(c->run_id));
+        c->client_id = to_u64(r, json_object_get(o, "client_id"), "client_id");
+    }
+}
+
+static bool is_instance(const char *text)
+{
+    return strlen(text) == STATE_INSTANCE_MAX - 1 &&
+           strspn(text, "0123456789abcdef") == STATE_INSTANCE_MAX - 1;
+}
+
+static void read_state(struct reader *r, const json_t *root, struct state *s)
+{
+    const json_t *schema = json_object_get(root, "schema");
+    if (!json_is_integer(schema)) {
+        bad(r, "it has no schema number: it is not a state file of riotd");
+        return;
+    }
+    if (json_integer_value(schema) != STATE_SCHEMA) {
+        bad(r, "it has schema %lld, this riotd knows %d only: it was written by another version",
+            json_integer_value(schema), STATE_SCHEMA);
+        return;
+    }
+    if (!object(r, root, "the file", 8))
+        return;
+    get_text(r, root, "instance", s->instance, sizeof(s->instance));
+    if (!is_instance(s->instance))
+        bad(r, "instance is not 8 hex digits");
+    s->desired = (enum state_desired)get_word(r, root, "desired", desired_names, ARRAY_LEN(desired_names));
+    read_owned(r, root, &s->target_owned);
+    read_server(r, root, "source", &s->source);
+    read_server(r, root, "target", &s->target);
+    read_notify(r, root, &s->notify);
+    read_connections(r, root, s);
+}
+
+int state_parse(struct bytes text, struct state *s, char why[STATE_WHY_MAX])
+{
+    json_error_t error;
+    struct reader r = {.why = why};
+    json_t *root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &error);
+    if (root)
+        read_state(&r, root, s);
+    else
+        bad(&r, "line %d: it is not JSON: %s", error.line, error.text);
+    json_decref(root);
+    return r.bad ? -EBADMSG : 0;
+}
