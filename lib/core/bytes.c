@@ -6,11 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-struct bytes bytes_of(const void *ptr, size_t len)
-{
-    return (struct bytes){ptr, len};
-}
-
 struct bytes bytes_str(const char *text)
 {
     return (struct bytes){text, text ? strlen(text) : 0};

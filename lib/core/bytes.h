@@ -15,7 +15,11 @@ struct bytes {
 
 #define BYTES(literal) ((struct bytes){(literal), sizeof(literal) - 1})
 
-struct bytes bytes_of(const void *ptr, size_t len);
+static inline struct bytes bytes_of(const void *ptr, size_t len)
+{
+    return (struct bytes){(const char *)ptr, len};
+}
+
 struct bytes bytes_str(const char *text); /* without its NUL; NULL gives an empty slice */
 bool bytes_equal(struct bytes a, struct bytes b);
 bool bytes_is(struct bytes b, const char *text);

@@ -299,8 +299,10 @@ static int take_word(struct words *w, struct bytes *ret)
     char *word = w->to;
     if (plain > (size_t)(w->to_end - w->to))
         return -E2BIG;
-    memcpy(w->to, from, plain);
-    w->to += plain;
+    if (plain) {
+        memcpy(w->to, from, plain);
+        w->to += plain;
+    }
     int e = take_quoted(w);
     if (e)
         return e;

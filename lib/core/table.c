@@ -5,11 +5,16 @@
 
 #define MOVE_AT_ONCE 4 /* chains for each insert; one would be enough to be done before the next growth */
 
+static struct table_node **heads_new(size_t size)
+{
+    return size <= SIZE_MAX / sizeof(struct table_node *) ? calloc(size, sizeof(struct table_node *)) : NULL;
+}
+
 int table_init(struct table *t, size_t initial)
 {
     if (!initial || initial & (initial - 1))
         return -EINVAL;
-    struct table_node **heads = calloc(initial, sizeof(*heads));
+    struct table_node **heads = heads_new(initial);
     if (!heads)
         return -ENOMEM;
     *t = (struct table){.heads = heads, .mask = initial - 1};
@@ -77,7 +82,7 @@ static void move_some(struct table *t)
 static void grow(struct table *t)
 {
     size_t size = (t->mask + 1) * 2;
-    struct table_node **heads = size ? calloc(size, sizeof(*heads)) : NULL;
+    struct table_node **heads = heads_new(size);
 
     if (!heads)
         return;
