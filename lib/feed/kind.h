@@ -1,0 +1,68 @@
+/* kind.h - what a kind of feed does for feed.c, and what feed.c does for it. Private to the room.
+ *
+ * A kind says what it hears: live, marks, missed, lost, unusable. feed.c turns that into ready and gap, keeps
+ * the watch list, and proves barriers. A kind makes no call to the feed from within close() or after it; its
+ * memory stays until the stack has unwound.
+ */
+#ifndef RIOT_FEED_KIND_H
+#define RIOT_FEED_KIND_H
+
+#include "lib/feed/feed.h"
+
+struct kind_ops {
+    enum feed_kind kind;
+    const char *not_built; /* why it is passed over unasked, or NULL */
+    bool names_db;
+    bool marks; /* it delivers marks, so what it cannot see is a gap */
+    int (*new)(struct feed *f, void **ret);
+    void (*close)(void *k); /* its connections, at once */
+    void (*free)(void *k);
+    /* Each reading of the source, or try at one (then s is NULL): heartbeats, and what the server must still
+     * say of this feed. */
+    void (*tick)(void *k, const struct watch_sample *s);
+    /* Calls feed_kind_drained() once all that the server had to say when this was called was heard. */
+    void (*drain)(void *k);
+    void (*reset)(
+        void *k, const char *why); /* begin anew: what it is connected to is not the source that is watched */
+    /* Listens no longer, but keeps the connection that changed settings of the source, and returns it. May be
+     * NULL. */
+    struct conn *(*quiet)(void *k);
+};
+
+extern const struct kind_ops tracking_ops, notify_ops, none_ops;
+const struct kind_ops *kind_ops_of(enum feed_kind k); /* of FEED_AUTO: NULL */
+
+/* Which kind auto tries after this one (FEED_AUTO: the first), or FEED_AUTO when there is none left. */
+enum feed_kind auto_next(enum feed_kind after);
+/* "tracking: why; notify: why". */
+void auto_reasons(const struct feed_status *s, char *out, size_t cap);
+
+/* Every callback from outside begins with FEED_HELD(f): what is freed meanwhile stays in memory until it
+ * returns. */
+struct feed *feed_hold(struct feed *f);
+void feed_let_go(struct feed **f);
+#define FEED_HELD(f)                                                                                         \
+    struct feed *held_ CLEANUP(feed_let_go) = feed_hold(f);                                                  \
+    (void)held_
+
+struct loop *feed_loop(const struct feed *f);
+const struct endpoint *feed_source(const struct feed *f);
+const struct sink *feed_sink(const struct feed *f);
+const char *feed_user(const struct feed *f); /* whom riotd is on the source, for texts */
+
+/* Confirmed live, on the server of this run id ("" unknown). */
+void feed_kind_live(struct feed *f, const char *run_id);
+bool feed_kind_is_live(const struct feed *f);
+/* Marks were missed, or may have been: missed, but it is still live; lost, and not live any more. */
+void feed_kind_missed(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3);
+void feed_kind_lost(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3);
+void feed_kind_unusable(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3); /* closes the kind */
+void feed_kind_drained(struct feed *f);
+void feed_kind_mark(struct feed *f, int db, struct bytes key);
+void feed_kind_long_key(struct feed *f, int db, struct bytes prefix, uint64_t length);
+
+const struct notify_record *feed_record(const struct feed *f);
+/* Durably, or a negative errno: then nothing of it holds. */
+MUST_CHECK int feed_set_record(struct feed *f, const struct notify_record *rec);
+
+#endif
