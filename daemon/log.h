@@ -56,8 +56,8 @@ void log_debug(struct log *l, const char *format, ...) PRINTF_LIKE(2, 3);
  * library says. */
 const struct sink *log_sink(struct log *l);
 
-/* Each line whose level passes, debug lines excepted, is also handed to fn: this is what `events` streams. At
- * most one; NULL ends it. fn must not log. */
+/* Each line but debug lines, whatever the log's level, is also handed to fn: this is what `events` streams.
+ * At most one; NULL ends it. fn must not log. */
 struct log_entry {
     int64_t wall_ms;
     enum sink_level level;
