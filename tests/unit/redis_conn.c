@@ -1,0 +1,756 @@
+#include "lib/redis/conn.h"
+#include "tests/unit/redis_fake.h"
+
+#include <errno.h>
+
+/* One connection and what it told. */
+enum when { NEVER, IN_IDENTIFIED, IN_UP, IN_DOWN, IN_INPUT, IN_DRAINED, IN_REPLY };
+
+struct seen {
+    struct fake fake;
+    struct conn_options opt;
+    struct conn *conn;
+    size_t identified, up, down, inputs, drained, replies;
+    bool was_up;
+    char why[256], text[65536];
+    size_t text_len, use; /* use: at most so many bytes of an input */
+    size_t largest;       /* input */
+    int refuse;
+    bool raw;
+    enum when free_when, reset_when;
+};
+
+static void act(struct seen *s, enum when now)
+{
+    if (s->free_when == now)
+        s->conn = conn_free(s->conn);
+    else if (s->reset_when == now)
+        conn_reset(s->conn, "reset by the test");
+}
+
+static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                         void *arg)
+{
+    struct seen *s = arg;
+    s->identified++;
+    ck_assert(!conn_is_up(c));
+    ck_assert_ptr_eq(id, conn_server(c));
+    ck_assert_uint_eq(client_id, conn_client_id(c));
+    if (s->refuse)
+        *why = "not this one";
+    act(s, IN_IDENTIFIED);
+    return s->refuse;
+}
+
+static void on_up(struct conn *c, void *arg)
+{
+    struct seen *s = arg;
+    s->up++;
+    ck_assert(conn_is_up(c));
+    if (s->raw)
+        conn_raw(c);
+    act(s, IN_UP);
+}
+
+static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
+{
+    struct seen *s = arg;
+    s->down++;
+    s->was_up = was_up;
+    ck_assert(!conn_is_up(c));
+    snprintf(s->why, sizeof(s->why), "%s", why);
+    act(s, IN_DOWN);
+}
+
+static size_t on_input(struct conn *c, struct bytes in, void *arg)
+{
+    struct seen *s = arg;
+    size_t n = MIN(in.len, s->use);
+    (void)c;
+    s->inputs++;
+    s->largest = MAX(s->largest, in.len);
+    if (s->text_len + n < sizeof(s->text)) {
+        memcpy(s->text + s->text_len, in.ptr, n);
+        s->text_len += n;
+    }
+    act(s, IN_INPUT);
+    return n;
+}
+
+static void on_drained(struct conn *c, void *arg)
+{
+    struct seen *s = arg;
+    s->drained++;
+    ck_assert(!conn_is_full(c));
+    act(s, IN_DRAINED);
+}
+
+static void on_reply(struct conn *c, const struct reply *r, void *arg)
+{
+    struct seen *s = arg;
+    (void)c;
+    s->replies++;
+    snprintf(s->text, sizeof(s->text), "%.*s", (int)r->text.len, r->text.ptr ? r->text.ptr : "");
+    act(s, IN_REPLY);
+}
+
+static void set_up(struct seen *s)
+{
+    *s = (struct seen){.use = SIZE_MAX};
+    fake_init(&s->fake);
+    s->opt = (struct conn_options){
+        .endpoint = &s->fake.endpoint, .role = "read", .in_max = 65536, .out_max = 65536, .out_high = 32768};
+}
+
+static void begin(struct seen *s)
+{
+    const struct conn_events ev = {on_identified, on_up, on_down, on_input, on_drained};
+    ck_assert_int_eq(conn_new(s->fake.loop, &s->opt, &ev, s, &s->conn), 0);
+    ck_assert(!conn_is_up(s->conn));
+}
+
+static void begin_up(struct seen *s)
+{
+    begin(s);
+    fake_until(&s->fake, &s->up, 1);
+    (void)fake_log(&s->fake);
+}
+
+static void tear_down(struct seen *s)
+{
+    s->conn = conn_free(s->conn);
+    fake_done(&s->fake);
+}
+
+#define SHOOK                                                                                                \
+    "CLIENT SETNAME riotd:x:1:read\n"                                                                        \
+    "CLIENT ID\n"                                                                                            \
+    "INFO server\n"                                                                                          \
+    "INFO replication\n"
+
+START_TEST(test_handshake)
+{
+    struct seen s;
+    set_up(&s);
+    s.fake.endpoint.url.user = (char *)"app";
+    s.fake.endpoint.password = (char *)"hush";
+    s.opt.no_touch = true;
+    fake_bulk(&s.fake, "INFO server", "redis_version:7.2.4\r\n");
+    begin(&s);
+    ck_assert_ptr_null(conn_server(s.conn));
+    fake_until(&s.fake, &s.up, 1);
+    ck_assert_str_eq(fake_log(&s.fake), "AUTH app hush\n" SHOOK "CLIENT NO-TOUCH ON\n");
+    ck_assert_uint_eq(s.identified, 1);
+    ck_assert_uint_eq(conn_client_id(s.conn), 7);
+    ck_assert(conn_is_fenced(s.conn));
+    ck_assert_int_eq(conn_server(s.conn)->role, ROLE_PRIMARY);
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_handshake_byte_by_byte)
+{
+    struct seen s;
+    set_up(&s);
+    s.fake.dripping = true;
+    begin(&s);
+    fake_until(&s.fake, &s.up, 1);
+    ck_assert_str_eq(conn_server(s.conn)->run_id, "aaaa");
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_tcp_by_name)
+{
+    struct seen s;
+    set_up(&s);
+    fake_listen_tcp(&s.fake);
+    begin(&s);
+    fake_until(&s.fake, &s.up, 1); /* localhost is ::1 too, where nobody listens */
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_auth_password_alone)
+{
+    struct seen s;
+    set_up(&s);
+    s.fake.endpoint.password = (char *)"hush";
+    begin(&s);
+    fake_until(&s.fake, &s.up, 1);
+    ck_assert_str_eq(fake_log(&s.fake), "AUTH hush\n" SHOOK);
+    tear_down(&s);
+}
+END_TEST
+
+static void refused(const char *request, const char *answer, const char *password, const char *why)
+{
+    struct seen s;
+    set_up(&s);
+    s.fake.endpoint.password = (char *)password;
+    fake_rule(&s.fake, request, answer);
+    begin(&s);
+    fake_until(&s.fake, &s.down, 1);
+    ck_assert_str_eq(s.why, why);
+    ck_assert(!s.was_up);
+    ck_assert_uint_eq(s.up, 0);
+    tear_down(&s);
+}
+
+START_TEST(test_refused)
+{
+    refused("AUTH", "-WRONGPASS invalid username-password pair\r\n", "hush",
+            "WRONGPASS invalid username-password pair");
+    refused("AUTH", "-ERR what is hush supposed to be\r\n", "hush", "ERR (a text that repeats the password)");
+    refused("AUTH", ":1\r\n", "hush", "the answer to AUTH is not understood");
+    refused("CLIENT", "-NOAUTH Authentication required.\r\n", NULL,
+            "the server wants a password, and none is configured: NOAUTH Authentication required.");
+    refused("CLIENT", "-DENIED Redis is running in protected mode\r\n", NULL,
+            "DENIED Redis is running in protected mode");
+    refused("CLIENT ID", FAKE_CLOSE, NULL, "closed by the server");
+    refused("INFO", "HTTP/1.1 400 Bad Request\r\n\r\n", NULL,
+            "the server sent what is no RESP2, or more than can be taken");
+    refused("INFO", "*2147483647\r\n", NULL, "the server sent what is no RESP2, or more than can be taken");
+}
+END_TEST
+
+START_TEST(test_answer_without_a_question)
+{
+    struct seen s;
+    set_up(&s);
+    begin_up(&s);
+    fake_send(fake_last(&s.fake), "+OK\r\n");
+    fake_until(&s.fake, &s.down, 1);
+    ck_assert_str_eq(s.why, "the server sent an answer that was not asked for");
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_last_words)
+{
+    struct seen s;
+    set_up(&s);
+    fake_rule(&s.fake, "CLIENT SETNAME", "-ERR max number of clients reached\r\n");
+    fake_rule(&s.fake, "CLIENT ID", FAKE_CLOSE);
+    begin(&s);
+    fake_until(&s.fake, &s.down, 1);
+    ck_assert_str_eq(s.why, "closed by the server: ERR max number of clients reached");
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_goes_on_without_rights)
+{
+    struct seen s;
+    set_up(&s);
+    fake_rule(&s.fake, "CLIENT", "-NOPERM this user has no permissions\r\n");
+    fake_rule(&s.fake, "INFO", "-NOPERM this user has no permissions\r\n");
+    begin(&s);
+    fake_until(&s.fake, &s.up, 1);
+    ck_assert_uint_eq(conn_client_id(s.conn), 0);
+    ck_assert_str_eq(conn_server(s.conn)->run_id, "");
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_owner_refuses)
+{
+    struct seen s;
+    set_up(&s);
+    s.refuse = -EPERM;
+    begin(&s);
+    fake_until(&s.fake, &s.down, 2); /* it comes again */
+    ck_assert_str_eq(s.why, "not this one");
+    ck_assert_uint_eq(s.up, 0);
+    s.refuse = 0;
+    fake_until(&s.fake, &s.up, 1);
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_nobody_listens)
+{
+    struct seen s;
+    set_up(&s);
+    s.fake.endpoint.url.path = (char *)"/nonexistent/socket";
+    begin(&s);
+    fake_until(&s.fake, &s.down, 2);
+    ck_assert_str_eq(s.why, "no such file or directory");
+    ck_assert(!conn_is_up(s.conn));
+    tear_down(&s);
+}
+END_TEST
+
+/* The fence. */
+
+static void lose_first_life(struct seen *s)
+{
+    s->opt.fenced = true;
+    begin_up(s);
+    fake_drop(fake_last(&s->fake));
+    fake_until(&s->fake, &s->down, 1);
+    ck_assert(s->was_up);
+    ck_assert_str_eq(s->why, "closed by the server");
+    fake_rule(&s->fake, "CLIENT ID", ":9\r\n");
+}
+
+START_TEST(test_fence_kills_before_up)
+{
+    struct seen s;
+    set_up(&s);
+    fake_rule(&s.fake, "CLIENT KILL", FAKE_SILENCE);
+    lose_first_life(&s);
+    fake_until(&s.fake, &s.identified, 2);
+    fake_pass(&s.fake, 50);
+    ck_assert_str_eq(fake_log(&s.fake), SHOOK "CLIENT KILL ID 7\n");
+    ck_assert_uint_eq(s.up, 1);
+    ck_assert_int_eq(conn_call_words(s.conn, on_reply, &s, "PING"), -ENOTCONN);
+    fake_send(fake_last(&s.fake), ":1\r\n");
+    fake_until(&s.fake, &s.up, 2);
+    ck_assert(conn_is_fenced(s.conn));
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_fence_remembers_until_killed)
+{
+    struct seen s;
+    set_up(&s);
+    fake_rule(&s.fake, "CLIENT KILL", FAKE_CLOSE);
+    lose_first_life(&s);
+    fake_until(&s.fake, &s.down, 2); /* the second life died in its fence, before it wrote anything */
+    (void)fake_log(&s.fake);
+    fake_rule(&s.fake, "CLIENT ID", ":11\r\n");
+    fake_rule(&s.fake, "CLIENT KILL", "-ERR No such client\r\n");
+    fake_until(&s.fake, &s.up, 2);
+    ck_assert_str_eq(fake_log(&s.fake), SHOOK "CLIENT KILL ID 7\n");
+    ck_assert(conn_is_fenced(s.conn));
+    tear_down(&s);
+}
+END_TEST
+
+#define LIST_WITH "id=70 addr=a name=x \nid=7 addr=b name=id=8 user=a\n"
+#define LIST_NONE "id=70 addr=a name=x \nid=9 addr=b name=id=7  a\n"
+
+START_TEST(test_fence_by_list)
+{
+    struct seen s;
+    set_up(&s);
+    fake_rule(&s.fake, "CLIENT KILL", "-NOPERM no\r\n");
+    fake_bulk(&s.fake, "CLIENT LIST", LIST_WITH);
+    lose_first_life(&s);
+    fake_until(&s.fake, &s.identified, 2);
+    fake_pass(&s.fake, 150);
+    ck_assert_uint_eq(s.up, 1);
+    fake_bulk(&s.fake, "CLIENT LIST", LIST_NONE);
+    fake_until(&s.fake, &s.up, 2);
+    ck_assert_uint_ge(fake_count(&s.fake, "CLIENT LIST"), 2);
+    ck_assert(conn_is_fenced(s.conn));
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_no_fence_allowed)
+{
+    struct seen s;
+    set_up(&s);
+    fake_rule(&s.fake, "CLIENT KILL", "-NOPERM no\r\n");
+    fake_rule(&s.fake, "CLIENT LIST", "-NOPERM no\r\n");
+    lose_first_life(&s);
+    fake_until(&s.fake, &s.up, 2);
+    ck_assert(!conn_is_fenced(s.conn));
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_no_id_no_fence)
+{
+    struct seen s;
+    set_up(&s);
+    fake_rule(&s.fake, "CLIENT ID", "-NOPERM no\r\n");
+    lose_first_life(&s);
+    fake_until(&s.fake, &s.up, 2);
+    ck_assert(!conn_is_fenced(s.conn));
+    ck_assert_str_eq(fake_log(&s.fake), SHOOK);
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_another_process_needs_no_fence)
+{
+    struct seen s;
+    set_up(&s);
+    s.opt.fenced = true;
+    begin_up(&s);
+    fake_bulk(&s.fake, "INFO server", "run_id:bbbb\r\n");
+    fake_drop(fake_last(&s.fake));
+    fake_until(&s.fake, &s.up, 2);
+    ck_assert_str_eq(fake_log(&s.fake), SHOOK);
+    ck_assert(conn_is_fenced(s.conn));
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_fence_of_an_earlier_process)
+{
+    struct seen s;
+    set_up(&s);
+    s.opt.fenced = true;
+    s.opt.former_id = 3;
+    s.opt.former_run_id = "aaaa";
+    fake_rule(&s.fake, "CLIENT KILL", ":0\r\n");
+    begin(&s);
+    fake_until(&s.fake, &s.up, 1);
+    ck_assert_str_eq(fake_log(&s.fake), SHOOK "CLIENT KILL ID 3\n");
+    tear_down(&s);
+}
+END_TEST
+
+/* Calls. */
+
+START_TEST(test_calls_in_order)
+{
+    struct seen s;
+    set_up(&s);
+    fake_rule(&s.fake, "ECHO", "$3\r\nabc\r\n");
+    begin(&s);
+    ck_assert_int_eq(conn_call_words(s.conn, on_reply, &s, "PING"), -ENOTCONN);
+    fake_until(&s.fake, &s.up, 1);
+    (void)fake_log(&s.fake);
+    for (int i = 0; i < 40; i++)
+        ck_assert_int_eq(conn_call_words(s.conn, on_reply, &s, "PING"), 0);
+    ck_assert_int_eq(conn_call(s.conn, 2, (struct bytes[]){BYTES("ECHO"), BYTES("a b")}, on_reply, &s), 0);
+    ck_assert_uint_eq(s.replies, 0);
+    fake_until(&s.fake, &s.replies, 41);
+    ck_assert_str_eq(s.text, "abc");
+    ck_assert_uint_eq(conn_silent_us(s.conn), 0);
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_no_answer)
+{
+    struct seen s;
+    set_up(&s);
+    s.fake.endpoint.timeout_ms = 100;
+    fake_rule(&s.fake, "GET", FAKE_SILENCE);
+    begin_up(&s);
+    fake_pass(&s.fake, 150); /* nothing is due: silence is no fault */
+    ck_assert_uint_eq(s.down, 0);
+    ck_assert_int_eq(conn_call_words(s.conn, on_reply, &s, "GET a"), 0);
+    fake_pass(&s.fake, 50);
+    ck_assert_uint_eq(s.down, 0);
+    ck_assert_uint_gt(conn_silent_us(s.conn), 30000);
+    fake_until(&s.fake, &s.down, 1);
+    ck_assert_str_eq(s.why, "no answer for 100ms");
+    ck_assert_uint_eq(s.replies, 0);
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_slow_is_not_silent)
+{
+    struct seen s;
+    set_up(&s);
+    s.fake.endpoint.timeout_ms = 100;
+    fake_rule(&s.fake, "GET", FAKE_SILENCE);
+    begin_up(&s);
+    ck_assert_int_eq(conn_call_words(s.conn, on_reply, &s, "GET a"), 0);
+    for (int i = 0; i < 5; i++) {
+        fake_pass(&s.fake, 50);
+        fake_send(fake_last(&s.fake), i ? "a" : "$4\r\n");
+    }
+    fake_send(fake_last(&s.fake), "\r\n");
+    fake_until(&s.fake, &s.replies, 1);
+    ck_assert_uint_eq(s.down, 0);
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_no_handshake_answer)
+{
+    struct seen s;
+    set_up(&s);
+    s.fake.endpoint.timeout_ms = 50;
+    fake_rule(&s.fake, "CLIENT", FAKE_SILENCE);
+    begin(&s);
+    fake_until(&s.fake, &s.down, 1);
+    ck_assert_str_eq(s.why, "no answer for 50ms");
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_output_ceiling)
+{
+    struct seen s;
+    char big[40000] = "";
+    set_up(&s);
+    fake_rule(&s.fake, "SET", "+OK\r\n");
+    begin_up(&s);
+    struct bytes argv[] = {BYTES("SET"), BYTES("k"), bytes_of(big, sizeof(big))};
+    ck_assert_int_eq(conn_call(s.conn, 3, argv, on_reply, &s), 0);
+    ck_assert(conn_is_full(s.conn));
+    ck_assert_int_eq(conn_call(s.conn, 3, argv, on_reply, &s), -ENOBUFS);
+    fake_until(&s.fake, &s.drained, 1);
+    fake_until(&s.fake, &s.replies, 1);
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_server_that_does_not_read)
+{
+    struct seen s;
+    char big[30000] = "";
+    int blocks = 0;
+    set_up(&s);
+    s.raw = true;
+    begin_up(&s);
+    s.fake.deaf = true;
+    while (!conn_is_full(s.conn) && blocks < 10000) {
+        ck_assert_int_eq(buf_append(conn_out(s.conn), big, sizeof(big)), 0);
+        conn_flush(s.conn);
+        fake_pass(&s.fake, 1);
+        blocks++;
+    }
+    ck_assert(conn_is_full(s.conn));
+    size_t drained = s.drained;
+    char sink[65536];
+    while (s.drained == drained) {
+        (void)!recv(fake_last(&s.fake)->fd, sink, sizeof(sink), MSG_DONTWAIT);
+        fake_pass(&s.fake, 1);
+    }
+    ck_assert_uint_eq(s.down, 0);
+    tear_down(&s);
+}
+END_TEST
+
+/* Raw. */
+
+START_TEST(test_raw_byte_by_byte)
+{
+    struct seen s;
+    set_up(&s);
+    s.raw = true;
+    s.fake.dripping = true;
+    begin_up(&s);
+    ck_assert_int_eq(conn_call_words(s.conn, on_reply, &s, "PING"), -ENOTCONN);
+    ck_assert_int_eq(buf_append_str(conn_out(s.conn), "*1\r\n$4\r\nPING\r\n"), 0);
+    conn_flush(s.conn);
+    conn_expect(s.conn, true);
+    fake_until(&s.fake, &s.text_len, 7);
+    conn_expect(s.conn, false);
+    ck_assert_str_eq(s.text, "+PONG\r\n");
+    ck_assert_uint_eq(s.inputs, 7);
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_raw_unused_is_seen_again)
+{
+    struct seen s;
+    set_up(&s);
+    s.raw = true;
+    begin_up(&s);
+    s.use = 0;
+    fake_send(fake_last(&s.fake), "abc");
+    fake_until(&s.fake, &s.inputs, 1);
+    fake_send(fake_last(&s.fake), "def");
+    fake_until(&s.fake, &s.inputs, 2);
+    ck_assert_uint_eq(s.largest, 6);
+    s.use = 4;
+    conn_kick(s.conn);
+    ck_assert_uint_eq(s.text_len, 0);
+    fake_until(&s.fake, &s.inputs, 3);
+    ck_assert_str_eq(s.text, "abcd");
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_raw_oversize)
+{
+    struct seen s;
+    static char big[65537];
+    set_up(&s);
+    s.raw = true;
+    begin_up(&s);
+    s.use = 0;
+    memset(big, 'x', sizeof(big) - 1);
+    fake_send(fake_last(&s.fake), big);
+    fake_until(&s.fake, &s.down, 1);
+    ck_assert_str_eq(s.why, "reply too long");
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_raw_pause)
+{
+    struct seen s;
+    static char big[200001];
+    set_up(&s);
+    s.raw = true;
+    s.fake.endpoint.timeout_ms = 100;
+    begin_up(&s);
+    memset(big, 'x', sizeof(big) - 1);
+    conn_expect(s.conn, true);
+    conn_read_pause(s.conn, true);
+    fake_send(fake_last(&s.fake), big);
+    fake_pass(&s.fake, 250); /* our own pause is not the server's silence */
+    ck_assert_uint_eq(s.inputs, 0);
+    ck_assert_uint_eq(s.down, 0);
+    conn_read_pause(s.conn, false);
+    fake_until(&s.fake, &s.inputs, 3);
+    ck_assert_uint_le(s.largest, 65536);
+    tear_down(&s);
+}
+END_TEST
+
+START_TEST(test_raw_time_out)
+{
+    struct seen s;
+    set_up(&s);
+    s.raw = true;
+    s.fake.endpoint.timeout_ms = 50;
+    begin_up(&s);
+    conn_expect(s.conn, true);
+    fake_until(&s.fake, &s.down, 1);
+    ck_assert_str_eq(s.why, "no answer for 50ms");
+    tear_down(&s);
+}
+END_TEST
+
+static void on_switch(struct conn *c, const struct reply *r, void *arg)
+{
+    struct seen *s = arg;
+    ck_assert_int_eq(r->type, REPLY_ARRAY);
+    s->replies++;
+    conn_raw(c);
+}
+
+START_TEST(test_raw_from_a_reply_on)
+{
+    struct seen s;
+    set_up(&s);
+    fake_rule(&s.fake, "PSUBSCRIBE", "*2\r\n+a\r\n+b\r\n*1\r\n$1\r\nm\r\n");
+    begin_up(&s);
+    ck_assert_int_eq(conn_call_words(s.conn, on_switch, &s, "PSUBSCRIBE x"), 0);
+    fake_until(&s.fake, &s.text_len, 11);
+    ck_assert_uint_eq(s.replies, 1);
+    ck_assert_str_eq(s.text, "*1\r\n$1\r\nm\r\n");
+    tear_down(&s);
+}
+END_TEST
+
+/* Giving up, in each place. */
+
+START_TEST(test_reset)
+{
+    struct seen s;
+    set_up(&s);
+    begin_up(&s);
+    ck_assert_int_eq(conn_call_words(s.conn, on_reply, &s, "PING"), 0);
+    conn_reset(s.conn, "because");
+    conn_reset(s.conn, "again");
+    ck_assert(!conn_is_up(s.conn));
+    ck_assert_uint_eq(s.down, 0);
+    fake_until(&s.fake, &s.up, 2);
+    ck_assert_uint_eq(s.down, 1);
+    ck_assert_str_eq(s.why, "because");
+    ck_assert(s.was_up);
+    ck_assert_uint_eq(s.replies, 0);
+    ck_assert_str_eq(fake_log(&s.fake), SHOOK); /* and the PING never left */
+    tear_down(&s);
+}
+END_TEST
+
+static void provoke(struct seen *s)
+{
+    static char big[40000];
+    if (!s->conn || !conn_is_up(s->conn))
+        return;
+    if (s->raw) {
+        fake_send(fake_last(&s->fake), "+x\r\n");
+        ck_assert_int_eq(buf_append(conn_out(s->conn), big, sizeof(big)), 0);
+        conn_flush(s->conn);
+    } else {
+        ck_assert_int_eq(conn_call_words(s->conn, on_reply, s, "PING"), 0);
+        ck_assert_int_eq(conn_call_words(s->conn, on_reply, s, "PING"), 0);
+    }
+}
+
+static void give_up(enum when when, bool freeing, bool raw)
+{
+    struct seen s;
+    set_up(&s);
+    s.raw = raw;
+    *(freeing ? &s.free_when : &s.reset_when) = when;
+    begin(&s);
+    fake_run(&s.fake, &s.up, 1, 200);
+    provoke(&s);
+    fake_pass(&s.fake, 20);
+    if (when == IN_DOWN && s.conn)
+        conn_reset(s.conn, "provoked");
+    if (freeing) {
+        fake_pass(&s.fake, 20);
+        ck_assert_ptr_null(s.conn);
+        ck_assert_uint_eq(s.down, when == IN_DOWN ? 1 : 0);
+    } else {
+        s.reset_when = when == IN_DOWN ? IN_DOWN : NEVER;
+        fake_until(&s.fake, &s.up, when == IN_IDENTIFIED ? 1 : 2);
+        ck_assert_str_eq(s.why, when == IN_DOWN ? "provoked" : "reset by the test");
+    }
+    tear_down(&s);
+}
+
+START_TEST(test_give_up_in_callbacks)
+{
+    for (int freeing = 0; freeing < 2; freeing++) {
+        give_up(IN_IDENTIFIED, freeing, false);
+        give_up(IN_UP, freeing, false);
+        give_up(IN_UP, freeing, true);
+        give_up(IN_DOWN, freeing, false);
+        give_up(IN_REPLY, freeing, false);
+        give_up(IN_INPUT, freeing, true);
+        give_up(IN_DRAINED, freeing, true);
+    }
+}
+END_TEST
+
+START_TEST(test_free_in_each_state)
+{
+    struct seen s;
+    for (unsigned ms = 0; ms < 8; ms++) {
+        set_up(&s);
+        s.fake.dripping = true;
+        begin(&s);
+        fake_pass(&s.fake, ms);
+        tear_down(&s);
+    }
+}
+END_TEST
+
+START_TEST(test_hold)
+{
+    struct seen s;
+    set_up(&s);
+    begin_up(&s);
+    conn_hold(s.conn, true);
+    ck_assert(conn_is_up(s.conn));
+    conn_reset(s.conn, "held");
+    fake_pass(&s.fake, 300);
+    ck_assert_uint_eq(s.down, 1);
+    ck_assert_uint_eq(s.fake.accepted, 1);
+    conn_hold(s.conn, false);
+    fake_until(&s.fake, &s.up, 2);
+    tear_down(&s);
+}
+END_TEST
+
+UNIT_MAIN("redis/conn", test_handshake, test_handshake_byte_by_byte, test_tcp_by_name,
+          test_auth_password_alone, test_refused, test_answer_without_a_question, test_last_words,
+          test_goes_on_without_rights, test_owner_refuses, test_nobody_listens, test_fence_kills_before_up,
+          test_fence_remembers_until_killed, test_fence_by_list, test_no_fence_allowed, test_no_id_no_fence,
+          test_another_process_needs_no_fence, test_fence_of_an_earlier_process, test_calls_in_order,
+          test_no_answer, test_slow_is_not_silent, test_no_handshake_answer, test_output_ceiling,
+          test_server_that_does_not_read, test_raw_byte_by_byte, test_raw_unused_is_seen_again,
+          test_raw_oversize, test_raw_pause, test_raw_time_out, test_raw_from_a_reply_on, test_reset,
+          test_give_up_in_callbacks, test_free_in_each_state, test_hold)
