@@ -51,6 +51,8 @@ void config_example(FILE *out)
         size_t len = dot ? (size_t)(dot - path) : 0;
         if (len == 0 || len != section_len || memcmp(path, section, len) != 0)
             fprintf(out, "\n%.*s%s", (int)len, path, len ? ":\n" : "");
+        else
+            fputc('\n', out);
         section = path;
         section_len = len;
         option(out, row, dot ? dot + 1 : path, dot ? "  " : "");

@@ -19,9 +19,14 @@ static int refuse(char why[CONFIG_WHY_MAX], const char *text)
     return -EINVAL;
 }
 
+static const char *expectation(const struct config_option *o)
+{
+    return o->flags & OPTION_RELATIVE ? "a path" : kinds[o->type].expected;
+}
+
 static int expected(const struct config_option *o, char why[CONFIG_WHY_MAX])
 {
-    snprintf(why, CONFIG_WHY_MAX, "expected %s", kinds[o->type].expected);
+    snprintf(why, CONFIG_WHY_MAX, "expected %s", expectation(o));
     return -EINVAL;
 }
 
@@ -370,8 +375,8 @@ void config_value_bounds(size_t row, char *out, size_t cap)
     if (o->type == TYPE_WORD)
         list_words(o, out, cap);
     else if (number && o->min > 0)
-        snprintf(out, cap, "%s, from %s to %s", kinds[o->type].expected, number_text(o, o->min, low),
+        snprintf(out, cap, "%s, from %s to %s", expectation(o), number_text(o, o->min, low),
                  number_text(o, o->max, high));
     else
-        snprintf(out, cap, "%s", kinds[o->type].expected);
+        snprintf(out, cap, "%s", expectation(o));
 }

@@ -338,6 +338,10 @@ int config_parse(struct config *c, const char *file, struct bytes text, struct c
     r->c = c;
     r->file = name;
     r->errors = errors;
+    if (bytes_starts(
+            text,
+            "\xef\xbb\xbf")) /* a byte order mark; libyaml takes it off only when it may guess the encoding */
+        text = bytes_of(text.ptr + 3, text.len - 3);
     yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r->parser, (const unsigned char *)text.ptr, text.len);
     read_stream(r);
