@@ -314,3 +314,8 @@ bool scanner_running(const struct scanner *s)
 {
     return s->running;
 }
+
+struct conn *scanner_conn(struct scanner *s)
+{
+    return s->conn;
+}

@@ -31,6 +31,7 @@ struct scanner *scanner_free(struct scanner *s);
 MUST_CHECK int scanner_begin(struct scanner *s, const int *dbs, size_t ndbs, unsigned count, const char *type);
 void scanner_next(struct scanner *s);
 void scanner_stop(struct scanner *s);
+struct conn *scanner_conn(struct scanner *s);
 bool scanner_running(const struct scanner *s);
 
 #endif

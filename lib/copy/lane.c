@@ -1,0 +1,417 @@
+/* lane.c - see lane.h. The whole: making and ending it, the servers it may talk to, conditions, status. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/copy/lane_impl.h"
+#include "lib/core/clock.h"
+
+#define TICK_US       1000000
+#define DOWN_AFTER_US 300000  /* a connection that is back sooner is no condition */
+#define SILENT_US     1500000 /* longer than two heartbeats apart */
+#define FIXED_MEMORY  (4 * MIB) /* of limits.memory: connections' buffers; the rest is the dirty set's */
+
+static const struct {
+    enum lane_phase phase;
+    unsigned next;
+} phases[] = {
+#define BIT(p) (1u << (p))
+    [LANE_CONNECTING] = {LANE_CONNECTING, BIT(LANE_SCAN)},
+    [LANE_SCAN] = {LANE_SCAN, BIT(LANE_SWEEP) | BIT(LANE_SETTLING) | BIT(LANE_GAP)},
+    [LANE_SWEEP] = {LANE_SWEEP, BIT(LANE_SETTLING) | BIT(LANE_GAP)},
+    [LANE_SETTLING] = {LANE_SETTLING, BIT(LANE_LIVE) | BIT(LANE_DONE) | BIT(LANE_GAP)},
+    [LANE_LIVE] = {LANE_LIVE, BIT(LANE_GAP)},
+    [LANE_DONE] = {LANE_DONE, BIT(LANE_GAP)},
+    [LANE_GAP] = {LANE_GAP, BIT(LANE_SCAN)},
+#undef BIT
+};
+
+static const char *const condition_codes[] = {
+    [LANE_SOURCE_DOWN] = "source_down",       [LANE_TARGET_DOWN] = "target_down",
+    [LANE_SOURCE_SILENT] = "source_silent",   [LANE_TARGET_SILENT] = "target_silent",
+    [LANE_SOURCE_LOADING] = "source_loading", [LANE_TARGET_LOADING] = "target_loading",
+    [LANE_SOURCE_REFUSES] = "source_refuses", [LANE_TARGET_REFUSES] = "target_refuses",
+    [LANE_OVERRUN] = "overrun",
+};
+_Static_assert(ARRAY_LEN(condition_codes) == LANE_CONDITIONS, "each condition has its code");
+
+const char *lane_condition_code(enum lane_condition c)
+{
+    return condition_codes[c];
+}
+
+void lane_set_phase(struct lane *l, enum lane_phase phase)
+{
+    if (l->phase == phase || !(phases[l->phase].next & (1u << phase)))
+        return;
+    l->phase = phase;
+    l->ev.phase(l, phase, l->arg);
+}
+
+/* Said when it begins and when it ends; its text may change in between without a word. */
+void lane_condition(struct lane *l, enum lane_condition c, const char *format, ...)
+{
+    struct condition *one = &l->conditions[c];
+
+    if (!format) {
+        if (one->on) {
+            one->on = false;
+            l->ev.condition(l, c, NULL, l->arg);
+        }
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(one->text, sizeof(one->text), format, args);
+    va_end(args);
+    if (!one->on) {
+        one->on = true;
+        one->since_ms = clock_wall_ms();
+        l->ev.condition(l, c, one->text, l->arg);
+    }
+}
+
+/* Whom the lane talks to. */
+
+int lane_identified(struct lane *l, enum lane_side side, const struct server_id *id, const char **why)
+{
+    if (l->is_approved[side] && strcmp(l->approved[side], id->run_id) == 0)
+        return 0;
+    *why = "another server process answers there; it is being looked at";
+    return -EPERM;
+}
+
+static void connect_now(struct conn *c)
+{
+    conn_hold(c, true);
+    conn_hold(c, false);
+}
+
+/* Connections of the lane's own to a server that is no longer the one: none of them may go on. */
+static void leave_server(struct lane *l, enum lane_side side)
+{
+    const char *why = "the server was replaced";
+    struct conn *c = side == LANE_SOURCE ? reader_conn(l->reader) : writer_conn(l->writer);
+    if (conn_is_up(c) && strcmp(conn_server(c)->run_id, l->approved[side]) != 0)
+        conn_reset(c, why);
+}
+
+void lane_approve(struct lane *l, enum lane_side side, const char *run_id)
+{
+    bool replaced = l->is_approved[side] && strcmp(l->approved[side], run_id) != 0;
+
+    snprintf(l->approved[side], sizeof(l->approved[side]), "%s", run_id);
+    l->is_approved[side] = true;
+    if (replaced) {
+        if (side == LANE_TARGET)
+            l->has_target_base = false;
+        lane_gap(l, side == LANE_SOURCE ? "the source was restarted or replaced"
+                                        : "the target was restarted or replaced");
+        leave_server(l, side);
+    }
+    connect_now(side == LANE_SOURCE ? reader_conn(l->reader) : writer_conn(l->writer));
+    if (side == LANE_SOURCE)
+        connect_now(scanner_conn(l->scanner));
+    sweep_kick(l->sweep);
+    lane_advance(l);
+}
+
+/* The target's watch. */
+
+static void target_sample(struct watch *w, const struct watch_sample *s, void *arg)
+{
+    struct lane *l = arg;
+    bool stranger = !l->is_approved[LANE_TARGET] || strcmp(s->id.run_id, l->approved[LANE_TARGET]) != 0;
+    (void)w;
+
+    lane_condition(l, LANE_TARGET_LOADING, s->loading ? "the target is loading its data" : NULL);
+    l->ev.sample(l, LANE_TARGET, s, stranger, l->arg);
+    if (s->loading)
+        return;
+    if (strcmp(s->id.run_id, l->approved[LANE_TARGET]) == 0)
+        lane_target_sample(l, s);
+    lane_scope_sample(l, LANE_TARGET, s);
+}
+
+static void target_unreadable(struct watch *w, const char *why, void *arg)
+{
+    struct lane *l = arg;
+    (void)w;
+    if (l->has_target_base)
+        lane_gap(l, "INFO of the target cannot be read");
+    l->has_target_base = false;
+    lane_condition(l, LANE_TARGET_REFUSES, "INFO: %s", why);
+}
+
+static void target_up(struct watch *w, void *arg)
+{
+    (void)w;
+    lane_condition(arg, LANE_TARGET_DOWN, NULL);
+}
+
+static void target_down(struct watch *w, const char *why, bool was_up, void *arg)
+{
+    struct lane *l = arg;
+    (void)was_up;
+    snprintf(l->down_why[LANE_TARGET], sizeof(l->down_why[0]), "%s", why);
+    functions_dropped(l->functions, watch_conn(w));
+}
+
+/* Once a second. */
+
+static void look_at_conn(struct lane *l, struct conn *c, enum lane_condition down, enum lane_condition silent,
+                         const char *why)
+{
+    uint64_t now_us = loop_now_us(l->loop);
+    uint64_t silent_us = conn_is_up(c) ? conn_silent_us(c) : 0;
+
+    if (!conn_is_up(c) && now_us - conn_since_us(c) > DOWN_AFTER_US)
+        lane_condition(l, down, "%s", why[0] ? why : "not connected yet");
+    if (silent_us > SILENT_US)
+        lane_condition(l, silent, "no answer for %llu s", (unsigned long long)(silent_us / 1000000));
+    else
+        lane_condition(l, silent, NULL);
+}
+
+static void tick(void *arg)
+{
+    struct lane *l = arg;
+    uint64_t now_us = loop_now_us(l->loop);
+
+    timer_set(l->tick_timer, TICK_US);
+    if (l->stopping)
+        return;
+    look_at_conn(l, watch_conn(feed_watch(l->feed)), LANE_SOURCE_DOWN, LANE_SOURCE_SILENT, l->down_why[LANE_SOURCE]);
+    look_at_conn(l, watch_conn(l->target_watch), LANE_TARGET_DOWN, LANE_TARGET_SILENT, l->down_why[LANE_TARGET]);
+    meter_feed(&l->copied_meter, l->copied + l->deleted, now_us);
+    meter_feed(&l->bytes_meter, l->bytes, now_us);
+    meter_feed(&l->marks_meter, l->marks, now_us);
+    lane_copy_tick(l);
+    lane_round_tick(l);
+}
+
+/* Making and ending it. */
+
+static int copy_options(struct lane *l, const struct lane_options *opt)
+{
+    l->opt = *opt;
+    if (!opt->dbs)
+        return 0;
+    int *dbs = malloc(MAX(opt->ndbs, (size_t)1) * sizeof(*dbs));
+    l->opt.dbs = dbs;
+    if (!dbs)
+        return -ENOMEM;
+    memcpy(dbs, opt->dbs, opt->ndbs * sizeof(*dbs));
+    return 0;
+}
+
+static size_t dirty_share(uint64_t memory)
+{
+    return (size_t)(memory - memory / 8 - FIXED_MEMORY);
+}
+
+static int make(struct lane *l, const struct lane_options *opt)
+{
+    static const struct watch_events watch_events = {
+        .sample = target_sample, .unreadable = target_unreadable, .up = target_up, .down = target_down};
+    uint64_t now_us = loop_now_us(l->loop);
+
+    int err = copy_options(l, opt);
+    if (!err)
+        err = dirty_new(hash_seed_random(), dirty_share(opt->memory), &l->dirty);
+    if (!err)
+        err = timer_new(l->loop, tick, l, &l->tick_timer);
+    if (!err)
+        err = watch_new(l->loop, opt->target, "watch", &watch_events, l, &l->target_watch);
+    if (!err)
+        err = lane_copy_new(l);
+    if (!err)
+        err = lane_round_new(l);
+    if (err)
+        return err;
+    meter_init(&l->copied_meter, 0, now_us);
+    meter_init(&l->bytes_meter, 0, now_us);
+    meter_init(&l->marks_meter, 0, now_us);
+    timer_set(l->tick_timer, TICK_US);
+    return 0;
+}
+
+int lane_new(struct loop *loop, const struct lane_options *opt, const struct lane_events *ev, void *arg,
+             struct lane **ret)
+{
+    struct lane *l = calloc(1, sizeof(*l));
+    if (!l)
+        return -ENOMEM;
+    l->loop = loop;
+    l->ev = *ev;
+    l->arg = arg;
+    int err = make(l, opt);
+    if (err) {
+        lane_free(l);
+        return err;
+    }
+    *ret = l;
+    return 0;
+}
+
+struct lane *lane_free(struct lane *l)
+{
+    if (!l)
+        return NULL;
+    defer_cancel(l->loop, &l->pump_later);
+    defer_cancel(l->loop, &l->advance_later);
+    feed_free(l->feed);
+    streams_free(l->streams);
+    sweep_free(l->sweep);
+    scanner_free(l->scanner);
+    reader_free(l->reader);
+    writer_free(l->writer);
+    watch_free(l->target_watch);
+    functions_free(l->functions);
+    timer_free(l->pump_timer);
+    timer_free(l->tick_timer);
+    dirty_free(l->dirty);
+    free(l->scope);
+    free((void *)(uintptr_t)l->opt.dbs);
+    free(l);
+    return NULL;
+}
+
+void lane_stop(struct lane *l, void (*fn)(bool put_back, void *arg), void *arg)
+{
+    l->stopping = true;
+    scanner_stop(l->scanner);
+    sweep_stop(l->sweep);
+    feed_stop(l->feed, fn, arg);
+}
+
+/* Steering it. */
+
+void lane_hold_deletes(struct lane *l, bool held)
+{
+    l->deletes_held = held;
+    lane_advance(l);
+    lane_pump_soon(l);
+}
+
+void lane_pause(struct lane *l, bool paused)
+{
+    l->paused = paused;
+    lane_advance(l);
+    lane_pump_soon(l);
+}
+
+void lane_limits(struct lane *l, uint64_t memory, uint64_t keys_per_s, uint64_t bytes_per_s)
+{
+    uint64_t now_us = loop_now_us(l->loop);
+
+    l->opt.memory = memory;
+    dirty_set_budget(l->dirty, dirty_share(memory));
+    rate_init(&l->keys_rate, keys_per_s, now_us);
+    rate_init(&l->bytes_rate, bytes_per_s, now_us);
+    lane_advance(l);
+    lane_pump_soon(l);
+}
+
+void lane_mark(struct lane *l, int db, struct bytes key)
+{
+    lane_take_mark(l, DIRTY_LIVE, db, key);
+}
+
+bool lane_is_dirty(const struct lane *l, int db, struct bytes key)
+{
+    return dirty_has(l->dirty, db, key);
+}
+
+/* Telling of it. */
+
+static void server_status(struct conn *c, const struct watch_sample *s, struct lane_server *ret)
+{
+    const struct server_id *id = conn_server(c);
+
+    ret->up = conn_is_up(c);
+    ret->known = s != NULL || id != NULL;
+    if (s)
+        ret->id = s->id;
+    else if (id)
+        ret->id = *id;
+    ret->round_trip_us = s ? s->round_trip_us : 0;
+    ret->silent_us = ret->up ? conn_silent_us(c) : 0;
+}
+
+static int64_t eta_ms(struct lane *l)
+{
+    uint64_t took_us = loop_now_us(l->loop) - l->scan_began_us;
+
+    if (l->phase != LANE_SCAN || !l->scanned || took_us < TICK_US)
+        return -1;
+    uint64_t left = l->estimated > l->scanned ? l->estimated - l->scanned : 0;
+    return (int64_t)((double)left * (double)took_us / (double)l->scanned / 1000);
+}
+
+static void lag_status(struct lane *l, struct lane_status *ret)
+{
+    uint64_t oldest_us = dirty_oldest_us(l->dirty), now_us = clock_mono_us();
+    ret->lag_keys = dirty_pending(&ret->counts);
+    ret->lag_ms = oldest_us && now_us > oldest_us ? (now_us - oldest_us) / 1000 : 0;
+}
+
+void lane_status(struct lane *l, struct lane_status *ret)
+{
+    struct watch *source = feed_watch(l->feed);
+
+    memset(ret, 0, sizeof(*ret));
+    ret->phase = l->phase;
+    ret->round = l->round;
+    ret->scanned_keys = l->scanned;
+    ret->estimated_keys = MAX(l->estimated, l->scanned);
+    ret->swept_keys = sweep_seen(l->sweep);
+    ret->eta_ms = eta_ms(l);
+    dirty_counts(l->dirty, &ret->counts);
+    ret->in_flight_bytes = writer_outstanding_bytes(l->writer);
+    ret->memory_bytes = dirty_memory(l->dirty) + buf_len(conn_out(writer_conn(l->writer)));
+    ret->memory_limit_bytes = l->opt.memory;
+    lag_status(l, ret);
+    ret->copied_keys_per_s = l->copied_meter.per_s;
+    ret->bytes_per_s = l->bytes_meter.per_s;
+    ret->marks_per_s = l->marks_meter.per_s;
+    ret->marks = l->marks;
+    ret->copied_keys = l->copied;
+    ret->deleted_keys = l->deleted;
+    ret->bytes = l->bytes;
+    ret->retries = l->retries;
+    ret->gaps = l->gaps;
+    ret->long_keys = l->long_keys;
+    ret->paused = l->paused;
+    ret->deletes_held = l->deletes_held;
+    ret->gap_pending = l->gap;
+    memcpy(ret->functions_error, l->functions_error, sizeof(ret->functions_error));
+    server_status(watch_conn(source), watch_last(source), &ret->server[LANE_SOURCE]);
+    server_status(watch_conn(l->target_watch), watch_last(l->target_watch), &ret->server[LANE_TARGET]);
+    feed_status(l->feed, &ret->feed);
+    for (size_t i = 0; i < LANE_CONDITIONS; i++) {
+        ret->conditions[i].on = l->conditions[i].on;
+        ret->conditions[i].since_ms = l->conditions[i].since_ms;
+        memcpy(ret->conditions[i].text, l->conditions[i].text, sizeof(ret->conditions[i].text));
+    }
+}
+
+struct each_failed {
+    void (*fn)(int db, struct bytes key, const char *reason, void *arg);
+    void *arg;
+};
+
+static void one_failed(const struct dirty_key *k, void *arg)
+{
+    struct each_failed *each = arg;
+    each->fn(k->db, dirty_name(k), k->u.reason, each->arg);
+}
+
+void lane_each_failed(const struct lane *l, void (*fn)(int db, struct bytes key, const char *reason, void *arg),
+                      void *arg)
+{
+    struct each_failed each = {fn, arg};
+    dirty_each_failed(l->dirty, one_failed, &each);
+}

@@ -1,0 +1,129 @@
+/* lane.h - the part of a link that serves one source shard: feed, scan, sweep, dirty set, reader and writer, tied together.
+ *
+ * What a lane does by itself: it gets its feed live (R0), scans, sweeps, settles, and is live. After a gap, whatever it was doing, it begins again
+ * with a resync (R8). Lost connections, refusing servers and failed keys are its own to deal with; it tells of them by conditions.
+ *
+ * What it does not decide: whether a server that answers is the one that it should talk to. It reads, writes and scans only where the run id was approved by lane_approve(); a stranger is reported, and waited for.
+ */
+#ifndef RIOT_LANE_H
+#define RIOT_LANE_H
+
+#include "lib/copy/dirty.h"
+#include "lib/feed/feed.h"
+
+struct lane;
+
+enum lane_side { LANE_SOURCE, LANE_TARGET };
+
+enum lane_phase {
+    LANE_CONNECTING, /* the feed is not live yet, or a server is not approved */
+    LANE_SCAN,
+    LANE_SWEEP,
+    LANE_SETTLING, /* the marks that were queued before the end of scan and sweep are being applied */
+    LANE_LIVE,
+    LANE_DONE, /* without a feed: one pass was made */
+    LANE_GAP,  /* a resync is due, and waits for the feed, the servers, or room in the dirty set */
+};
+
+enum lane_condition {
+    LANE_SOURCE_DOWN,
+    LANE_TARGET_DOWN,
+    LANE_SOURCE_SILENT,
+    LANE_TARGET_SILENT,
+    LANE_SOURCE_LOADING,
+    LANE_TARGET_LOADING,
+    LANE_SOURCE_REFUSES,
+    LANE_TARGET_REFUSES,
+    LANE_OVERRUN,
+    LANE_CONDITIONS,
+};
+const char *lane_condition_code(enum lane_condition c); /* "source_down", ... */
+
+struct lane_options {
+    const struct endpoint *source, *target; /* borrowed */
+    enum feed_kind feed;
+    struct notify_record recorded;
+    const int *dbs; /* the scope, copied; NULL: all */
+    size_t ndbs;
+    int into_db;  /* on the target; URL_DB_NONE: the same as on the source */
+    bool merge;   /* no sweep */
+    bool unswept; /* the target was empty when this link took it: the first pass needs no sweep */
+    unsigned scan_count;
+    uint64_t memory, keys_per_s, bytes_per_s;
+    uint64_t value_max; /* the target's proto-max-bulk-len */
+    uint64_t former_id; /* of the writing connection of an earlier process; 0: none */
+    char former_run_id[RUN_ID_MAX];
+    const struct sink *sink; /* borrowed */
+};
+
+struct lane_events {
+    void (*phase)(struct lane *l, enum lane_phase phase, void *arg);
+    void (*gap)(struct lane *l, const char *reason, void *arg);
+    void (*feed_chosen)(struct lane *l, enum feed_kind kind, void *arg);
+    void (*feed_unusable)(struct lane *l, const char *why, void *arg);
+    /* Both are to be durable (fsynced) before they return 0. */
+    int (*record)(struct lane *l, const struct notify_record *rec, void *arg);
+    int (*writer_id)(struct lane *l, const char *run_id, uint64_t client_id, void *arg);
+    /* Each reading of INFO. A stranger is one whose run id is not approved: decide, and lane_approve(). */
+    void (*sample)(struct lane *l, enum lane_side side, const struct watch_sample *borrowed, bool stranger, void *arg);
+    void (*condition)(struct lane *l, enum lane_condition c, const char *text, void *arg); /* text NULL: it has ended */
+    void (*key_failed)(struct lane *l, int db, struct bytes key, const char *reason, void *arg);
+    void (*census)(struct lane *l, uint64_t seen, uint64_t missing, void *arg);
+};
+
+MUST_CHECK int lane_new(struct loop *loop, const struct lane_options *opt, const struct lane_events *ev, void *arg,
+                        struct lane **ret);
+struct lane *lane_free(struct lane *l);
+/* Puts back what the feed changed on the source, then fn. Copying ends at once. */
+void lane_stop(struct lane *l, void (*fn)(bool put_back, void *arg), void *arg);
+
+/* The server with this run id ("" where INFO does not tell one) is the one to read from, or to write to. Another one than before is a gap. */
+void lane_approve(struct lane *l, enum lane_side side, const char *run_id);
+/* While held, a key that is gone from the source is not deleted on the target: it waits. A sweep is then preceded by a
+ * census (`census` tells how many keys of the target would go), and waits until deletes are let go. */
+void lane_hold_deletes(struct lane *l, bool held);
+void lane_pause(struct lane *l, bool paused);
+void lane_limits(struct lane *l, uint64_t memory, uint64_t keys_per_s, uint64_t bytes_per_s);
+void lane_gap(struct lane *l, const char *reason);
+
+/* For verify: a repair, and is a difference known already? */
+void lane_mark(struct lane *l, int db, struct bytes key);
+bool lane_is_dirty(const struct lane *l, int db, struct bytes key);
+
+/* R6. fn(arg) once all that was written to the source before this call has been applied, and nothing is pending. Calls again and again are allowed: all wait. lane_drain_cancel() by arg. */
+MUST_CHECK int lane_drain(struct lane *l, void (*fn)(void *arg), void *arg);
+void lane_drain_cancel(struct lane *l, void *arg);
+
+struct lane_server {
+    bool up;
+    bool known;
+    struct server_id id;
+    unsigned round_trip_us;
+    uint64_t silent_us;
+};
+
+struct lane_status {
+    enum lane_phase phase;
+    unsigned round; /* passes begun */
+    uint64_t scanned_keys, estimated_keys, swept_keys;
+    int64_t eta_ms; /* -1: unknown */
+    struct dirty_counts counts;
+    uint64_t in_flight_bytes, memory_bytes, memory_limit_bytes;
+    uint64_t lag_keys, lag_ms;
+    double copied_keys_per_s, bytes_per_s, marks_per_s;
+    uint64_t marks, copied_keys, deleted_keys, bytes, retries, gaps;
+    uint64_t long_keys; /* keys whose names are too long to copy: they count as failed */
+    bool paused, deletes_held, gap_pending;
+    char functions_error[200]; /* "" none: the target refuses the source's function libraries */
+    struct lane_server server[2];
+    struct feed_status feed;
+    struct {
+        bool on;
+        int64_t since_ms;
+        char text[200];
+    } conditions[LANE_CONDITIONS];
+};
+void lane_status(struct lane *l, struct lane_status *ret);
+void lane_each_failed(const struct lane *l, void (*fn)(int db, struct bytes key, const char *reason, void *arg), void *arg);
+
+#endif

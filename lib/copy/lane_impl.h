@@ -1,0 +1,135 @@
+/* lane_impl.h - the inside of a lane, for lane.c (the whole), lane_copy.c (dirty set to target) and lane_round.c (feed, passes, gaps, drain) only. */
+#ifndef RIOT_LANE_IMPL_H
+#define RIOT_LANE_IMPL_H
+
+#include "lib/copy/functions.h"
+#include "lib/copy/lane.h"
+#include "lib/copy/reader.h"
+#include "lib/copy/scanner.h"
+#include "lib/copy/streams.h"
+#include "lib/copy/sweep.h"
+#include "lib/copy/writer.h"
+#include "lib/core/backoff.h"
+#include "lib/core/rate.h"
+
+#define SCAN_MARKS_MAX 16384 /* of the scan's own marks unread (R9); the rest of the set is the feed's */
+#define DRAINS_MAX     64 /* as many as the control server has clients */
+
+/* A database of the scope. It only grows while a lane lives. */
+struct scope_db {
+    int db;
+    bool scanned; /* its scan was begun in this round */
+};
+
+struct drain {
+    void (*fn)(void *arg);
+    void *arg;
+    bool barrier_passed; /* one that began after the question, and what it called for was done */
+};
+
+struct condition {
+    bool on;
+    int64_t since_ms;
+    char text[200];
+};
+
+/* Why the writer or the reader rests: a server refuses as a whole. */
+struct refusing {
+    uint64_t until_us;
+    uint64_t last_us;
+    struct backoff backoff;
+};
+
+struct lane {
+    struct loop *loop;
+    struct lane_options opt;
+    struct lane_events ev;
+    void *arg;
+
+    struct feed *feed;
+    struct watch *target_watch;
+    struct dirty *dirty;
+    struct reader *reader;
+    struct writer *writer;
+    struct scanner *scanner;
+    struct sweep *sweep;
+    struct streams *streams;
+    struct functions *functions;
+
+    enum lane_phase phase;
+    unsigned round;
+    unsigned scan_count; /* COUNT of this round's passes */
+    char approved[2][RUN_ID_MAX];
+    bool is_approved[2];
+    bool has_sample[2];
+    bool feed_ready; /* since the last gap */
+    bool gap;        /* a round is due */
+    bool paused, stopping;
+    struct scope_db *scope;
+    size_t nscope, scope_cap;
+    bool scan_due;  /* the scanner waits to be asked for its next page */
+    bool sweep_due; /* the same of the sweep */
+    bool need_sweep;
+    enum { SWEEP_NOT_YET, SWEEP_CENSUS, SWEEP_COUNTED, SWEEP_MARKS, SWEEP_DONE } sweeping;
+    bool deletes_held;
+
+    /* streams and functions */
+    bool streams_moved;                                              /* since all were marked last */
+    enum { STREAMS_NO_SCAN, STREAMS_SCAN_DUE, STREAMS_SCAN } streams_scan; /* where names are incomplete */
+    bool functions_wanted;
+    bool functions_moved; /* while they were being copied */
+    uint64_t functions_retry_us;
+    char functions_error[200];
+
+    struct drain drains[DRAINS_MAX];
+    size_t ndrains;
+    bool barrier_running;
+    size_t barrier_for; /* the first so many drains began before the running barrier */
+
+    /* copy */
+    struct defer pump_later, advance_later;
+    struct timer *pump_timer, *tick_timer;
+    struct rate keys_rate, bytes_rate;
+    struct refusing refusing[2];
+    double mean_bytes; /* of payloads, quick to rise and slow to fall */
+    bool alone_in_flight;
+    struct dirty_key *untyped; /* a long value is passing, and its first byte has not come */
+    char down_why[2][160];     /* of reader and writer */
+    uint64_t lost_us;              /* when the writer's connection was lost, 0: not since it last came up */
+    char lost_run_id[RUN_ID_MAX];  /* of the server then */
+    uint64_t retry_failed_us;      /* when failed keys are tried again */
+
+    /* the target as last read (R7) */
+    bool has_target_base;
+    uint64_t target_evicted, target_flushes, target_commands;
+    enum server_role target_role;
+
+    struct condition conditions[LANE_CONDITIONS];
+
+    /* counters */
+    uint64_t marks, copied, deleted, bytes, retries, gaps, scanned, estimated, long_keys;
+    uint64_t scan_began_us;
+    struct meter copied_meter, bytes_meter, marks_meter;
+};
+
+/* lane.c */
+void lane_set_phase(struct lane *l, enum lane_phase phase);
+void lane_condition(struct lane *l, enum lane_condition c, const char *format, ...) PRINTF_LIKE(3, 4); /* NULL ends it */
+int lane_identified(struct lane *l, enum lane_side side, const struct server_id *id, const char **why);
+
+/* lane_copy.c */
+MUST_CHECK int lane_copy_new(struct lane *l);
+void lane_pump_soon(struct lane *l);
+void lane_copy_tick(struct lane *l);
+/* A mark in the set. False: it was dropped, and a gap was declared. */
+bool lane_take_mark(struct lane *l, enum dirty_class class, int db, struct bytes key);
+
+/* lane_round.c */
+MUST_CHECK int lane_round_new(struct lane *l);
+void lane_round_tick(struct lane *l);
+/* Something that a phase waits for may have come about: looked at before this turn of the loop ends. */
+void lane_advance(struct lane *l);
+void lane_scope_sample(struct lane *l, enum lane_side side, const struct watch_sample *s);
+void lane_target_sample(struct lane *l, const struct watch_sample *s);
+
+#endif

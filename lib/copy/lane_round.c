@@ -1,0 +1,668 @@
+/* lane_round.c - what a lane is at: feed, rounds of scan and sweep, gaps, drains. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/copy/lane_impl.h"
+
+#define FUNCTIONS_RETRY_US 10000000
+
+static void advance(void *arg);
+
+void lane_advance(struct lane *l)
+{
+    loop_defer(l->loop, &l->advance_later, advance, l);
+}
+
+/* The scope. */
+
+static struct scope_db *scope_find(struct lane *l, int db)
+{
+    for (size_t i = 0; i < l->nscope; i++)
+        if (l->scope[i].db == db)
+            return &l->scope[i];
+    return NULL;
+}
+
+static bool scope_add(struct lane *l, int db)
+{
+    if (scope_find(l, db))
+        return true;
+    if (l->nscope == l->scope_cap) {
+        size_t cap = l->scope_cap ? 2 * l->scope_cap : 16;
+        struct scope_db *more = realloc(l->scope, cap * sizeof(*more));
+        if (!more)
+            return false;
+        l->scope = more;
+        l->scope_cap = cap;
+    }
+    l->scope[l->nscope++] = (struct scope_db){.db = db};
+    return true;
+}
+
+static bool scope_is_listed(const struct lane *l)
+{
+    return l->opt.dbs != NULL;
+}
+
+/* Databases that came up since. What is already there is scanned; what comes from now on is marked. */
+void lane_scope_sample(struct lane *l, enum lane_side side, const struct watch_sample *s)
+{
+    bool counts = !scope_is_listed(l) && (side == LANE_SOURCE || (!l->opt.merge && l->opt.into_db == URL_DB_NONE));
+
+    for (size_t i = 0; counts && i < s->ndbs; i++)
+        if (!scope_add(l, s->dbs[i].db))
+            lane_gap(l, "out of memory for the list of databases");
+    if (counts && !s->has_keyspace && !scope_add(l, 0))
+        lane_gap(l, "out of memory for the list of databases");
+    l->has_sample[side] = true;
+    lane_advance(l);
+}
+
+static uint64_t keys_in_scope(struct lane *l)
+{
+    const struct watch_sample *s = watch_last(feed_watch(l->feed));
+    uint64_t keys = 0;
+    for (size_t i = 0; s && i < s->ndbs; i++)
+        if (scope_find(l, s->dbs[i].db))
+            keys += s->dbs[i].keys;
+    return keys;
+}
+
+/* Gaps and rounds. */
+
+void lane_gap(struct lane *l, const char *reason)
+{
+    l->gaps++;
+    l->gap = true;
+    l->scan_due = l->sweep_due = false;
+    scanner_stop(l->scanner);
+    sweep_stop(l->sweep);
+    if (l->streams_scan == STREAMS_SCAN)
+        l->streams_scan = STREAMS_SCAN_DUE;
+    for (size_t i = 0; i < l->ndrains; i++)
+        l->drains[i].barrier_passed = false;
+    l->ev.gap(l, reason, l->arg);
+    lane_set_phase(l, l->round ? LANE_GAP : LANE_CONNECTING);
+    lane_advance(l);
+}
+
+static bool may_begin_round(struct lane *l)
+{
+    return l->feed_ready && !l->paused && l->is_approved[LANE_SOURCE] && l->is_approved[LANE_TARGET] &&
+           l->has_sample[LANE_SOURCE] && l->has_sample[LANE_TARGET] && reader_is_up(l->reader) &&
+           writer_is_up(l->writer) && dirty_memory(l->dirty) < dirty_budget(l->dirty) / 2;
+}
+
+/* Scans the databases that this round has not seen. False: there is none. */
+static bool scan_more(struct lane *l)
+{
+    int *dbs = calloc(MAX(l->nscope, (size_t)1), sizeof(*dbs));
+    size_t n = 0;
+
+    if (!dbs) {
+        lane_gap(l, "out of memory for a scan");
+        return true;
+    }
+    for (size_t i = 0; i < l->nscope; i++) {
+        if (l->scope[i].scanned)
+            continue;
+        l->scope[i].scanned = true;
+        dbs[n++] = l->scope[i].db;
+    }
+    int err = n ? scanner_begin(l->scanner, dbs, n, l->scan_count, NULL) : 0;
+    free(dbs);
+    if (err)
+        lane_gap(l, "out of memory for a scan");
+    l->scan_due = n > 0 && !err;
+    return n > 0;
+}
+
+static bool scan_is_over(const struct lane *l)
+{
+    if (scanner_running(l->scanner))
+        return false;
+    for (size_t i = 0; i < l->nscope; i++)
+        if (!l->scope[i].scanned)
+            return false;
+    return true;
+}
+
+static void begin_round(struct lane *l)
+{
+    bool crowded = l->conditions[LANE_OVERRUN].on;
+
+    l->round++;
+    l->gap = false;
+    l->scan_count = crowded ? MAX(l->scan_count / 2, 10u) : l->opt.scan_count;
+    l->need_sweep = !l->opt.merge && !(l->opt.unswept && l->round == 1);
+    l->sweeping = SWEEP_NOT_YET;
+    l->scanned = l->long_keys = 0;
+    l->estimated = keys_in_scope(l);
+    l->scan_began_us = loop_now_us(l->loop);
+    l->functions_wanted = true;
+    for (size_t i = 0; i < l->nscope; i++)
+        l->scope[i].scanned = false;
+    lane_condition(l, LANE_OVERRUN, NULL);
+    lane_set_phase(l, LANE_SCAN);
+    scan_more(l);
+    lane_pump_soon(l);
+}
+
+/* A pass rests while enough of its marks are unread, so that memory stays bounded and live marks find room. */
+static bool pass_may_go_on(struct lane *l)
+{
+    struct dirty_counts counts;
+    dirty_counts(l->dirty, &counts);
+    return !l->paused && counts.scan_queued + l->scan_count <= SCAN_MARKS_MAX &&
+           dirty_memory(l->dirty) < dirty_budget(l->dirty) / 4 * 3;
+}
+
+static void begin_sweep(struct lane *l, bool census)
+{
+    int *dbs = calloc(MAX(l->nscope, (size_t)1), sizeof(*dbs));
+    for (size_t i = 0; dbs && i < l->nscope; i++)
+        dbs[i] = l->scope[i].db;
+    if (!dbs || sweep_begin(l->sweep, dbs, l->nscope, l->scan_count, census) < 0) {
+        free(dbs);
+        lane_gap(l, "out of memory for a sweep");
+        return;
+    }
+    free(dbs);
+    l->sweeping = census ? SWEEP_CENSUS : SWEEP_MARKS;
+    l->sweep_due = sweep_running(l->sweep);
+    if (!l->sweep_due)
+        l->sweeping = census ? SWEEP_COUNTED : SWEEP_DONE;
+}
+
+static void advance_sweep(struct lane *l)
+{
+    if (l->sweeping == SWEEP_NOT_YET && l->deletes_held)
+        begin_sweep(l, true);
+    else if ((l->sweeping == SWEEP_NOT_YET || l->sweeping == SWEEP_COUNTED) && !l->deletes_held)
+        begin_sweep(l, false);
+}
+
+static void settle(struct lane *l)
+{
+    dirty_settle_begin(l->dirty, loop_now_us(l->loop));
+    lane_set_phase(l, LANE_SETTLING);
+    lane_pump_soon(l);
+}
+
+static bool functions_settled(const struct lane *l)
+{
+    return (!l->functions_wanted || l->functions_error[0]) && !functions_busy(l->functions);
+}
+
+static void advance_phase(struct lane *l)
+{
+    if (!scanner_running(l->scanner) && l->streams_scan != STREAMS_SCAN)
+        scan_more(l);
+    if (l->phase == LANE_SCAN && scan_is_over(l)) {
+        if (l->need_sweep)
+            lane_set_phase(l, LANE_SWEEP);
+        else
+            settle(l);
+    }
+    if (l->phase == LANE_SWEEP) {
+        advance_sweep(l);
+        if (l->sweeping == SWEEP_DONE)
+            settle(l);
+    }
+    if (l->phase == LANE_SETTLING && dirty_settled(l->dirty) && scan_is_over(l) && functions_settled(l)) {
+        struct feed_status status;
+        feed_status(l->feed, &status);
+        lane_set_phase(l, status.kind == FEED_NONE ? LANE_DONE : LANE_LIVE);
+    }
+}
+
+/* Scan and sweep. */
+
+static void take_long_key(struct lane *l, int db, struct bytes prefix, uint64_t length)
+{
+    char text[120];
+    if (!l->long_keys++)
+        sink_say(l->opt.sink, SINK_ERR, "long_key",
+                 "a key of database %d has a name of %llu bytes, beyond what can be copied: %s...", db,
+                 (unsigned long long)length, bytes_escape(prefix, text, sizeof(text)));
+}
+
+static void scan_key(int db, struct bytes key, void *arg)
+{
+    struct lane *l = arg;
+    if (l->streams_scan == STREAMS_SCAN) {
+        lane_take_mark(l, DIRTY_LIVE, db, key);
+        return;
+    }
+    l->scanned++;
+    lane_take_mark(l, DIRTY_SCAN, db, key);
+}
+
+static void scan_long_key(int db, struct bytes prefix, uint64_t length, void *arg)
+{
+    struct lane *l = arg;
+    l->scanned++;
+    take_long_key(l, db, prefix, length);
+}
+
+static void scan_page(void *arg)
+{
+    struct lane *l = arg;
+    l->scan_due = true;
+    lane_advance(l);
+}
+
+static void scan_done(void *arg)
+{
+    struct lane *l = arg;
+    if (l->streams_scan == STREAMS_SCAN)
+        l->streams_scan = STREAMS_NO_SCAN;
+    lane_advance(l);
+}
+
+static void scan_lost(const char *why, void *arg)
+{
+    lane_gap(arg, why);
+}
+
+static void scan_refused(const char *error, void *arg)
+{
+    lane_condition(arg, LANE_SOURCE_REFUSES, "SCAN: %s", error);
+    ((struct lane *)arg)->refusing[LANE_SOURCE].last_us = loop_now_us(((struct lane *)arg)->loop);
+}
+
+static int scan_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg)
+{
+    (void)c, (void)client_id;
+    return lane_identified(arg, LANE_SOURCE, id, why);
+}
+
+static void sweep_found(int db, struct bytes key, void *arg)
+{
+    lane_take_mark(arg, DIRTY_SCAN, db, key);
+}
+
+static void sweep_page(void *arg)
+{
+    struct lane *l = arg;
+    l->sweep_due = true;
+    lane_advance(l);
+}
+
+static void sweep_done(void *arg)
+{
+    struct lane *l = arg;
+    bool census = l->sweeping == SWEEP_CENSUS;
+
+    l->sweeping = census ? SWEEP_COUNTED : SWEEP_DONE;
+    if (census)
+        l->ev.census(l, sweep_seen(l->sweep), sweep_missing(l->sweep), l->arg);
+    lane_advance(l);
+}
+
+static void sweep_refused(bool by_source, const char *error, void *arg)
+{
+    struct lane *l = arg;
+    enum lane_side side = by_source ? LANE_SOURCE : LANE_TARGET;
+    lane_condition(l, by_source ? LANE_SOURCE_REFUSES : LANE_TARGET_REFUSES, "%s: %s", by_source ? "EXISTS" : "SCAN",
+                   error);
+    l->refusing[side].last_us = loop_now_us(l->loop);
+}
+
+static int sweep_target_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                                   void *arg)
+{
+    (void)c, (void)client_id;
+    return lane_identified(arg, LANE_TARGET, id, why);
+}
+
+/* Streams and functions. */
+
+static void stream_changed(int db, struct bytes key, void *arg)
+{
+    lane_take_mark(arg, DIRTY_LIVE, db, key);
+}
+
+static void streams_compared(void *arg)
+{
+    lane_advance(arg);
+}
+
+static void all_streams_again(struct lane *l)
+{
+    l->streams_moved = false;
+    if (streams_complete(l->streams))
+        streams_mark_all(l->streams);
+    else
+        l->streams_scan = STREAMS_SCAN_DUE;
+}
+
+static void advance_streams(struct lane *l)
+{
+    if (l->streams_scan != STREAMS_SCAN_DUE || !scan_is_over(l))
+        return;
+    int *dbs = calloc(MAX(l->nscope, (size_t)1), sizeof(*dbs));
+    for (size_t i = 0; dbs && i < l->nscope; i++)
+        dbs[i] = l->scope[i].db;
+    if (dbs && scanner_begin(l->scanner, dbs, l->nscope, l->scan_count, "stream") == 0) {
+        l->streams_scan = l->nscope ? STREAMS_SCAN : STREAMS_NO_SCAN;
+        l->scan_due = l->nscope > 0;
+    }
+    free(dbs);
+}
+
+static void functions_done(enum functions_result result, const char *text, void *arg)
+{
+    struct lane *l = arg;
+
+    l->functions_wanted = l->functions_moved || result == FUNCTIONS_LOST || result == FUNCTIONS_REFUSED;
+    if (result == FUNCTIONS_REFUSED) {
+        if (!l->functions_error[0])
+            sink_say(l->opt.sink, SINK_WARNING, "functions_refused", "the function libraries could not be copied: %s",
+                     text);
+        snprintf(l->functions_error, sizeof(l->functions_error), "%s", text);
+        l->functions_retry_us = loop_now_us(l->loop) + FUNCTIONS_RETRY_US;
+    } else if (result != FUNCTIONS_LOST) {
+        l->functions_error[0] = '\0';
+    }
+    if (result == FUNCTIONS_COPIED)
+        sink_say(l->opt.sink, SINK_INFO, "functions_copied", "the function libraries were copied");
+    lane_advance(l);
+}
+
+static void advance_functions(struct lane *l)
+{
+    struct conn *target = watch_conn(l->target_watch);
+
+    if (!l->functions_wanted || functions_busy(l->functions) || l->paused || !l->is_approved[LANE_TARGET] ||
+        loop_now_us(l->loop) < l->functions_retry_us || !conn_is_up(target) ||
+        strcmp(conn_server(target)->run_id, l->approved[LANE_TARGET]) != 0)
+        return;
+    l->functions_moved = false;
+    if (functions_copy(l->functions, watch_conn(feed_watch(l->feed)), target, functions_done, l) < 0)
+        l->functions_retry_us = loop_now_us(l->loop) + FUNCTIONS_RETRY_US / 10;
+}
+
+/* Drains (R6). */
+
+static void barrier_done(int err, void *arg)
+{
+    struct lane *l = arg;
+    size_t n = MIN(l->barrier_for, l->ndrains);
+
+    l->barrier_running = false;
+    lane_advance(l);
+    if (err || l->gap || !n)
+        return;
+    for (size_t i = 0; i < n; i++)
+        l->drains[i].barrier_passed = true;
+    if (l->streams_moved)
+        all_streams_again(l);
+    l->functions_wanted = true;
+    l->functions_retry_us = 0;
+}
+
+static void advance_barrier(struct lane *l)
+{
+    bool wanted = false;
+    for (size_t i = 0; i < l->ndrains; i++)
+        wanted |= !l->drains[i].barrier_passed;
+    if (!wanted || l->barrier_running || l->phase != LANE_LIVE)
+        return;
+    l->barrier_for = l->ndrains;
+    l->barrier_running = feed_barrier(l->feed, barrier_done, l) == 0;
+}
+
+static bool nothing_pending(struct lane *l)
+{
+    struct dirty_counts counts;
+    dirty_counts(l->dirty, &counts);
+    return l->phase == LANE_LIVE && !l->gap && !dirty_pending(&counts) && !counts.failed && !l->long_keys &&
+           scan_is_over(l) && l->streams_scan == STREAMS_NO_SCAN && !l->functions_wanted &&
+           !functions_busy(l->functions);
+}
+
+static void advance_drains(struct lane *l)
+{
+    advance_barrier(l);
+    for (size_t i = 0; i < l->ndrains;) {
+        struct drain d = l->drains[i];
+        if (!d.barrier_passed || !nothing_pending(l)) {
+            i++;
+            continue;
+        }
+        memmove(&l->drains[i], &l->drains[i + 1], (l->ndrains - i - 1) * sizeof(d));
+        l->ndrains--;
+        l->barrier_for -= l->barrier_for > i;
+        d.fn(d.arg);
+    }
+}
+
+int lane_drain(struct lane *l, void (*fn)(void *arg), void *arg)
+{
+    if (l->ndrains == DRAINS_MAX)
+        return -EBUSY;
+    l->drains[l->ndrains++] = (struct drain){.fn = fn, .arg = arg};
+    lane_advance(l);
+    return 0;
+}
+
+void lane_drain_cancel(struct lane *l, void *arg)
+{
+    for (size_t i = 0; i < l->ndrains; i++) {
+        if (l->drains[i].arg != arg)
+            continue;
+        memmove(&l->drains[i], &l->drains[i + 1], (l->ndrains - i - 1) * sizeof(l->drains[0]));
+        l->ndrains--;
+        l->barrier_for -= l->barrier_for > i;
+        return;
+    }
+}
+
+static void advance(void *arg)
+{
+    struct lane *l = arg;
+
+    if (l->stopping)
+        return;
+    if (l->gap && may_begin_round(l))
+        begin_round(l);
+    if (!l->gap) {
+        advance_phase(l);
+        advance_streams(l);
+    }
+    if (l->round)
+        advance_functions(l);
+    if (l->scan_due && pass_may_go_on(l)) {
+        l->scan_due = false;
+        scanner_next(l->scanner);
+    }
+    if (l->sweep_due && pass_may_go_on(l)) {
+        l->sweep_due = false;
+        sweep_next(l->sweep);
+    }
+    if (l->ndrains)
+        advance_drains(l);
+}
+
+/* The feed. */
+
+static void feed_is_ready(void *arg)
+{
+    struct lane *l = arg;
+    l->feed_ready = true;
+    lane_advance(l);
+}
+
+static void feed_mark(int db, struct bytes key, void *arg)
+{
+    struct lane *l = arg;
+
+    l->marks++;
+    if (db == FEED_ANY_DB) {
+        for (size_t i = 0; i < l->nscope; i++)
+            lane_take_mark(l, DIRTY_LIVE, l->scope[i].db, key);
+    } else if (!scope_is_listed(l) || scope_find(l, db)) {
+        lane_take_mark(l, DIRTY_LIVE, db, key);
+    }
+}
+
+static void feed_long_key(int db, struct bytes prefix, uint64_t length, void *arg)
+{
+    struct lane *l = arg;
+    if (db == FEED_ANY_DB || !scope_is_listed(l) || scope_find(l, db))
+        take_long_key(l, MAX(db, 0), prefix, length);
+}
+
+static void feed_gap(const char *reason, void *arg)
+{
+    struct lane *l = arg;
+    l->feed_ready = false;
+    lane_gap(l, reason);
+}
+
+static void feed_is_unusable(const char *why, void *arg)
+{
+    struct lane *l = arg;
+    l->feed_ready = false;
+    l->ev.feed_unusable(l, why, l->arg);
+}
+
+static void feed_is_chosen(enum feed_kind kind, void *arg)
+{
+    struct lane *l = arg;
+    l->ev.feed_chosen(l, kind, l->arg);
+}
+
+static void feed_groups(void *arg)
+{
+    struct lane *l = arg;
+    l->streams_moved = true;
+    streams_compare(l->streams);
+}
+
+static void feed_functions(void *arg)
+{
+    struct lane *l = arg;
+    l->functions_wanted = l->functions_moved = true;
+    lane_advance(l);
+}
+
+static void feed_sample(const struct watch_sample *s, void *arg)
+{
+    struct lane *l = arg;
+    bool stranger = !l->is_approved[LANE_SOURCE] || strcmp(s->id.run_id, l->approved[LANE_SOURCE]) != 0;
+
+    lane_condition(l, LANE_SOURCE_LOADING, s->loading ? "the source is loading its data" : NULL);
+    l->ev.sample(l, LANE_SOURCE, s, stranger, l->arg);
+    if (!s->loading)
+        lane_scope_sample(l, LANE_SOURCE, s);
+}
+
+static void feed_reachable(bool up, const char *why, void *arg)
+{
+    struct lane *l = arg;
+
+    if (up) {
+        lane_condition(l, LANE_SOURCE_DOWN, NULL);
+        return;
+    }
+    snprintf(l->down_why[LANE_SOURCE], sizeof(l->down_why[0]), "%s", why);
+    functions_dropped(l->functions, watch_conn(feed_watch(l->feed)));
+}
+
+static int feed_record(const struct notify_record *rec, void *arg)
+{
+    struct lane *l = arg;
+    return l->ev.record(l, rec, l->arg);
+}
+
+/* The target as it was read (R7): what is gone there without our doing is a gap. */
+void lane_target_sample(struct lane *l, const struct watch_sample *s)
+{
+    const char *what = NULL;
+
+    if (l->has_target_base) {
+        if (s->id.role != l->target_role)
+            what = "the target's role changed";
+        else if (s->flushes != l->target_flushes)
+            what = "the target was flushed";
+        else if (s->evicted_keys != l->target_evicted)
+            what = "the target evicted keys";
+        else if (s->total_commands < l->target_commands)
+            what = "the target's counters were reset";
+    }
+    l->has_target_base = true;
+    l->target_role = s->id.role;
+    l->target_flushes = s->flushes;
+    l->target_evicted = s->evicted_keys;
+    l->target_commands = s->total_commands;
+    if (what)
+        lane_gap(l, what);
+}
+
+static int new_feed(struct lane *l)
+{
+    static const struct feed_events events = {
+        .ready = feed_is_ready,
+        .mark = feed_mark,
+        .long_key = feed_long_key,
+        .gap = feed_gap,
+        .unusable = feed_is_unusable,
+        .chosen = feed_is_chosen,
+        .groups = feed_groups,
+        .functions = feed_functions,
+        .sample = feed_sample,
+        .reachable = feed_reachable,
+        .record = feed_record,
+    };
+    const struct feed_options opt = {
+        .kind = l->opt.feed, .source = l->opt.source, .recorded = l->opt.recorded, .sink = l->opt.sink};
+    return feed_new(l->loop, &opt, &events, l, &l->feed);
+}
+
+static int new_passes(struct lane *l)
+{
+    static const struct scanner_events scan_events = {.key = scan_key,
+                                                      .long_key = scan_long_key,
+                                                      .page = scan_page,
+                                                      .done = scan_done,
+                                                      .lost = scan_lost,
+                                                      .refused = scan_refused,
+                                                      .identified = scan_identified};
+    static const struct sweep_events sweep_events = {.missing = sweep_found,
+                                                     .page = sweep_page,
+                                                     .done = sweep_done,
+                                                     .lost = scan_lost,
+                                                     .refused = sweep_refused,
+                                                     .source_identified = scan_identified,
+                                                     .target_identified = sweep_target_identified};
+    static const struct streams_events streams_events = {
+        .changed = stream_changed, .compared = streams_compared, .identified = scan_identified};
+    int err = scanner_new(l->loop, l->opt.source, "scan", &scan_events, l, &l->scanner);
+    if (!err)
+        err = sweep_new(l->loop, l->opt.source, l->opt.target, l->opt.into_db, &sweep_events, l, &l->sweep);
+    if (!err)
+        err = streams_new(l->loop, l->opt.source, hash_seed_random(), (size_t)l->opt.memory / 8, &streams_events, l,
+                          &l->streams);
+    return err ? err : functions_new(l->opt.merge, &l->functions);
+}
+
+int lane_round_new(struct lane *l)
+{
+    l->gap = true;
+    l->scan_count = l->opt.scan_count;
+    for (size_t i = 0; i < l->opt.ndbs; i++)
+        if (!scope_add(l, l->opt.dbs[i]))
+            return -ENOMEM;
+    int err = new_passes(l);
+    return err ? err : new_feed(l);
+}
+
+/* Once a second. */
+void lane_round_tick(struct lane *l)
+{
+    lane_advance(l);
+}

@@ -1,0 +1,411 @@
+/* reader.c - see reader.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/copy/encode.h"
+#include "lib/copy/flights.h"
+#include "lib/copy/reader.h"
+#include "lib/core/resp.h"
+
+#define IN_MAX     (256 * KIB)
+#define OUT_HIGH   (256 * KIB)
+#define OUT_MAX    (OUT_HIGH + 4 * FLIGHT_KEY_MAX)
+#define ERROR_KEPT 160
+
+/* What the next reply, or element of one, tells of the key that is first in the ring. */
+enum step { STEP_OK, STEP_QUEUED, STEP_EXEC, STEP_EXPIRE_AT, STEP_TIME, STEP_SECONDS, STEP_MICROSECONDS, STEP_TTL, STEP_VALUE };
+
+/* How a key's state is asked for, and what comes back. STEP_VALUE is the last of each. */
+struct method {
+    int (*request)(struct buf *out, struct bytes key);
+    enum step steps[10];
+};
+
+static const struct method plain = {encode_read, {STEP_EXPIRE_AT, STEP_VALUE}};
+static const struct method multi = {
+    encode_read_multi, {STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_EXEC, STEP_EXPIRE_AT, STEP_VALUE}};
+static const struct method old = {encode_read_old,
+                                  {STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_QUEUED, STEP_EXEC, STEP_TIME, STEP_SECONDS,
+                                   STEP_MICROSECONDS, STEP_TTL, STEP_VALUE}};
+
+struct reader {
+    struct loop *loop;
+    struct reader_events ev;
+    void *arg;
+    struct conn *conn;
+    struct resp resp;
+    bool atomic;
+    const struct method *method; /* of this life of the connection */
+
+    int sent_db;         /* where the requests sent so far have led */
+    bool wrong_database; /* a SELECT was refused: what follows is of another database, until the next one */
+
+    /* Of the first key in the ring. */
+    unsigned step;
+    int64_t now_ms, expire_at_ms;
+    char error[ERROR_KEPT]; /* "": none yet */
+    enum { VALUE_NONE, VALUE_TAKEN, VALUE_PASSED_OVER } in_value;
+
+    size_t keys;
+    bool stalled; /* nothing is read until reader_resume() */
+    struct flights flights;
+};
+
+static void keep_error(struct reader *r, struct bytes text)
+{
+    if (!r->error[0])
+        snprintf(r->error, sizeof(r->error), "%.*s", (int)MIN(text.len, sizeof(r->error) - 1), text.ptr);
+}
+
+static struct dirty_key *shift_key(struct reader *r)
+{
+    struct flight f = flights_shift(&r->flights);
+    r->step = 0;
+    r->in_value = VALUE_NONE;
+    r->keys--;
+    return f.key;
+}
+
+static void finish_failed(struct reader *r)
+{
+    char error[ERROR_KEPT];
+    memcpy(error, r->error, sizeof(error));
+    r->error[0] = '\0';
+    struct dirty_key *k = shift_key(r);
+    r->ev.failed(k, bytes_str(error), r->arg);
+}
+
+static void begin_value(struct reader *r, const struct resp_token *t)
+{
+    if (r->error[0]) {
+        r->in_value = VALUE_PASSED_OVER;
+        return;
+    }
+    bool wanted = r->ev.value_begin(flights_first(&r->flights)->key, r->expire_at_ms, (uint64_t)t->number, r->arg);
+    r->in_value = wanted ? VALUE_TAKEN : VALUE_PASSED_OVER;
+    if (!wanted)
+        flights_first(&r->flights)->deletes = true; /* the key is no longer ours: only its bytes are */
+}
+
+static void take_part(struct reader *r, const struct resp_token *t)
+{
+    bool ours = !flights_first(&r->flights)->deletes;
+
+    if (r->in_value == VALUE_TAKEN)
+        r->ev.value_part(t->text, r->arg);
+    if (t->number)
+        return;
+    if (r->in_value == VALUE_PASSED_OVER && ours)
+        finish_failed(r);
+    else
+        shift_key(r);
+}
+
+static int take_value(struct reader *r, const struct resp_token *t)
+{
+    switch (t->type) {
+    case RESP_BULK_START:
+        begin_value(r, t);
+        return 0;
+    case RESP_BULK_PART:
+        take_part(r, t);
+        return 0;
+    case RESP_ERROR:
+        keep_error(r, t->text);
+        finish_failed(r);
+        return 0;
+    case RESP_NIL:
+        if (r->error[0])
+            finish_failed(r);
+        else
+            r->ev.gone(shift_key(r), r->arg);
+        return 0;
+    case RESP_BULK:
+        if (r->error[0])
+            finish_failed(r);
+        else
+            r->ev.value(shift_key(r), r->expire_at_ms, t->text, r->arg);
+        return 0;
+    default:
+        return -EBADMSG;
+    }
+}
+
+static int take_exec(struct reader *r, const struct resp_token *t)
+{
+    if (t->type == RESP_ARRAY && t->number > 0) {
+        r->step++;
+        return 0;
+    }
+    if (t->type != RESP_ERROR && t->type != RESP_NIL)
+        return -EBADMSG;
+    keep_error(r, t->type == RESP_ERROR ? t->text : BYTES("EXECABORT no reply to EXEC"));
+    finish_failed(r);
+    return 0;
+}
+
+/* -2 (no such key) and -1 (no expiry) both give 0: DUMP tells which. */
+static int take_expiry(struct reader *r, const struct resp_token *t, int64_t base_ms)
+{
+    if (t->type == RESP_ERROR)
+        keep_error(r, t->text);
+    else if (t->type != RESP_INTEGER)
+        return -EBADMSG;
+    /* PTTL is 0 in a key's last millisecond, and RESTORE takes 0 for "never". The sum with TIME is never 0. */
+    r->expire_at_ms = t->type == RESP_INTEGER && t->number >= 0 ? base_ms + t->number : 0;
+    r->step++;
+    return 0;
+}
+
+static int take_clock(struct reader *r, const struct resp_token *t, int64_t unit_us)
+{
+    int64_t n;
+    if (t->type != RESP_BULK || bytes_to_i64(t->text, &n) < 0 || n < 0 || n > INT64_MAX / unit_us / 2)
+        return -EBADMSG;
+    r->now_ms = (unit_us == 1 ? r->now_ms : 0) + n * unit_us / 1000;
+    r->step++;
+    return 0;
+}
+
+static int take_select(struct reader *r, const struct resp_token *t)
+{
+    if (t->depth || !t->last)
+        return -EBADMSG;
+    flights_shift(&r->flights);
+    r->wrong_database = t->type == RESP_ERROR;
+    if (r->wrong_database)
+        r->sent_db = URL_DB_NONE;
+    return 0;
+}
+
+static int take_status(struct reader *r, const struct resp_token *t)
+{
+    if (t->type == RESP_ERROR)
+        keep_error(r, t->text);
+    else if (t->type != RESP_SIMPLE)
+        return -EBADMSG;
+    r->step++;
+    return 0;
+}
+
+static int take_token(struct reader *r, const struct resp_token *t)
+{
+    if (flights_empty(&r->flights))
+        return -EBADMSG;
+    if (!flights_first(&r->flights)->key)
+        return take_select(r, t);
+    if (r->wrong_database)
+        keep_error(r, BYTES("LOADING SELECT of the key's database was refused"));
+    switch (r->method->steps[r->step]) {
+    case STEP_OK:
+    case STEP_QUEUED:
+        return take_status(r, t);
+    case STEP_EXEC:
+        return take_exec(r, t);
+    case STEP_EXPIRE_AT:
+        return take_expiry(r, t, 0);
+    case STEP_TIME:
+        r->step++;
+        return t->type == RESP_ARRAY && t->number == 2 ? 0 : -EBADMSG;
+    case STEP_SECONDS:
+        return take_clock(r, t, 1000000);
+    case STEP_MICROSECONDS:
+        return take_clock(r, t, 1);
+    case STEP_TTL:
+        return take_expiry(r, t, r->now_ms);
+    case STEP_VALUE:
+        return take_value(r, t);
+    }
+    return -EBADMSG;
+}
+
+static bool at_value(const struct reader *r)
+{
+    return !flights_empty(&r->flights) && r->method->steps[r->step] == STEP_VALUE;
+}
+
+static void stall(struct reader *r, bool stalled)
+{
+    r->stalled = stalled;
+    conn_read_pause(r->conn, stalled);
+    /* While the target holds us up, the source's silence is no fault of it. */
+    conn_expect(r->conn, !stalled && !flights_empty(&r->flights));
+}
+
+static size_t on_input(struct conn *c, struct bytes in, void *arg)
+{
+    struct reader *r = arg;
+    struct bytes rest = in;
+    struct resp_token t;
+    int err = 0;
+
+    while (!r->stalled) {
+        if (at_value(r) && !r->ev.ready(r->arg)) {
+            stall(r, true);
+            break;
+        }
+        err = resp_next(&r->resp, &rest, &t);
+        if (!err)
+            err = take_token(r, &t);
+        if (err)
+            break;
+    }
+    if (err == -EBADMSG)
+        conn_reset(c, "a reply is not understood");
+    else if (!r->stalled)
+        conn_expect(c, !flights_empty(&r->flights));
+    return in.len - rest.len;
+}
+
+static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg)
+{
+    struct reader *r = arg;
+    return r->ev.identified(c, id, client_id, why, r->arg);
+}
+
+static void on_up(struct conn *c, void *arg)
+{
+    struct reader *r = arg;
+
+    conn_raw(c);
+    resp_init(&r->resp, READER_WHOLE, UINT32_MAX, 16);
+    r->method = conn_server(c)->redis < 70000 ? &old : r->atomic ? &multi : &plain;
+    r->sent_db = URL_DB_NONE;
+    r->wrong_database = r->stalled = false;
+    r->step = 0;
+    r->error[0] = '\0';
+    r->ev.up(r->arg);
+}
+
+/* What the first key was in the middle of. */
+static void break_value(struct reader *r, const char *why)
+{
+    if (r->in_value == VALUE_TAKEN) {
+        shift_key(r); /* the writer's */
+        r->ev.value_broken(why, r->arg);
+    } else if (r->in_value == VALUE_PASSED_OVER && flights_first(&r->flights)->deletes) {
+        shift_key(r);
+    }
+}
+
+static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
+{
+    struct reader *r = arg;
+    (void)c;
+
+    break_value(r, why);
+    r->in_value = VALUE_NONE;
+    r->step = 0;
+    r->error[0] = '\0';
+    r->stalled = false;
+    r->keys = 0;
+    while (!flights_empty(&r->flights)) {
+        struct flight f = flights_shift(&r->flights);
+        if (f.key)
+            r->ev.lost(f.key, r->arg);
+    }
+    r->ev.down(why, was_up, r->arg);
+}
+
+static void on_drained(struct conn *c, void *arg)
+{
+    struct reader *r = arg;
+    (void)c;
+    r->ev.room(r->arg);
+}
+
+int reader_new(struct loop *l, const struct reader_options *opt, const struct reader_events *ev, void *arg,
+               struct reader **ret)
+{
+    static const struct conn_events events = {
+        .identified = on_identified, .up = on_up, .down = on_down, .input = on_input, .drained = on_drained};
+    const struct conn_options conn_opt = {.endpoint = opt->source,
+                                          .role = "read",
+                                          .in_max = IN_MAX,
+                                          .out_max = OUT_MAX,
+                                          .out_high = OUT_HIGH,
+                                          .no_touch = true};
+    struct reader *r = calloc(1, sizeof(*r));
+    if (!r)
+        return -ENOMEM;
+    r->loop = l;
+    r->ev = *ev;
+    r->arg = arg;
+    r->atomic = opt->atomic;
+    r->method = &plain;
+    int err = conn_new(l, &conn_opt, &events, r, &r->conn);
+    if (err) {
+        free(r);
+        return err;
+    }
+    *ret = r;
+    return 0;
+}
+
+struct reader *reader_free(struct reader *r)
+{
+    if (!r)
+        return NULL;
+    conn_free(r->conn);
+    free(r);
+    return NULL;
+}
+
+bool reader_is_up(const struct reader *r)
+{
+    return conn_is_up(r->conn);
+}
+
+bool reader_is_full(const struct reader *r)
+{
+    return conn_is_full(r->conn) || flights_count(&r->flights) + 2 > FLIGHTS_MAX - 1;
+}
+
+size_t reader_outstanding(const struct reader *r)
+{
+    return r->keys;
+}
+
+struct conn *reader_conn(struct reader *r)
+{
+    return r->conn;
+}
+
+int reader_read(struct reader *r, struct dirty_key *k)
+{
+    if (!conn_is_up(r->conn))
+        return -ENOTCONN;
+    if (reader_is_full(r))
+        return -ENOBUFS;
+    if (r->sent_db != k->db) {
+        int err = encode_select(conn_out(r->conn), k->db);
+        if (err)
+            return err;
+        flights_push(&r->flights, (struct flight){.db = k->db});
+        r->sent_db = k->db;
+    }
+    int err = r->method->request(conn_out(r->conn), dirty_name(k));
+    if (err)
+        return err;
+    flights_push(&r->flights, (struct flight){.key = k});
+    r->keys++;
+    if (!r->stalled)
+        conn_expect(r->conn, true);
+    conn_flush(r->conn);
+    return 0;
+}
+
+void reader_resume(struct reader *r)
+{
+    if (!r->stalled || !conn_is_up(r->conn))
+        return;
+    stall(r, false);
+    conn_kick(r->conn);
+}
+
+void reader_reset(struct reader *r, const char *why)
+{
+    conn_reset(r->conn, why);
+}
