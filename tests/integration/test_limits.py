@@ -1,0 +1,143 @@
+"""limits.*: memory is bounded whatever happens, and rates are kept."""
+
+import time
+
+import pytest
+
+from kit import fill, process
+from kit.compare import assert_equal
+from kit.wait import SANITIZED
+
+MIB = 1024 * 1024
+# The program, its libraries, buffers of sockets: what is not governed by the limit.
+BASE_KIB = 24 * 1024
+
+
+def test_the_queue_is_bounded_while_the_target_hangs(lab, feed):
+    riotd = lab.live(feed=feed, limits__memory="16MiB")
+    lab.target.freeze()
+    with lab.source.raw() as client:
+        for base in range(0, 60_000, 2000):
+            client.must([("SET", f"{i:08d}:" + "long" * 100, i) for i in range(base, base + 2000)], depth=2000)
+    status = riotd.wait_for(lambda s: s["feed"]["gaps"] >= 1 or s["queue"]["memory_bytes"] > 8 * MIB, what="the queue is full")
+    for _ in range(20):
+        status = riotd.status()
+        assert status["queue"]["memory_bytes"] <= status["queue"]["memory_limit_bytes"] == 16 * MIB
+        time.sleep(0.05)
+    if not SANITIZED:
+        assert process.memory_kib(riotd.pid, "VmHWM") < 16 * 1024 + BASE_KIB
+    lab.target.thaw()
+    lab.equal(riotd, at_least=60_000)
+    riotd.wait_state("live")
+
+
+def test_the_scan_does_not_fill_the_queue_while_the_target_hangs(lab):
+    with lab.source.raw() as client:
+        fill.strings(client, 100_000, size=20)
+    riotd = lab.link(feed="tracking")
+    riotd.wait_for(lambda s: s["totals"]["copied_keys"] > 0)
+    lab.target.freeze()
+    time.sleep(1)
+    status = riotd.status()
+    assert status["queue"]["dirty_keys"] <= 16_384 + 2 * 1000 + 4096
+    lab.target.thaw()
+    riotd.wait("live")
+    assert assert_equal(lab.source, lab.target) == 100_000
+
+
+def test_values_in_flight_are_bounded(lab):
+    with lab.source.raw() as client:
+        client.must([("SET", f"large{i}", bytes([i]) * 4_000_000) for i in range(40)], depth=1)
+    riotd = lab.link(limits__memory="16MiB")
+    peak = 0
+    while riotd.state != "live":
+        queue = riotd.status()["queue"]
+        peak = max(peak, queue["memory_bytes"])
+        assert queue["memory_bytes"] <= queue["memory_limit_bytes"]
+        time.sleep(0.01)
+    if not SANITIZED:
+        assert process.memory_kib(riotd.pid, "VmHWM") < 16 * 1024 + BASE_KIB
+    lab.equal(riotd, at_least=40)
+
+
+def test_a_target_that_stops_in_the_middle_of_large_values(lab):
+    with lab.source.raw() as client:
+        client.must([("SET", f"large{i}", bytes([i]) * 6_000_000) for i in range(20)], depth=1)
+    riotd = lab.link(limits__memory="16MiB")
+    riotd.wait_for(lambda s: s["totals"]["copied_keys"] >= 2 or s["queue"]["in_flight_bytes"] > 0, what="values on their way")
+    lab.target.freeze()
+    time.sleep(0.5)
+    if not SANITIZED:
+        assert process.memory_kib(riotd.pid, "VmHWM") < 16 * 1024 + BASE_KIB
+    lab.target.thaw()
+    lab.equal(riotd, at_least=20)
+
+
+def test_a_source_that_is_killed_in_the_middle_of_a_large_value(lab):
+    with lab.source.raw() as client:
+        client.must([("SET", f"large{i}", bytes([i]) * 30_000_000) for i in range(4)], depth=1)
+    riotd = lab.link(limits__memory="16MiB")
+    for _ in range(5):
+        riotd.wait_for(lambda s: s["queue"]["in_flight_keys"] > 0 or s["state"] == "live", what="a value on its way")
+        lab.source.kill_riotd_clients()
+        time.sleep(0.05)
+    lab.equal(riotd, at_least=4)
+
+
+@pytest.mark.alone
+def test_keys_per_s_is_kept(lab):
+    with lab.source.raw() as client:
+        fill.strings(client, 6000, size=20)
+    begin = time.monotonic()
+    riotd = lab.link(limits__keys_per_s=2000)
+    riotd.wait("live")
+    took = time.monotonic() - begin
+    assert 2.3 <= took <= 4.5
+    lab.equal(riotd, at_least=6000)
+
+
+@pytest.mark.alone
+def test_bytes_per_s_is_kept(lab):
+    with lab.source.raw() as client:
+        fill.strings(client, 3000, size=2000)
+    # Random text, so that the payload is not compressed to less.
+    with lab.source.raw() as client:
+        import os  # pylint: disable=import-outside-toplevel
+        client.must([("SET", f"key:{i}", os.urandom(2000)) for i in range(3000)])
+    begin = time.monotonic()
+    riotd = lab.link(limits__bytes_per_s="2MiB")
+    riotd.wait("live")
+    took = time.monotonic() - begin
+    assert 2.0 <= took <= 5.0
+    lab.equal(riotd, at_least=3000)
+
+
+def test_a_value_larger_than_the_rate_still_passes(lab):
+    lab.source.call("SET", "large", b"z" * 3_000_000)
+    lab.source.call("SET", "small", "v")
+    riotd = lab.link(limits__bytes_per_s="1MiB")
+    riotd.wait("live", 30)
+    lab.equal(riotd, at_least=2)
+
+
+def test_a_key_with_a_very_long_name_is_copied(lab, feed):
+    name = b"n" * 900_000
+    lab.source.call("SET", name, "v1")
+    riotd = lab.live(feed=feed)
+    lab.source.call("SET", name, "v2")
+    lab.source.call("SET", b"m" * 900_000, "v")
+    lab.equal(riotd, at_least=2)
+
+
+def test_a_key_with_a_name_beyond_all_bounds_is_told(lab):
+    riotd = lab.live()
+    lab.source.call("SET", b"n" * 2_000_000, "v")
+    riotd.wait_log("nnnn", 10)
+    lab.source.call("SET", "other", "v")
+    until_there(lab, "other")
+    assert riotd.process.poll() is None
+
+
+def until_there(lab, key):
+    from kit.wait import until  # pylint: disable=import-outside-toplevel
+    until(lambda: lab.target.redis().exists(key), 10, f"{key} on the target")
