@@ -102,10 +102,10 @@ static int take_name(struct bytes *in, struct url *u, char why[URL_WHY_MAX])
 {
     const char *colon = in->len > 0 ? memchr(in->ptr, ':', in->len) : NULL;
     struct bytes host = bytes_of(in->ptr, colon ? (size_t)(colon - in->ptr) : in->len);
-    if (host.len == 0)
-        return wrong(why, "there is no host");
     if (colon && memchr(colon + 1, ':', in->len - host.len - 1))
         return wrong(why, "an IPv6 address must stand in brackets");
+    if (host.len == 0)
+        return wrong(why, "there is no host");
     if (host.len > HOST_MAX || !only(host, host_char))
         return wrong(why, "the host is no name and no address");
     *in = bytes_of(in->ptr + host.len, in->len - host.len);
