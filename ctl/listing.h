@@ -1,0 +1,16 @@
+/* listing.h - tables: limits, options, and the links of this machine. */
+#ifndef RIOT_CTL_LISTING_H
+#define RIOT_CTL_LISTING_H
+
+#include <jansson.h>
+#include "ctl/session.h"
+
+/* Of LIMIT's document: name and value, written as a change of it would be. -ENOBUFS, -ENOMEM. */
+MUST_CHECK int listing_limits(const struct session *s, const json_t *doc, struct buf *out);
+/* Of CONFIG's: name, value, origin. */
+MUST_CHECK int listing_options(const struct session *s, const json_t *doc, struct buf *out);
+
+/* Asks every riotd whose socket is found, and prints a row for each. Returns the exit code. */
+MUST_CHECK int listing_links(struct session *s);
+
+#endif

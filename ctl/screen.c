@@ -1,0 +1,354 @@
+#include "ctl/screen.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/doc.h"
+#include "ctl/rows.h"
+#include "lib/core/text.h"
+
+#define BAR_MAX  24
+#define WRAP_MAX 3 /* rows for one message */
+#define LIST_MAX 4 /* entries shown of a list */
+#define NEXT_MAX 3
+#define SLOW_MS  10000
+
+enum style screen_state_style(const char *state)
+{
+    static const struct {
+        const char *state;
+        enum style style;
+    } rows[] = {
+        {"live", STYLE_GREEN},     {"committed", STYLE_GREEN}, {"finished", STYLE_GREEN},
+        {"failed", STYLE_RED},     {"paused", STYLE_YELLOW},   {"idle", STYLE_YELLOW},
+        {"cutover", STYLE_YELLOW},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (!strcmp(state, rows[i].state))
+            return rows[i].style;
+    }
+    return STYLE_BOLD;
+}
+
+static const char *known(const char *text, const char *otherwise)
+{
+    return text && text[0] ? text : otherwise;
+}
+
+static void put_headline(struct rows *r, const json_t *doc, int64_t now_ms)
+{
+    const char *state = known(doc_text(doc, "state"), "unknown"), *version = doc_text(doc, "version");
+    const char *name = known(doc_text(doc, "name"), "?"), *reason = doc_text(doc, "reason");
+    char age[TEXT_MAX];
+
+    if (!rows_begin(r, "link", STYLE_DIM))
+        return;
+    rows_text(r, STYLE_BOLD, name);
+    rows_text(r, STYLE_PLAIN, "  ");
+    rows_text(r, screen_state_style(state), state);
+    if (doc_age(doc, "since", now_ms, age, sizeof(age)))
+        rows_format(r, STYLE_PLAIN, "  for %s", age);
+    if (version)
+        rows_format(r, STYLE_DIM, "  (riotd %s)", version);
+    if (reason && reason[0])
+        rows_wrap(r, "", STYLE_PLAIN, STYLE_PLAIN, reason, 2);
+}
+
+static void put_endpoint(struct rows *r, const json_t *doc, const char *side)
+{
+    const json_t *e = doc_get(doc, side);
+    const char *state = doc_text(e, "state"), *server = doc_text(e, "server");
+    double ms;
+
+    if (!e || !rows_begin(r, side, STYLE_DIM))
+        return;
+    rows_text(r, STYLE_PLAIN, known(doc_text(e, "address"), "?"));
+    if (server)
+        rows_format(r, STYLE_PLAIN, "  %s %s", server, known(doc_text(e, "version"), ""));
+    if (state) {
+        bool up = !strcmp(state, "up");
+        rows_text(r, STYLE_PLAIN, "  ");
+        rows_text(r, up ? STYLE_GREEN : !strcmp(state, "down") ? STYLE_RED : STYLE_YELLOW, state);
+    }
+    if (doc_real(e, "round_trip_ms", &ms))
+        rows_format(r, STYLE_PLAIN, "  %.1fms", ms);
+}
+
+static void put_passed_over(struct rows *r, const json_t *feed)
+{
+    const json_t *each;
+    size_t i;
+
+    json_array_foreach(json_object_get(feed, "passed_over"), i, each)
+    {
+        const char *kind = doc_text(each, "kind"), *why = doc_text(each, "why");
+        if (i == 2 || !rows_begin(r, "", STYLE_PLAIN))
+            return;
+        rows_format(r, STYLE_DIM, "not %s: %s", known(kind, "?"), known(why, "?"));
+    }
+}
+
+static void put_feed(struct rows *r, const json_t *doc)
+{
+    const json_t *feed = doc_get(doc, "feed");
+    const char *state = doc_text(feed, "state"), *last = doc_text(feed, "last_gap_reason");
+    uint64_t gaps = 0;
+
+    if (!feed || !rows_begin(r, "feed", STYLE_DIM))
+        return;
+    rows_text(r, STYLE_PLAIN, known(doc_text(feed, "kind"), "?"));
+    if (state)
+        rows_format(r, STYLE_PLAIN, ", %s", state);
+    if (doc_number(feed, "gaps", &gaps))
+        rows_format(r, gaps ? STYLE_YELLOW : STYLE_PLAIN, ", %llu gap%s", (unsigned long long)gaps,
+                    gaps == 1 ? "" : "s");
+    if (gaps && last && last[0])
+        rows_format(r, STYLE_PLAIN, ", last: %s", last);
+    put_passed_over(r, feed);
+}
+
+static void put_bar(struct rows *r, double percent)
+{
+    char bar[BAR_MAX + 1];
+    double share = percent < 0 ? 0 : percent > 100 ? 1 : percent / 100;
+
+    memset(bar, '.', BAR_MAX);
+    memset(bar, '#', (size_t)(share * BAR_MAX));
+    bar[BAR_MAX] = '\0';
+    rows_format(r, STYLE_PLAIN, "[%s] %5.1f %%", bar, percent);
+}
+
+static void put_snapshot(struct rows *r, const json_t *doc)
+{
+    const json_t *s = doc_get(doc, "snapshot");
+    const char *phase = doc_text(s, "phase");
+    bool done = phase && !strcmp(phase, "done");
+    double percent;
+
+    if (!s || !rows_begin(r, "snapshot", STYLE_DIM))
+        return;
+    if (phase && !done && doc_real(s, "percent", &percent)) {
+        put_bar(r, percent);
+        rows_format(r, STYLE_PLAIN, "  %s", phase);
+    } else {
+        rows_text(r, STYLE_PLAIN, known(phase, "none"));
+    }
+    rows_count(r, s, "scanned_keys", ", ", "");
+    if (done)
+        rows_text(r, STYLE_PLAIN, " keys");
+    else
+        rows_count(r, s, "estimated_keys", " of ", "");
+    rows_count(r, s, "round", ", round ", "");
+    if (!done)
+        rows_ms(r, s, "eta_ms", ", ", " left");
+}
+
+static void put_lag(struct rows *r, const json_t *doc)
+{
+    uint64_t ms = 0;
+
+    if (!doc_get(doc, "lag") || !rows_begin(r, "lag", STYLE_DIM))
+        return;
+    rows_count(r, doc, "lag.keys", "", " keys");
+    if (doc_number(doc, "lag.ms", &ms) && ms >= SLOW_MS) {
+        char text[TEXT_MAX];
+        rows_text(r, STYLE_PLAIN, r->empty ? "" : ", ");
+        rows_text(r, STYLE_YELLOW, text_ms(ms, text));
+    } else {
+        rows_ms(r, doc, "lag.ms", ", ", "");
+    }
+}
+
+static void put_queue(struct rows *r, const json_t *doc)
+{
+    const json_t *q = doc_get(doc, "queue");
+
+    if (!q || !rows_begin(r, "queue", STYLE_DIM))
+        return;
+    rows_count(r, q, "dirty_keys", "", " dirty");
+    if (rows_count(r, q, "in_flight_keys", ", ", " in flight"))
+        rows_size(r, q, "in_flight_bytes", " (", ")");
+    rows_size(r, q, "memory_bytes", "; memory ", "");
+    rows_size(r, q, "memory_limit_bytes", " of ", "");
+}
+
+static void put_rate(struct rows *r, const json_t *doc)
+{
+    const json_t *rate = doc_get(doc, "rate");
+
+    if (!rate || !rows_begin(r, "rate", STYLE_DIM))
+        return;
+    rows_count(r, rate, "copied_keys_per_s", "", " keys/s");
+    rows_size(r, rate, "bytes_per_s", ", ", "/s");
+    rows_count(r, rate, "marks_per_s", "; ", " marks/s");
+}
+
+static void put_totals(struct rows *r, const json_t *doc)
+{
+    const json_t *t = doc_get(doc, "totals");
+    uint64_t failed = 0;
+
+    if (!t || !rows_begin(r, "totals", STYLE_DIM))
+        return;
+    rows_count(r, t, "copied_keys", "", " copied");
+    rows_count(r, t, "deleted_keys", ", ", " deleted");
+    rows_size(r, t, "bytes", ", ", "");
+    rows_count(r, t, "marks", "; ", " marks");
+    rows_count(r, t, "retries", ", ", " retries");
+    if (doc_number(t, "failed_keys", &failed)) {
+        rows_text(r, STYLE_PLAIN, r->empty ? "" : ", ");
+        rows_format(r, failed ? STYLE_RED : STYLE_PLAIN, "%llu failed", (unsigned long long)failed);
+    }
+}
+
+/* Behind what is shown of a list: that there is more. */
+static bool is_cut(struct rows *r, const json_t *list, size_t i)
+{
+    size_t n = json_array_size(list);
+
+    if (i < LIST_MAX && r->left > 1)
+        return false;
+    if (i + 1 == n && i <= LIST_MAX)
+        return false;
+    if (rows_begin(r, "", STYLE_PLAIN))
+        rows_format(r, STYLE_DIM, "and %zu more; see riotctl status --json", n - i);
+    rows_end(r);
+    return true;
+}
+
+static void put_blockers(struct rows *r, const json_t *doc)
+{
+    const json_t *list = doc_get(doc, "blockers"), *each;
+    char text[1024];
+    size_t i;
+
+    json_array_foreach(list, i, each)
+    {
+        const char *hint = doc_text(each, "hint");
+        if (is_cut(r, list, i))
+            return;
+        snprintf(text, sizeof(text), "%s: %s", known(doc_text(each, "code"), "?"),
+                 known(doc_text(each, "message"), ""));
+        rows_wrap(r, "blocked", STYLE_RED, STYLE_RED, text, WRAP_MAX);
+        if (hint && hint[0])
+            rows_wrap(r, "  hint", STYLE_DIM, STYLE_PLAIN, hint, WRAP_MAX);
+    }
+}
+
+static void put_conditions(struct rows *r, const json_t *doc, int64_t now_ms)
+{
+    const json_t *list = doc_get(doc, "conditions"), *each;
+    char text[1024], age[TEXT_MAX];
+    size_t i;
+
+    json_array_foreach(list, i, each)
+    {
+        if (is_cut(r, list, i))
+            return;
+        bool aged = doc_age(each, "since", now_ms, age, sizeof(age));
+        snprintf(text, sizeof(text), "%s%s%s: %s", known(doc_text(each, "code"), "?"), aged ? " for " : "",
+                 aged ? age : "", known(doc_text(each, "message"), ""));
+        rows_wrap(r, "problem", STYLE_YELLOW, STYLE_YELLOW, text, 2);
+    }
+}
+
+static void put_failed_keys(struct rows *r, const json_t *doc)
+{
+    const json_t *list = doc_get(doc, "failed_keys"), *each;
+    uint64_t db;
+    size_t i;
+
+    json_array_foreach(list, i, each)
+    {
+        if (is_cut(r, list, i) || !rows_begin(r, i ? "" : "failed", STYLE_RED))
+            return;
+        if (doc_number(each, "db", &db))
+            rows_format(r, STYLE_PLAIN, "db %llu ", (unsigned long long)db);
+        rows_format(r, STYLE_PLAIN, "%s: %s", known(doc_text(each, "key"), "?"),
+                    known(doc_text(each, "reason"), "?"));
+    }
+}
+
+static void put_operations(struct rows *r, const json_t *doc, int64_t now_ms)
+{
+    const json_t *each;
+    char age[TEXT_MAX];
+    uint64_t id;
+    size_t i;
+
+    json_array_foreach(doc_get(doc, "operations"), i, each)
+    {
+        const char *state = doc_text(each, "state");
+        if (!state || strcmp(state, "running") != 0 || !doc_number(each, "id", &id))
+            continue;
+        if (r->left <= 1 || !rows_begin(r, "operation", STYLE_DIM))
+            return;
+        rows_format(r, STYLE_PLAIN, "%llu, %s", (unsigned long long)id, known(doc_text(each, "verb"), "?"));
+        if (doc_age(each, "started", now_ms, age, sizeof(age)))
+            rows_format(r, STYLE_PLAIN, ", runs for %s", age);
+        if (doc_text(each, "text"))
+            rows_format(r, STYLE_PLAIN, ": %s", doc_text(each, "text"));
+    }
+}
+
+static void put_next(struct rows *r, const json_t *doc, unsigned most)
+{
+    const json_t *each;
+    size_t i;
+
+    json_array_foreach(doc_get(doc, "next"), i, each)
+    {
+        if (i == most || !json_is_string(each) || !rows_begin(r, i ? "" : "next", STYLE_DIM))
+            return;
+        rows_text(r, STYLE_BOLD, json_string_value(each));
+    }
+}
+
+void screen_render(const json_t *doc, const struct term *t, int64_t now_ms, struct buf *out)
+{
+    unsigned next = (unsigned)MIN(json_array_size(doc_get(doc, "next")), (size_t)NEXT_MAX);
+    struct rows r;
+
+    rows_init(&r, out, t, t->height - 1 - next);
+    put_headline(&r, doc, now_ms);
+    put_blockers(&r, doc);
+    put_conditions(&r, doc, now_ms);
+    put_endpoint(&r, doc, "source");
+    put_endpoint(&r, doc, "target");
+    put_feed(&r, doc);
+    put_snapshot(&r, doc);
+    put_lag(&r, doc);
+    put_queue(&r, doc);
+    put_rate(&r, doc);
+    put_totals(&r, doc);
+    put_failed_keys(&r, doc);
+    put_operations(&r, doc, now_ms);
+    rows_end(&r);
+    r.left = next;
+    put_next(&r, doc, next);
+    rows_end(&r);
+}
+
+void screen_line(const json_t *doc, const struct term *t, struct buf *out)
+{
+    const char *state = known(doc_text(doc, "state"), "unknown"), *problem;
+    struct rows r = {.out = out, .t = t, .open = true};
+    const json_t *s = doc_get(doc, "snapshot");
+    double percent;
+
+    rows_text(&r, screen_state_style(state), state);
+    if ((!strcmp(state, "snapshot") || !strcmp(state, "resync")) && doc_real(s, "percent", &percent)) {
+        rows_format(&r, STYLE_PLAIN, " %.1f %%", percent);
+        rows_ms(&r, s, "eta_ms", ", ", " left");
+    }
+    if (rows_count(&r, doc, "lag.keys", ", lag ", " keys"))
+        rows_ms(&r, doc, "lag.ms", " ", "");
+    rows_count(&r, doc, "rate.copied_keys_per_s", ", ", " keys/s");
+    rows_size(&r, doc, "rate.bytes_per_s", ", ", "/s");
+    problem = doc_text(json_array_get(doc_get(doc, "blockers"), 0), "code");
+    if (!problem)
+        problem = doc_text(json_array_get(doc_get(doc, "conditions"), 0), "code");
+    if (problem)
+        rows_format(&r, STYLE_YELLOW, ", %s", problem);
+}

@@ -1,0 +1,109 @@
+#include "ctl/usage.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/args.h"
+
+/* Where what is told begins. */
+#define VERB_COLUMN   11
+#define OPTION_COLUMN 22
+#define LEFT          64
+
+/* "  left                 text". */
+static int put_row(struct buf *out, int column, const char *left, const char *text)
+{
+    if (strlen(left) + 4 > (size_t)column)
+        return buf_printf(out, "  %s\n%*s%s\n", left, column, "", text);
+    return buf_printf(out, "  %-*s%s\n", column - 2, left, text);
+}
+
+static int put_option(struct buf *out, const struct args_option *o)
+{
+    char left[LEFT], letter[] = "    ";
+
+    if (o->letter)
+        snprintf(letter, sizeof(letter), "-%c, ", o->letter);
+    snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->placeholder ? " " : "",
+             o->placeholder ? o->placeholder : "");
+    return put_row(out, OPTION_COLUMN, left, o->help);
+}
+
+static int put_options(struct buf *out)
+{
+    int e = buf_append_str(out, "\nOptions:\n");
+
+    for (unsigned i = 0; !e && i < OPTION_COUNT; i++)
+        e = put_option(out, &args_options[i]);
+    return e;
+}
+
+/* "--for COND", "memory=SIZE", "VERB". */
+static const char *written(const struct verb_arg *arg, char out[LEFT])
+{
+    char dashed[ARGS_NAME_MAX];
+
+    args_dashed(arg->name, dashed);
+    if (arg->flags & VERB_ASSIGN)
+        snprintf(out, LEFT, "%s=%s", arg->name, arg->placeholder);
+    else if (arg->flags & VERB_POSITIONAL)
+        snprintf(out, LEFT, "%s", arg->placeholder);
+    else if (arg->kind == KIND_FLAG)
+        snprintf(out, LEFT, "--%s", dashed);
+    else
+        snprintf(out, LEFT, "--%s %s", dashed, arg->placeholder);
+    return out;
+}
+
+int usage_all(struct buf *out)
+{
+    int e = buf_append_str(out, "Usage: riotctl [OPTIONS] VERB [ARGUMENTS]\n\n"
+                                "Steers riotd, which keeps one Redis or Valkey in sync with another.\n\n"
+                                "Verbs:\n");
+
+    for (unsigned i = 0; !e && i < VERB_COUNT; i++)
+        e = put_row(out, VERB_COLUMN, verbs[i].name, verbs[i].help);
+    if (!e)
+        e = put_options(out);
+    return e ? e
+             : buf_append_str(
+                   out, "\n'riotctl VERB --help' tells all about a verb.\n\n"
+                        "Exit codes: 0 ok, 1 failed, 2 usage, 3 riotd is not running, 4 denied, 6 refused "
+                        "and nothing\n"
+                        "changed, 7 the time was not enough, 13 the condition can no longer become true.\n");
+}
+
+static int put_synopsis(struct buf *out, const struct verb *v)
+{
+    char text[LEFT];
+    int e = buf_printf(out, "Usage: riotctl [OPTIONS] %s", v->name);
+
+    for (size_t i = 0; !e && i < v->nargs; i++) {
+        bool required = v->args[i].flags & VERB_REQUIRED;
+        e = buf_printf(out, " %s%s%s", required ? "" : "[", written(&v->args[i], text), required ? "" : "]");
+    }
+    return e ? e : buf_append_str(out, "\n\n");
+}
+
+static int put_arg(struct buf *out, const struct verb_arg *arg)
+{
+    char left[LEFT], text[256];
+    size_t at = (size_t)snprintf(text, sizeof(text), "%s", arg->help);
+
+    for (size_t i = 0; arg->choices && arg->choices[i] && at < sizeof(text); i++)
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", i ? ", " : ": ", arg->choices[i]);
+    return put_row(out, OPTION_COLUMN, written(arg, left), text);
+}
+
+int usage_verb(const struct verb *v, struct buf *out)
+{
+    int e = put_synopsis(out, v);
+
+    if (!e)
+        e = buf_printf(out, "%c%s.\n", v->help[0] - 'a' + 'A', v->help + 1);
+    if (!e && v->nargs)
+        e = buf_append_str(out, "\nArguments:\n");
+    for (size_t i = 0; !e && i < v->nargs; i++)
+        e = put_arg(out, &v->args[i]);
+    return e ? e : put_options(out);
+}
