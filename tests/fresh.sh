@@ -38,6 +38,7 @@ mount_into()
 mirror_of()
 {
     local found
+    # shellcheck disable=SC2016 # apt's own variable
     found=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -v security | sort | uniq -c |
         sort -rn | awk 'NR == 1 { print $2 }')
     echo "${found:-http://deb.debian.org/debian}"
@@ -90,7 +91,7 @@ try_suite()
     mount_into -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts "$root/dev/pts"
     mount_into -t tmpfs tmpfs "$root/tmp"
     mount_into -t tmpfs tmpfs "$root/run"
-    git clone -q --no-local --branch "$(git -C "$top" symbolic-ref --short HEAD)" "$top" "$root/root/riotd"
+    git clone -q --no-local "$top" "$root/root/riotd"
     say "$suite: make demo"
     in_root "$root" make -C /root/riotd demo
     say "$suite: make check"
@@ -110,8 +111,16 @@ command -v debootstrap > /dev/null || {
 failed=()
 for suite in "${suites[@]}"; do
     begin=$SECONDS
-    # In a shell of its own, so that `set -e` ends this suite only.
-    if (trap unmount_all EXIT; set -e; try_suite "$suite"); then
+    # In a shell of its own, which its first failure ends; not as a condition, where `set -e` would not count.
+    set +e
+    (
+        set -e
+        trap unmount_all EXIT
+        try_suite "$suite"
+    )
+    code=$?
+    set -e
+    if [ "$code" -eq 0 ]; then
         say "$suite: all well, $((SECONDS - begin)) s"
     else
         say "$suite: FAILED"
