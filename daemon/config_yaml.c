@@ -224,7 +224,8 @@ static void unknown(struct reader *r, yaml_mark_t at, const char *path, bool dot
     if (dotted)
         snprintf(text, sizeof(text),
                  "unknown option; a dot stands for a section, with its options indented below it");
-    else if (config_nearest(path, nearest))
+    else if (r->errors->count < CONFIG_ERRORS_MAX &&
+             config_nearest(path, nearest)) /* costly; not for what is only counted */
         snprintf(text, sizeof(text), "unknown option; did you mean %s?", nearest);
     else
         snprintf(text, sizeof(text), "unknown option");

@@ -93,7 +93,8 @@ void state_own_target(struct state *s, const char *url, const struct server_id *
 void state_connection_add(struct state *s, enum state_side side, const char *run_id, uint64_t client_id);
 void state_connection_remove(struct state *s, enum state_side side, uint64_t client_id);
 void state_connections_clear(struct state *s, enum state_side side);
-/* For `start --anew`: keeps the instance, what was changed on the source, and connections that may still live. */
+/* For `start --anew`: keeps the instance, what was changed on the source, and connections that may live
+ * on. */
 void state_reset(struct state *s);
 
 const char *state_desired_name(enum state_desired d); /* "none", "idle", "running", "paused" */
