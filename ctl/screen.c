@@ -7,11 +7,13 @@
 #include "ctl/rows.h"
 #include "lib/core/text.h"
 
-#define BAR_MAX  24
-#define WRAP_MAX 3 /* rows for one message */
-#define LIST_MAX 4 /* entries shown of a list */
-#define NEXT_MAX 3
-#define SLOW_MS  10000
+#define BAR_MAX        16
+#define WRAP_MAX       3 /* rows for one message */
+#define BLOCKERS_MAX   2 /* entries shown of a list */
+#define CONDITIONS_MAX 3
+#define FAILED_MAX     4
+#define NEXT_MAX       3
+#define SLOW_MS        10000
 
 enum style screen_state_style(const char *state)
 {
@@ -100,11 +102,12 @@ static void put_feed(struct rows *r, const json_t *doc)
     rows_text(r, STYLE_PLAIN, known(doc_text(feed, "kind"), "?"));
     if (state)
         rows_format(r, STYLE_PLAIN, ", %s", state);
+    rows_count(r, doc, "totals.marks", ", ", " marks");
     if (doc_number(feed, "gaps", &gaps))
         rows_format(r, gaps ? STYLE_YELLOW : STYLE_PLAIN, ", %llu gap%s", (unsigned long long)gaps,
                     gaps == 1 ? "" : "s");
-    if (gaps && last && last[0])
-        rows_format(r, STYLE_PLAIN, ", last: %s", last);
+    if (gaps && last && last[0] && rows_begin(r, "", STYLE_PLAIN))
+        rows_format(r, STYLE_PLAIN, "last gap: %s", last);
     put_passed_over(r, feed);
 }
 
@@ -116,7 +119,7 @@ static void put_bar(struct rows *r, double percent)
     memset(bar, '.', BAR_MAX);
     memset(bar, '#', (size_t)(share * BAR_MAX));
     bar[BAR_MAX] = '\0';
-    rows_format(r, STYLE_PLAIN, "[%s] %5.1f %%", bar, percent);
+    rows_format(r, STYLE_PLAIN, " [%s] %.1f %%", bar, percent);
 }
 
 static void put_snapshot(struct rows *r, const json_t *doc)
@@ -128,20 +131,18 @@ static void put_snapshot(struct rows *r, const json_t *doc)
 
     if (!s || !rows_begin(r, "snapshot", STYLE_DIM))
         return;
-    if (phase && !done && doc_real(s, "percent", &percent)) {
-        put_bar(r, percent);
-        rows_format(r, STYLE_PLAIN, "  %s", phase);
-    } else {
+    if (done || !phase) {
         rows_text(r, STYLE_PLAIN, known(phase, "none"));
-    }
-    rows_count(r, s, "scanned_keys", ", ", "");
-    if (done)
-        rows_text(r, STYLE_PLAIN, " keys");
-    else
+        rows_count(r, s, "scanned_keys", ", ", " keys");
+    } else {
+        rows_text(r, STYLE_PLAIN, phase);
+        if (doc_real(s, "percent", &percent))
+            put_bar(r, percent);
+        rows_ms(r, s, "eta_ms", "  ", " left");
+        rows_count(r, s, "scanned_keys", "  ", "");
         rows_count(r, s, "estimated_keys", " of ", "");
+    }
     rows_count(r, s, "round", ", round ", "");
-    if (!done)
-        rows_ms(r, s, "eta_ms", ", ", " left");
 }
 
 static void put_lag(struct rows *r, const json_t *doc)
@@ -187,29 +188,27 @@ static void put_rate(struct rows *r, const json_t *doc)
 static void put_totals(struct rows *r, const json_t *doc)
 {
     const json_t *t = doc_get(doc, "totals");
+    char text[TEXT_MAX];
     uint64_t failed = 0;
 
     if (!t || !rows_begin(r, "totals", STYLE_DIM))
         return;
     rows_count(r, t, "copied_keys", "", " copied");
     rows_count(r, t, "deleted_keys", ", ", " deleted");
-    rows_size(r, t, "bytes", ", ", "");
-    rows_count(r, t, "marks", "; ", " marks");
-    rows_count(r, t, "retries", ", ", " retries");
     if (doc_number(t, "failed_keys", &failed)) {
         rows_text(r, STYLE_PLAIN, r->empty ? "" : ", ");
-        rows_format(r, failed ? STYLE_RED : STYLE_PLAIN, "%llu failed", (unsigned long long)failed);
+        rows_format(r, failed ? STYLE_RED : STYLE_PLAIN, "%s failed", text_count(failed, text));
     }
+    rows_count(r, t, "retries", ", ", " retries");
+    rows_size(r, t, "bytes", "; ", "");
 }
 
 /* Behind what is shown of a list: that there is more. */
-static bool is_cut(struct rows *r, const json_t *list, size_t i)
+static bool is_cut(struct rows *r, const json_t *list, size_t i, size_t most)
 {
     size_t n = json_array_size(list);
 
-    if (i < LIST_MAX && r->left > 1)
-        return false;
-    if (i + 1 == n && i <= LIST_MAX)
+    if (i < most && (r->left > 1 || i + 1 == n))
         return false;
     if (rows_begin(r, "", STYLE_PLAIN))
         rows_format(r, STYLE_DIM, "and %zu more; see riotctl status --json", n - i);
@@ -226,7 +225,7 @@ static void put_blockers(struct rows *r, const json_t *doc)
     json_array_foreach(list, i, each)
     {
         const char *hint = doc_text(each, "hint");
-        if (is_cut(r, list, i))
+        if (is_cut(r, list, i, BLOCKERS_MAX))
             return;
         snprintf(text, sizeof(text), "%s: %s", known(doc_text(each, "code"), "?"),
                  known(doc_text(each, "message"), ""));
@@ -244,7 +243,7 @@ static void put_conditions(struct rows *r, const json_t *doc, int64_t now_ms)
 
     json_array_foreach(list, i, each)
     {
-        if (is_cut(r, list, i))
+        if (is_cut(r, list, i, CONDITIONS_MAX))
             return;
         bool aged = doc_age(each, "since", now_ms, age, sizeof(age));
         snprintf(text, sizeof(text), "%s%s%s: %s", known(doc_text(each, "code"), "?"), aged ? " for " : "",
@@ -261,7 +260,7 @@ static void put_failed_keys(struct rows *r, const json_t *doc)
 
     json_array_foreach(list, i, each)
     {
-        if (is_cut(r, list, i) || !rows_begin(r, i ? "" : "failed", STYLE_RED))
+        if (is_cut(r, list, i, FAILED_MAX) || !rows_begin(r, i ? "" : "failed", STYLE_RED))
             return;
         if (doc_number(each, "db", &db))
             rows_format(r, STYLE_PLAIN, "db %llu ", (unsigned long long)db);

@@ -55,6 +55,12 @@ static const char *written(const struct verb_arg *arg, char out[LEFT])
     return out;
 }
 
+static const char footer[] =
+    "\n'riotctl VERB --help' tells all about a verb.\n\n"
+    "Exit codes: 0 ok, 1 failed, 2 usage, 3 riotd is not running, 4 denied, 6 refused\n"
+    "and nothing changed, 7 the wait ended, the operation goes on, 13 the condition\n"
+    "can no longer become true.\n";
+
 int usage_all(struct buf *out)
 {
     int e = buf_append_str(out, "Usage: riotctl [OPTIONS] VERB [ARGUMENTS]\n\n"
@@ -65,12 +71,7 @@ int usage_all(struct buf *out)
         e = put_row(out, VERB_COLUMN, verbs[i].name, verbs[i].help);
     if (!e)
         e = put_options(out);
-    return e ? e
-             : buf_append_str(
-                   out, "\n'riotctl VERB --help' tells all about a verb.\n\n"
-                        "Exit codes: 0 ok, 1 failed, 2 usage, 3 riotd is not running, 4 denied, 6 refused "
-                        "and nothing\n"
-                        "changed, 7 the time was not enough, 13 the condition can no longer become true.\n");
+    return e ? e : buf_append_str(out, footer);
 }
 
 static int put_synopsis(struct buf *out, const struct verb *v)

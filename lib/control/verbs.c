@@ -20,8 +20,7 @@ static const struct verb_arg status_args[] = {
 };
 
 static const struct verb_arg start_args[] = {
-    {ARG_ANEW, KIND_FLAG, "anew", NULL, "forget what the state file says of this link and its target", NULL,
-     0},
+    {ARG_ANEW, KIND_FLAG, "anew", NULL, "forget what the state file says of the link", NULL, 0},
 };
 
 static const struct verb_arg resume_args[] = {
