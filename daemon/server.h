@@ -10,8 +10,8 @@
  * A reader of events that is slow loses some of them and is told how many; it never slows anything. Limits
  * are those of DESIGN section 4. Handlers run from the loop only. server_free() is legal in one.
  */
-#ifndef RIOT_SERVER_H
-#define RIOT_SERVER_H
+#ifndef RIOTD_SERVER_H
+#define RIOTD_SERVER_H
 
 #include <sys/types.h>
 #include "lib/control/request.h"

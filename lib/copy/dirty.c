@@ -6,7 +6,8 @@
 
 #include "lib/copy/dirty.h"
 
-/* Keys of one class or database taken in a row, before another has its turn. Long enough to make SELECT cheap. */
+/* Keys of one class or database taken in a row, before another has its turn. Long enough to make SELECT
+ * cheap. */
 #define TURN 64
 
 struct list {
@@ -14,7 +15,8 @@ struct list {
     size_t count;
 };
 
-/* The queues of one database. Those with keys of a class stand in that class' ring, in the order of their turns. */
+/* The queues of one database. Those with keys of a class stand in that class' ring, in the order of their
+ * turns. */
 struct db_queues {
     int db;
     struct {
@@ -215,7 +217,8 @@ static struct dirty_key *find(const struct dirty *d, uint64_t hash, int db, stru
     return NULL;
 }
 
-static int insert(struct dirty *d, enum dirty_class class, int db, struct bytes key, uint64_t hash, uint64_t now_us)
+static int insert(struct dirty *d, enum dirty_class class, int db, struct bytes key, uint64_t hash,
+                  uint64_t now_us)
 {
     if (dirty_memory(d) + sizeof(struct dirty_key) + key.len > d->budget)
         return -ENOBUFS;
@@ -224,7 +227,8 @@ static int insert(struct dirty *d, enum dirty_class class, int db, struct bytes 
     struct dirty_key *k = malloc(sizeof(*k) + key.len);
     if (!k)
         return -ENOMEM;
-    *k = (struct dirty_key){.since_us = now_us, .epoch = d->epoch, .db = db, .len = (uint32_t)key.len, .class = class};
+    *k = (struct dirty_key){
+        .since_us = now_us, .epoch = d->epoch, .db = db, .len = (uint32_t)key.len, .class = class};
     memcpy(k->key, key.ptr, key.len);
     int err = table_insert(&d->table, &k->node, hash);
     if (err) {

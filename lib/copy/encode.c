@@ -62,7 +62,8 @@ static int around_key(struct buf *out, struct bytes before, struct bytes key, st
 }
 
 /* Two commands of the same key: `one` key `two` key `after`. */
-static int around_two(struct buf *out, struct bytes one, struct bytes two, struct bytes key, struct bytes after)
+static int around_two(struct buf *out, struct bytes one, struct bytes two, struct bytes key,
+                      struct bytes after)
 {
     char *start;
     int err = buf_reserve(out, one.len + two.len + 2 * key.len + after.len + HEAD_MAX, &start);
@@ -106,7 +107,8 @@ static char *put_restore_head(char *p, struct bytes key, int64_t expire_at_ms, u
 
 static char *put_restore_tail(char *p, bool expires)
 {
-    return put_text(p, expires ? BYTES("\r\n$7\r\nREPLACE\r\n$6\r\nABSTTL\r\n") : BYTES("\r\n$7\r\nREPLACE\r\n"));
+    return put_text(p, expires ? BYTES("\r\n$7\r\nREPLACE\r\n$6\r\nABSTTL\r\n")
+                               : BYTES("\r\n$7\r\nREPLACE\r\n"));
 }
 
 int encode_restore(struct buf *out, struct bytes key, int64_t expire_at_ms, struct bytes payload)

@@ -11,8 +11,8 @@ struct functions {
     bool merge, busy;
     struct conn *target;
     const struct conn *asked; /* whose answer is due: one at a time */
-    struct buf dump;  /* the source's */
-    bool source_none; /* the source has no FUNCTION command */
+    struct buf dump;          /* the source's */
+    bool source_none;         /* the source has no FUNCTION command */
     functions_fn *fn;
     void *arg;
 };

@@ -1,7 +1,7 @@
 /* functions.h - copies the function libraries (7.0+), when they differ.
  *
- * FUNCTION DUMP on both sides; what differs is restored on the target: FLUSH makes it equal, REPLACE (merge) adds. The two
- * connections are borrowed: they are the watches', so that no further ones are needed.
+ * FUNCTION DUMP on both sides; what differs is restored on the target: FLUSH makes it equal, REPLACE (merge)
+ * adds. The two connections are borrowed: they are the watches', so that no further ones are needed.
  */
 #ifndef RIOT_FUNCTIONS_H
 #define RIOT_FUNCTIONS_H
@@ -14,12 +14,16 @@ enum functions_result { FUNCTIONS_EQUAL, FUNCTIONS_COPIED, FUNCTIONS_REFUSED, FU
 typedef void functions_fn(enum functions_result result, const char *text, void *arg);
 
 MUST_CHECK int functions_new(bool merge, struct functions **ret);
-struct functions *functions_free(struct functions *f); /* only while no copy is under way, or after both connections' owners are gone */
+struct functions *functions_free(
+    struct functions *f); /* only while no copy is under way, or after both connections' owners are gone */
 
-/* One at a time: -EBUSY. -ENOTCONN. A server without functions, on both sides, is EQUAL; a source with some and a target that has none is REFUSED. */
-MUST_CHECK int functions_copy(struct functions *f, struct conn *source, struct conn *target, functions_fn *fn, void *arg);
+/* One at a time: -EBUSY. -ENOTCONN. A server without functions, on both sides, is EQUAL; a source with some
+ * and a target that has none is REFUSED. */
+MUST_CHECK int functions_copy(struct functions *f, struct conn *source, struct conn *target, functions_fn *fn,
+                              void *arg);
 bool functions_busy(const struct functions *f);
-/* That connection's calls were dropped: a copy that waits for its answer ends with LOST. To be called from both owners' `down`. */
+/* That connection's calls were dropped: a copy that waits for its answer ends with LOST. To be called from
+ * both owners' `down`. */
 void functions_dropped(struct functions *f, const struct conn *c);
 
 #endif

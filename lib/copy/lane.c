@@ -9,8 +9,8 @@
 #include "lib/core/clock.h"
 
 #define TICK_US       1000000
-#define DOWN_AFTER_US 300000  /* a connection that is back sooner is no condition */
-#define SILENT_US     1500000 /* longer than two heartbeats apart */
+#define DOWN_AFTER_US 300000    /* a connection that is back sooner is no condition */
+#define SILENT_US     1500000   /* longer than two heartbeats apart */
 #define FIXED_MEMORY  (4 * MIB) /* of limits.memory: connections' buffers; the rest is the dirty set's */
 
 static const struct {
@@ -29,10 +29,14 @@ static const struct {
 };
 
 static const char *const condition_codes[] = {
-    [LANE_SOURCE_DOWN] = "source_down",       [LANE_TARGET_DOWN] = "target_down",
-    [LANE_SOURCE_SILENT] = "source_silent",   [LANE_TARGET_SILENT] = "target_silent",
-    [LANE_SOURCE_LOADING] = "source_loading", [LANE_TARGET_LOADING] = "target_loading",
-    [LANE_SOURCE_REFUSES] = "source_refuses", [LANE_TARGET_REFUSES] = "target_refuses",
+    [LANE_SOURCE_DOWN] = "source_down",
+    [LANE_TARGET_DOWN] = "target_down",
+    [LANE_SOURCE_SILENT] = "source_silent",
+    [LANE_TARGET_SILENT] = "target_silent",
+    [LANE_SOURCE_LOADING] = "source_loading",
+    [LANE_TARGET_LOADING] = "target_loading",
+    [LANE_SOURCE_REFUSES] = "source_refuses",
+    [LANE_TARGET_REFUSES] = "target_refuses",
     [LANE_OVERRUN] = "overrun",
 };
 _Static_assert(ARRAY_LEN(condition_codes) == LANE_CONDITIONS, "each condition has its code");
@@ -183,8 +187,10 @@ static void tick(void *arg)
     timer_set(l->tick_timer, TICK_US);
     if (l->stopping)
         return;
-    look_at_conn(l, watch_conn(feed_watch(l->feed)), LANE_SOURCE_DOWN, LANE_SOURCE_SILENT, l->down_why[LANE_SOURCE]);
-    look_at_conn(l, watch_conn(l->target_watch), LANE_TARGET_DOWN, LANE_TARGET_SILENT, l->down_why[LANE_TARGET]);
+    look_at_conn(l, watch_conn(feed_watch(l->feed)), LANE_SOURCE_DOWN, LANE_SOURCE_SILENT,
+                 l->down_why[LANE_SOURCE]);
+    look_at_conn(l, watch_conn(l->target_watch), LANE_TARGET_DOWN, LANE_TARGET_SILENT,
+                 l->down_why[LANE_TARGET]);
     meter_feed(&l->copied_meter, l->copied + l->deleted, now_us);
     meter_feed(&l->bytes_meter, l->bytes, now_us);
     meter_feed(&l->marks_meter, l->marks, now_us);
@@ -383,6 +389,7 @@ void lane_status(struct lane *l, struct lane_status *ret)
     ret->bytes = l->bytes;
     ret->retries = l->retries;
     ret->gaps = l->gaps;
+    memcpy(ret->last_gap, l->last_gap, sizeof(ret->last_gap));
     ret->long_keys = l->long_keys;
     ret->paused = l->paused;
     ret->deletes_held = l->deletes_held;
@@ -398,6 +405,11 @@ void lane_status(struct lane *l, struct lane_status *ret)
     }
 }
 
+const struct watch_sample *lane_last_sample(struct lane *l, enum lane_side side)
+{
+    return watch_last(side == LANE_SOURCE ? feed_watch(l->feed) : l->target_watch);
+}
+
 struct each_failed {
     void (*fn)(int db, struct bytes key, const char *reason, void *arg);
     void *arg;
@@ -409,8 +421,8 @@ static void one_failed(const struct dirty_key *k, void *arg)
     each->fn(k->db, dirty_name(k), k->u.reason, each->arg);
 }
 
-void lane_each_failed(const struct lane *l, void (*fn)(int db, struct bytes key, const char *reason, void *arg),
-                      void *arg)
+void lane_each_failed(const struct lane *l,
+                      void (*fn)(int db, struct bytes key, const char *reason, void *arg), void *arg)
 {
     struct each_failed each = {fn, arg};
     dirty_each_failed(l->dirty, one_failed, &each);

@@ -1,9 +1,12 @@
-/* lane.h - the part of a link that serves one source shard: feed, scan, sweep, dirty set, reader and writer, tied together.
+/* lane.h - the part of a link that serves one source shard: feed, scan, sweep, dirty set, reader and writer,
+ * tied together.
  *
- * What a lane does by itself: it gets its feed live (R0), scans, sweeps, settles, and is live. After a gap, whatever it was doing, it begins again
- * with a resync (R8). Lost connections, refusing servers and failed keys are its own to deal with; it tells of them by conditions.
+ * What a lane does by itself: it gets its feed live (R0), scans, sweeps, settles, and is live. After a gap,
+ * whatever it was doing, it begins again with a resync (R8). Lost connections, refusing servers and failed
+ * keys are its own to deal with; it tells of them by conditions.
  *
- * What it does not decide: whether a server that answers is the one that it should talk to. It reads, writes and scans only where the run id was approved by lane_approve(); a stranger is reported, and waited for.
+ * What it does not decide: whether a server that answers is the one that it should talk to. It reads, writes
+ * and scans only where the run id was approved by lane_approve(); a stranger is reported, and waited for.
  */
 #ifndef RIOT_LANE_H
 #define RIOT_LANE_H
@@ -65,22 +68,26 @@ struct lane_events {
     int (*record)(struct lane *l, const struct notify_record *rec, void *arg);
     int (*writer_id)(struct lane *l, const char *run_id, uint64_t client_id, void *arg);
     /* Each reading of INFO. A stranger is one whose run id is not approved: decide, and lane_approve(). */
-    void (*sample)(struct lane *l, enum lane_side side, const struct watch_sample *borrowed, bool stranger, void *arg);
-    void (*condition)(struct lane *l, enum lane_condition c, const char *text, void *arg); /* text NULL: it has ended */
+    void (*sample)(struct lane *l, enum lane_side side, const struct watch_sample *borrowed, bool stranger,
+                   void *arg);
+    void (*condition)(struct lane *l, enum lane_condition c, const char *text,
+                      void *arg); /* text NULL: it has ended */
     void (*key_failed)(struct lane *l, int db, struct bytes key, const char *reason, void *arg);
     void (*census)(struct lane *l, uint64_t seen, uint64_t missing, void *arg);
 };
 
-MUST_CHECK int lane_new(struct loop *loop, const struct lane_options *opt, const struct lane_events *ev, void *arg,
-                        struct lane **ret);
+MUST_CHECK int lane_new(struct loop *loop, const struct lane_options *opt, const struct lane_events *ev,
+                        void *arg, struct lane **ret);
 struct lane *lane_free(struct lane *l);
 /* Puts back what the feed changed on the source, then fn. Copying ends at once. */
 void lane_stop(struct lane *l, void (*fn)(bool put_back, void *arg), void *arg);
 
-/* The server with this run id ("" where INFO does not tell one) is the one to read from, or to write to. Another one than before is a gap. */
+/* The server with this run id ("" where INFO does not tell one) is the one to read from, or to write to.
+ * Another one than before is a gap. */
 void lane_approve(struct lane *l, enum lane_side side, const char *run_id);
-/* While held, a key that is gone from the source is not deleted on the target: it waits. A sweep is then preceded by a
- * census (`census` tells how many keys of the target would go), and waits until deletes are let go. */
+/* While held, a key that is gone from the source is not deleted on the target: it waits. A sweep is then
+ * preceded by a census (`census` tells how many keys of the target would go), and waits until deletes are let
+ * go. */
 void lane_hold_deletes(struct lane *l, bool held);
 void lane_pause(struct lane *l, bool paused);
 void lane_limits(struct lane *l, uint64_t memory, uint64_t keys_per_s, uint64_t bytes_per_s);
@@ -90,7 +97,8 @@ void lane_gap(struct lane *l, const char *reason);
 void lane_mark(struct lane *l, int db, struct bytes key);
 bool lane_is_dirty(const struct lane *l, int db, struct bytes key);
 
-/* R6. fn(arg) once all that was written to the source before this call has been applied, and nothing is pending. Calls again and again are allowed: all wait. lane_drain_cancel() by arg. */
+/* R6. fn(arg) once all that was written to the source before this call has been applied, and nothing is
+ * pending. Calls again and again are allowed: all wait. lane_drain_cancel() by arg. */
 MUST_CHECK int lane_drain(struct lane *l, void (*fn)(void *arg), void *arg);
 void lane_drain_cancel(struct lane *l, void *arg);
 
@@ -112,6 +120,7 @@ struct lane_status {
     uint64_t lag_keys, lag_ms;
     double copied_keys_per_s, bytes_per_s, marks_per_s;
     uint64_t marks, copied_keys, deleted_keys, bytes, retries, gaps;
+    char last_gap[160]; /* its reason; "" there was none */
     uint64_t long_keys; /* keys whose names are too long to copy: they count as failed */
     bool paused, deletes_held, gap_pending;
     char functions_error[200]; /* "" none: the target refuses the source's function libraries */
@@ -124,6 +133,8 @@ struct lane_status {
     } conditions[LANE_CONDITIONS];
 };
 void lane_status(struct lane *l, struct lane_status *ret);
-void lane_each_failed(const struct lane *l, void (*fn)(int db, struct bytes key, const char *reason, void *arg), void *arg);
+const struct watch_sample *lane_last_sample(struct lane *l, enum lane_side side); /* or NULL */
+void lane_each_failed(const struct lane *l,
+                      void (*fn)(int db, struct bytes key, const char *reason, void *arg), void *arg);
 
 #endif

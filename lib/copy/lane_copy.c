@@ -7,14 +7,15 @@
 #include "lib/copy/lane_impl.h"
 #include "lib/copy/refusal.h"
 
-#define READ_AHEAD_BYTES (4 * MIB)   /* expected in the source's output buffer: it counts there as memory in use */
-#define WINDOW_MIN       8
-#define OUT_HIGH         (1 * MIB)
-#define HELD_RETRY_US    1000000     /* a deletion that is held */
-#define KEY_RETRY_US     100000      /* doubled with each try, up to 5 s */
-#define KEY_TRIES        6
-#define FAILED_RETRY_US  60000000
-#define REFUSAL_OVER_US  3000000     /* without a refusal: the server accepts again */
+#define READ_AHEAD_BYTES                                                                                     \
+    (4 * MIB) /* expected in the source's output buffer: it counts there as memory in use */
+#define WINDOW_MIN      8
+#define OUT_HIGH        (1 * MIB)
+#define HELD_RETRY_US   1000000 /* a deletion that is held */
+#define KEY_RETRY_US    100000  /* doubled with each try, up to 5 s */
+#define KEY_TRIES       6
+#define FAILED_RETRY_US 60000000
+#define REFUSAL_OVER_US 3000000 /* without a refusal: the server accepts again */
 
 static void pump(void *arg);
 
@@ -38,7 +39,8 @@ bool lane_take_mark(struct lane *l, enum dirty_class class, int db, struct bytes
         return true;
     }
     if (!l->conditions[LANE_OVERRUN].on) {
-        lane_condition(l, LANE_OVERRUN, "more keys changed than limits.memory has room for; a resync follows");
+        lane_condition(l, LANE_OVERRUN,
+                       "more keys changed than limits.memory has room for; a resync follows");
         lane_gap(l, "overrun: more keys changed than limits.memory has room for");
     }
     return false;
@@ -126,8 +128,8 @@ static bool rates_ready(struct lane *l)
 
 static bool has_room(struct lane *l, size_t flying)
 {
-    return flying < window(l) && !l->alone_in_flight && !reader_is_full(l->reader) && !writer_is_full(l->writer) &&
-           writer_outstanding_bytes(l->writer) < l->opt.memory / 4;
+    return flying < window(l) && !l->alone_in_flight && !reader_is_full(l->reader) &&
+           !writer_is_full(l->writer) && writer_outstanding_bytes(l->writer) < l->opt.memory / 4;
 }
 
 static void pump(void *arg)
@@ -200,7 +202,8 @@ static void key_refused(struct lane *l, enum lane_side side, struct dirty_key *k
             fail_key(l, k, "a server refuses it again and again");
             break;
         }
-        dirty_put_back(l->dirty, k, loop_now_us(l->loop), MIN((uint64_t)KEY_RETRY_US << (k->tries - 1), 5000000));
+        dirty_put_back(l->dirty, k, loop_now_us(l->loop),
+                       MIN((uint64_t)KEY_RETRY_US << (k->tries - 1), 5000000));
         break;
     }
     lane_pump_soon(l);
@@ -301,7 +304,8 @@ static void key_read_lost(struct dirty_key *k, void *arg)
     not_written(arg, k);
 }
 
-static int reader_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg)
+static int reader_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                             void *arg)
 {
     (void)c, (void)client_id;
     return lane_identified(arg, LANE_SOURCE, id, why);
@@ -360,7 +364,8 @@ static void key_write_lost(struct dirty_key *k, void *arg)
     dirty_put_lost(l->dirty, k);
 }
 
-static int writer_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg)
+static int writer_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                             void *arg)
 {
     struct lane *l = arg;
     (void)c;
@@ -415,8 +420,9 @@ static void no_database(int db, const char *error, void *arg)
 {
     struct lane *l = arg;
     sink_say(l->opt.sink, SINK_ERR, "database_refused",
-             "the target refuses database %d (%s): its keys cannot be copied; raise `databases` there, or leave it out of `databases` here", db,
-             error);
+             "the target refuses database %d (%s): its keys cannot be copied; raise `databases` there, or "
+             "leave it out of `databases` here",
+             db, error);
     lane_pump_soon(l);
 }
 

@@ -1,4 +1,5 @@
-/* lane_impl.h - the inside of a lane, for lane.c (the whole), lane_copy.c (dirty set to target) and lane_round.c (feed, passes, gaps, drain) only. */
+/* lane_impl.h - the inside of a lane, for lane.c (the whole), lane_copy.c (dirty set to target) and
+ * lane_round.c (feed, passes, gaps, drain) only. */
 #ifndef RIOT_LANE_IMPL_H
 #define RIOT_LANE_IMPL_H
 
@@ -13,7 +14,7 @@
 #include "lib/core/rate.h"
 
 #define SCAN_MARKS_MAX 16384 /* of the scan's own marks unread (R9); the rest of the set is the feed's */
-#define DRAINS_MAX     64 /* as many as the control server has clients */
+#define DRAINS_MAX     64    /* as many as the control server has clients */
 
 /* A database of the scope. It only grows while a lane lives. */
 struct scope_db {
@@ -74,7 +75,7 @@ struct lane {
     bool deletes_held;
 
     /* streams and functions */
-    bool streams_moved;                                              /* since all were marked last */
+    bool streams_moved;                                                    /* since all were marked last */
     enum { STREAMS_NO_SCAN, STREAMS_SCAN_DUE, STREAMS_SCAN } streams_scan; /* where names are incomplete */
     bool functions_wanted;
     bool functions_moved; /* while they were being copied */
@@ -93,11 +94,11 @@ struct lane {
     struct refusing refusing[2];
     double mean_bytes; /* of payloads, quick to rise and slow to fall */
     bool alone_in_flight;
-    struct dirty_key *untyped; /* a long value is passing, and its first byte has not come */
-    char down_why[2][160];     /* of reader and writer */
-    uint64_t lost_us;              /* when the writer's connection was lost, 0: not since it last came up */
-    char lost_run_id[RUN_ID_MAX];  /* of the server then */
-    uint64_t retry_failed_us;      /* when failed keys are tried again */
+    struct dirty_key *untyped;    /* a long value is passing, and its first byte has not come */
+    char down_why[2][160];        /* of reader and writer */
+    uint64_t lost_us;             /* when the writer's connection was lost, 0: not since it last came up */
+    char lost_run_id[RUN_ID_MAX]; /* of the server then */
+    uint64_t retry_failed_us;     /* when failed keys are tried again */
 
     /* the target as last read (R7) */
     bool has_target_base;
@@ -105,6 +106,7 @@ struct lane {
     enum server_role target_role;
 
     struct condition conditions[LANE_CONDITIONS];
+    char last_gap[160];
 
     /* counters */
     uint64_t marks, copied, deleted, bytes, retries, gaps, scanned, estimated, long_keys;
@@ -114,7 +116,8 @@ struct lane {
 
 /* lane.c */
 void lane_set_phase(struct lane *l, enum lane_phase phase);
-void lane_condition(struct lane *l, enum lane_condition c, const char *format, ...) PRINTF_LIKE(3, 4); /* NULL ends it */
+void lane_condition(struct lane *l, enum lane_condition c, const char *format, ...)
+    PRINTF_LIKE(3, 4); /* NULL ends it */
 int lane_identified(struct lane *l, enum lane_side side, const struct server_id *id, const char **why);
 
 /* lane_copy.c */

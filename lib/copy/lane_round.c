@@ -49,7 +49,8 @@ static bool scope_is_listed(const struct lane *l)
 /* Databases that came up since. What is already there is scanned; what comes from now on is marked. */
 void lane_scope_sample(struct lane *l, enum lane_side side, const struct watch_sample *s)
 {
-    bool counts = !scope_is_listed(l) && (side == LANE_SOURCE || (!l->opt.merge && l->opt.into_db == URL_DB_NONE));
+    bool counts =
+        !scope_is_listed(l) && (side == LANE_SOURCE || (!l->opt.merge && l->opt.into_db == URL_DB_NONE));
 
     for (size_t i = 0; counts && i < s->ndbs; i++)
         if (!scope_add(l, s->dbs[i].db))
@@ -75,6 +76,7 @@ static uint64_t keys_in_scope(struct lane *l)
 void lane_gap(struct lane *l, const char *reason)
 {
     l->gaps++;
+    snprintf(l->last_gap, sizeof(l->last_gap), "%s", reason);
     l->gap = true;
     l->scan_due = l->sweep_due = false;
     scanner_stop(l->scanner);
@@ -150,7 +152,8 @@ static void begin_round(struct lane *l)
     lane_pump_soon(l);
 }
 
-/* A pass rests while enough of its marks are unread, so that memory stays bounded and live marks find room. */
+/* A pass rests while enough of its marks are unread, so that memory stays bounded and live marks find room.
+ */
 static bool pass_may_go_on(struct lane *l)
 {
     struct dirty_counts counts;
@@ -273,7 +276,8 @@ static void scan_refused(const char *error, void *arg)
     ((struct lane *)arg)->refusing[LANE_SOURCE].last_us = loop_now_us(((struct lane *)arg)->loop);
 }
 
-static int scan_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg)
+static int scan_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                           void *arg)
 {
     (void)c, (void)client_id;
     return lane_identified(arg, LANE_SOURCE, id, why);
@@ -306,13 +310,13 @@ static void sweep_refused(bool by_source, const char *error, void *arg)
 {
     struct lane *l = arg;
     enum lane_side side = by_source ? LANE_SOURCE : LANE_TARGET;
-    lane_condition(l, by_source ? LANE_SOURCE_REFUSES : LANE_TARGET_REFUSES, "%s: %s", by_source ? "EXISTS" : "SCAN",
-                   error);
+    lane_condition(l, by_source ? LANE_SOURCE_REFUSES : LANE_TARGET_REFUSES, "%s: %s",
+                   by_source ? "EXISTS" : "SCAN", error);
     l->refusing[side].last_us = loop_now_us(l->loop);
 }
 
-static int sweep_target_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
-                                   void *arg)
+static int sweep_target_identified(struct conn *c, const struct server_id *id, uint64_t client_id,
+                                   const char **why, void *arg)
 {
     (void)c, (void)client_id;
     return lane_identified(arg, LANE_TARGET, id, why);
@@ -360,8 +364,8 @@ static void functions_done(enum functions_result result, const char *text, void 
     l->functions_wanted = l->functions_moved || result == FUNCTIONS_LOST || result == FUNCTIONS_REFUSED;
     if (result == FUNCTIONS_REFUSED) {
         if (!l->functions_error[0])
-            sink_say(l->opt.sink, SINK_WARNING, "functions_refused", "the function libraries could not be copied: %s",
-                     text);
+            sink_say(l->opt.sink, SINK_WARNING, "functions_refused",
+                     "the function libraries could not be copied: %s", text);
         snprintf(l->functions_error, sizeof(l->functions_error), "%s", text);
         l->functions_retry_us = loop_now_us(l->loop) + FUNCTIONS_RETRY_US;
     } else if (result != FUNCTIONS_LOST) {
@@ -645,8 +649,8 @@ static int new_passes(struct lane *l)
     if (!err)
         err = sweep_new(l->loop, l->opt.source, l->opt.target, l->opt.into_db, &sweep_events, l, &l->sweep);
     if (!err)
-        err = streams_new(l->loop, l->opt.source, hash_seed_random(), (size_t)l->opt.memory / 8, &streams_events, l,
-                          &l->streams);
+        err = streams_new(l->loop, l->opt.source, hash_seed_random(), (size_t)l->opt.memory / 8,
+                          &streams_events, l, &l->streams);
     return err ? err : functions_new(l->opt.merge, &l->functions);
 }
 

@@ -15,7 +15,17 @@
 #define ERROR_KEPT 160
 
 /* What the next reply, or element of one, tells of the key that is first in the ring. */
-enum step { STEP_OK, STEP_QUEUED, STEP_EXEC, STEP_EXPIRE_AT, STEP_TIME, STEP_SECONDS, STEP_MICROSECONDS, STEP_TTL, STEP_VALUE };
+enum step {
+    STEP_OK,
+    STEP_QUEUED,
+    STEP_EXEC,
+    STEP_EXPIRE_AT,
+    STEP_TIME,
+    STEP_SECONDS,
+    STEP_MICROSECONDS,
+    STEP_TTL,
+    STEP_VALUE
+};
 
 /* How a key's state is asked for, and what comes back. STEP_VALUE is the last of each. */
 struct method {
@@ -27,8 +37,8 @@ static const struct method plain = {encode_read, {STEP_EXPIRE_AT, STEP_VALUE}};
 static const struct method multi = {
     encode_read_multi, {STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_EXEC, STEP_EXPIRE_AT, STEP_VALUE}};
 static const struct method old = {encode_read_old,
-                                  {STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_QUEUED, STEP_EXEC, STEP_TIME, STEP_SECONDS,
-                                   STEP_MICROSECONDS, STEP_TTL, STEP_VALUE}};
+                                  {STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_QUEUED, STEP_EXEC, STEP_TIME,
+                                   STEP_SECONDS, STEP_MICROSECONDS, STEP_TTL, STEP_VALUE}};
 
 struct reader {
     struct loop *loop;
@@ -83,7 +93,8 @@ static void begin_value(struct reader *r, const struct resp_token *t)
         r->in_value = VALUE_PASSED_OVER;
         return;
     }
-    bool wanted = r->ev.value_begin(flights_first(&r->flights)->key, r->expire_at_ms, (uint64_t)t->number, r->arg);
+    bool wanted =
+        r->ev.value_begin(flights_first(&r->flights)->key, r->expire_at_ms, (uint64_t)t->number, r->arg);
     r->in_value = wanted ? VALUE_TAKEN : VALUE_PASSED_OVER;
     if (!wanted)
         flights_first(&r->flights)->deletes = true; /* the key is no longer ours: only its bytes are */
@@ -153,7 +164,8 @@ static int take_expiry(struct reader *r, const struct resp_token *t, int64_t bas
         keep_error(r, t->text);
     else if (t->type != RESP_INTEGER)
         return -EBADMSG;
-    /* PTTL is 0 in a key's last millisecond, and RESTORE takes 0 for "never". The sum with TIME is never 0. */
+    /* PTTL is 0 in a key's last millisecond, and RESTORE takes 0 for "never". The sum with TIME is never 0.
+     */
     r->expire_at_ms = t->type == RESP_INTEGER && t->number >= 0 ? base_ms + t->number : 0;
     r->step++;
     return 0;
@@ -259,7 +271,8 @@ static size_t on_input(struct conn *c, struct bytes in, void *arg)
     return in.len - rest.len;
 }
 
-static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg)
+static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                         void *arg)
 {
     struct reader *r = arg;
     return r->ev.identified(c, id, client_id, why, r->arg);

@@ -1,9 +1,11 @@
 /* reader.h - reads keys from the source as they are now, over one connection, pipelined.
  *
- * Each key given to reader_read() is answered exactly once: gone, value (or value_begin and its parts), failed, or lost. A value's bytes are slices of the
- * input buffer, on their way to the target's output buffer; nothing is built of them.
+ * Each key given to reader_read() is answered exactly once: gone, value (or value_begin and its parts),
+ * failed, or lost. A value's bytes are slices of the input buffer, on their way to the target's output
+ * buffer; nothing is built of them.
  *
- * Back-pressure: before each value `ready` is asked. While it says no, nothing is read from the source; reader_resume() goes on.
+ * Back-pressure: before each value `ready` is asked. While it says no, nothing is read from the source;
+ * reader_resume() goes on.
  */
 #ifndef RIOT_READER_H
 #define RIOT_READER_H
@@ -15,8 +17,8 @@ struct reader;
 
 struct reader_options {
     const struct endpoint *source; /* borrowed */
-    /* Expiry and value in one MULTI even where the server has PEXPIRETIME: needed where no later mark mends a torn pair. Before
-     * 7.0 it is done always. */
+    /* Expiry and value in one MULTI even where the server has PEXPIRETIME: needed where no later mark mends a
+     * torn pair. Before 7.0 it is done always. */
     bool atomic;
 };
 
@@ -25,13 +27,16 @@ struct reader_events {
     /* expire_at_ms: unix time in ms, 0 for none. */
     void (*gone)(struct dirty_key *k, void *arg);
     void (*value)(struct dirty_key *k, int64_t expire_at_ms, struct bytes payload, void *arg);
-    /* Longer than READER_WHOLE. False: not wanted, its bytes are passed over, and the key is no longer the reader's. */
+    /* Longer than READER_WHOLE. False: not wanted, its bytes are passed over, and the key is no longer the
+     * reader's. */
     bool (*value_begin)(struct dirty_key *k, int64_t expire_at_ms, uint64_t length, void *arg);
     void (*value_part)(struct bytes part, void *arg);
-    void (*value_broken)(const char *why, void *arg); /* no more parts will come; said before the `lost` of the others */
+    void (*value_broken)(const char *why,
+                         void *arg); /* no more parts will come; said before the `lost` of the others */
     void (*failed)(struct dirty_key *k, struct bytes error, void *arg);
     void (*lost)(struct dirty_key *k, void *arg);
-    int (*identified)(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg);
+    int (*identified)(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                      void *arg);
     void (*up)(void *arg);
     void (*down)(const char *why, bool was_up, void *arg); /* after every `lost` */
     void (*room)(void *arg);                               /* requests can be sent again */
@@ -40,8 +45,8 @@ struct reader_events {
 /* Payloads up to this length are handed on in one piece. */
 #define READER_WHOLE (16 * KIB)
 
-MUST_CHECK int reader_new(struct loop *l, const struct reader_options *opt, const struct reader_events *ev, void *arg,
-                          struct reader **ret);
+MUST_CHECK int reader_new(struct loop *l, const struct reader_options *opt, const struct reader_events *ev,
+                          void *arg, struct reader **ret);
 struct reader *reader_free(struct reader *r);
 
 bool reader_is_up(const struct reader *r);

@@ -3,9 +3,9 @@
 
 /* The first word of errors that no key is to blame for; from the servers' sources and tried on 6.0 to 9.1. */
 static const char *const server_codes[] = {
-    "LOADING ",    "BUSY ",    "OOM ",      "READONLY ", "MISCONF ",  "MASTERDOWN ", "NOREPLICAS ", "NOAUTH ",
-    "CLUSTERDOWN ", "TRYAGAIN ", "NOPERM ", "MOVED ",    "ASK ",      "UNKILLABLE ", "EXECABORT ",  "DENIED ",
-    "ERR max",
+    "LOADING ",    "BUSY ",       "OOM ",         "READONLY ", "MISCONF ", "MASTERDOWN ",
+    "NOREPLICAS ", "NOAUTH ",     "CLUSTERDOWN ", "TRYAGAIN ", "NOPERM ",  "MOVED ",
+    "ASK ",        "UNKILLABLE ", "EXECABORT ",   "DENIED ",   "ERR max",
 };
 
 static bool contains(struct bytes text, const char *part)

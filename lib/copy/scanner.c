@@ -55,10 +55,12 @@ static void send_request(struct scanner *s)
         n = snprintf(request, sizeof(request), "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", len, db);
     }
     int count_len = snprintf(count, sizeof(count), "%u", s->count);
-    n += snprintf(request + n, sizeof(request) - (size_t)n, "*%d\r\n$4\r\nSCAN\r\n$%zu\r\n%s\r\n$5\r\nCOUNT\r\n$%d\r\n%s\r\n",
-                  s->type[0] ? 6 : 4, strlen(s->cursor), s->cursor, count_len, count);
+    n += snprintf(request + n, sizeof(request) - (size_t)n,
+                  "*%d\r\n$4\r\nSCAN\r\n$%zu\r\n%s\r\n$5\r\nCOUNT\r\n$%d\r\n%s\r\n", s->type[0] ? 6 : 4,
+                  strlen(s->cursor), s->cursor, count_len, count);
     if (s->type[0])
-        n += snprintf(request + n, sizeof(request) - (size_t)n, "$4\r\nTYPE\r\n$%zu\r\n%s\r\n", strlen(s->type), s->type);
+        n += snprintf(request + n, sizeof(request) - (size_t)n, "$4\r\nTYPE\r\n$%zu\r\n%s\r\n",
+                      strlen(s->type), s->type);
     if (buf_append(conn_out(s->conn), request, (size_t)n) < 0)
         return; /* cannot be: the buffer holds one request at a time */
     s->expect = s->selected ? EXPECT_PAGE : EXPECT_SELECT;
@@ -106,7 +108,8 @@ static void page_complete(struct scanner *s)
 static void pass_long_key(struct scanner *s, const struct resp_token *t)
 {
     if (s->in_long && s->ev.long_key)
-        s->ev.long_key(s->dbs[s->at], bytes_of(t->text.ptr, MIN(t->text.len, PREFIX_SHOWN)), s->long_length, s->arg);
+        s->ev.long_key(s->dbs[s->at], bytes_of(t->text.ptr, MIN(t->text.len, PREFIX_SHOWN)), s->long_length,
+                       s->arg);
     s->in_long = false;
 }
 
@@ -211,7 +214,8 @@ static void give_up(struct scanner *s, const char *why)
     s->ev.lost(why, s->arg);
 }
 
-static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg)
+static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                         void *arg)
 {
     struct scanner *s = arg;
     return s->ev.identified ? s->ev.identified(c, id, client_id, why, s->arg) : 0;
@@ -240,8 +244,8 @@ static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
     timer_clear(s->retry);
 }
 
-int scanner_new(struct loop *l, const struct endpoint *e, const char *role, const struct scanner_events *ev, void *arg,
-                struct scanner **ret)
+int scanner_new(struct loop *l, const struct endpoint *e, const char *role, const struct scanner_events *ev,
+                void *arg, struct scanner **ret)
 {
     static const struct conn_events events = {
         .identified = on_identified, .up = on_up, .down = on_down, .input = on_input};

@@ -241,7 +241,8 @@ static bool ask_select(struct streams *s, int db)
     return true;
 }
 
-/* Every group's consumers of the present database are asked for behind the same SELECT: streams of another wait until none is due. */
+/* Every group's consumers of the present database are asked for behind the same SELECT: streams of another
+ * wait until none is due. */
 static bool look_at(struct streams *s, struct look *k, struct stream *one)
 {
     const struct bytes argv[] = {BYTES("XINFO"), BYTES("GROUPS"), name_of(one)};
@@ -328,7 +329,8 @@ static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
         s->looks[i].stream = NULL;
 }
 
-static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg)
+static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                         void *arg)
 {
     struct streams *s = arg;
     return s->ev.identified(c, id, client_id, why, s->arg);

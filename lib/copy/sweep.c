@@ -24,7 +24,7 @@ struct sweep {
     int source_db; /* that stands for into_db */
     bool running, census, page_in, last_page, wanted;
 
-    int db;            /* of the page, on the source */
+    int db; /* of the page, on the source */
     struct buf names;
     size_t asked;      /* bytes of names whose question was sent in this life of the connection */
     bool select_asked; /* this life is in db, or the answer to SELECT is due */
@@ -156,7 +156,8 @@ static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
     s->select_asked = s->select_due = false;
 }
 
-static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg)
+static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                         void *arg)
 {
     struct sweep *s = arg;
     return s->ev.source_identified(c, id, client_id, why, s->arg);
@@ -220,7 +221,8 @@ static void scan_refused(const char *error, void *arg)
     s->ev.refused(false, error, s->arg);
 }
 
-static int scan_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg)
+static int scan_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                           void *arg)
 {
     struct sweep *s = arg;
     return s->ev.target_identified(c, id, client_id, why, s->arg);
@@ -295,8 +297,9 @@ int sweep_begin(struct sweep *s, const int *dbs, size_t ndbs, unsigned count, bo
     s->db = URL_DB_NONE;
     if (s->into_db != URL_DB_NONE && ndbs)
         s->source_db = dbs[0];
-    int err = s->into_db == URL_DB_NONE ? scanner_begin(s->scanner, dbs, ndbs, count, NULL)
-                                        : scanner_begin(s->scanner, &s->into_db, MIN(ndbs, (size_t)1), count, NULL);
+    int err = s->into_db == URL_DB_NONE
+                  ? scanner_begin(s->scanner, dbs, ndbs, count, NULL)
+                  : scanner_begin(s->scanner, &s->into_db, MIN(ndbs, (size_t)1), count, NULL);
     s->running = !err && ndbs > 0;
     return err;
 }

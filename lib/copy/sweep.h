@@ -1,7 +1,7 @@
 /* sweep.h - the pass over the target that finds keys which the source may no longer have.
  *
- * SCAN on the target, EXISTS on the source (which leaves LRU and LFU alone); a key that the source lacks is `missing`, to be marked by the owner. A census
- * is the same pass, only counted.
+ * SCAN on the target, EXISTS on the source (which leaves LRU and LFU alone); a key that the source lacks is
+ * `missing`, to be marked by the owner. A census is the same pass, only counted.
  */
 #ifndef RIOT_SWEEP_H
 #define RIOT_SWEEP_H
@@ -15,12 +15,14 @@ struct sweep_events {
     void (*done)(void *arg);
     void (*lost)(const char *why, void *arg);
     void (*refused)(bool by_source, const char *error, void *arg);
-    int (*source_identified)(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg);
-    int (*target_identified)(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg);
+    int (*source_identified)(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                             void *arg);
+    int (*target_identified)(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                             void *arg);
 };
 
-MUST_CHECK int sweep_new(struct loop *l, const struct endpoint *source, const struct endpoint *target, int into_db,
-                         const struct sweep_events *ev, void *arg, struct sweep **ret);
+MUST_CHECK int sweep_new(struct loop *l, const struct endpoint *source, const struct endpoint *target,
+                         int into_db, const struct sweep_events *ev, void *arg, struct sweep **ret);
 struct sweep *sweep_free(struct sweep *s);
 /* dbs: of the source, copied. The first page comes after sweep_next(). */
 MUST_CHECK int sweep_begin(struct sweep *s, const int *dbs, size_t ndbs, unsigned count, bool census);

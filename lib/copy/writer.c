@@ -109,7 +109,9 @@ static int select_answered(struct writer *w, int db, const struct resp_token *t)
 static void key_answered(struct writer *w, struct flight f, const struct resp_token *t)
 {
     bool ok = f.deletes ? t->type == RESP_INTEGER : t->type == RESP_SIMPLE;
-    struct bytes error = ok ? (struct bytes){0} : t->type == RESP_ERROR ? t->text : BYTES("ERR not the expected reply");
+    struct bytes error = ok                      ? (struct bytes){0}
+                         : t->type == RESP_ERROR ? t->text
+                                                 : BYTES("ERR not the expected reply");
 
     w->keys--;
     w->bytes -= f.bytes;
@@ -148,7 +150,8 @@ static size_t on_input(struct conn *c, struct bytes in, void *arg)
     return in.len - rest.len;
 }
 
-static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg)
+static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                         void *arg)
 {
     struct writer *w = arg;
     return w->ev.identified(c, id, client_id, why, w->arg);

@@ -1,11 +1,12 @@
 /* writer.h - writes keys to the target, over one connection, pipelined.
  *
- * A value is given in one piece (writer_restore) or as it comes (writer_restore_begin, _part ...). Between begin and the
- * last part nothing else can be written. Each key is answered exactly once: `answered` with what the target said, or
- * `lost` when the connection was lost first. Applied means that the target said OK (R7).
+ * A value is given in one piece (writer_restore) or as it comes (writer_restore_begin, _part ...). Between
+ * begin and the last part nothing else can be written. Each key is answered exactly once: `answered` with
+ * what the target said, or `lost` when the connection was lost first. Applied means that the target said OK
+ * (R7).
  *
- * The connection is fenced (R2): after a loss it is `up` again only once the former one is known to be dead; where that
- * cannot be proved, writer_is_fenced() is false.
+ * The connection is fenced (R2): after a loss it is `up` again only once the former one is known to be dead;
+ * where that cannot be proved, writer_is_fenced() is false.
  */
 #ifndef RIOT_WRITER_H
 #define RIOT_WRITER_H
@@ -27,33 +28,37 @@ struct writer_events {
     /* error: empty when it was applied. bytes: of the payload, 0 for a deletion. */
     void (*answered)(struct dirty_key *k, struct bytes error, uint64_t bytes, bool deleted, void *arg);
     void (*lost)(struct dirty_key *k, void *arg);
-    int (*identified)(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why, void *arg);
+    int (*identified)(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
+                      void *arg);
     void (*up)(void *arg);
     void (*down)(const char *why, bool was_up, void *arg); /* after every `lost` */
     void (*room)(void *arg);                               /* no longer full, or a database was confirmed */
     void (*no_database)(int db, const char *error, void *arg);
 };
 
-MUST_CHECK int writer_new(struct loop *l, const struct writer_options *opt, const struct writer_events *ev, void *arg,
-                          struct writer **ret);
+MUST_CHECK int writer_new(struct loop *l, const struct writer_options *opt, const struct writer_events *ev,
+                          void *arg, struct writer **ret);
 struct writer *writer_free(struct writer *w);
 
 bool writer_is_up(const struct writer *w);
 bool writer_is_fenced(const struct writer *w);
 bool writer_is_full(const struct writer *w);
-size_t writer_outstanding(const struct writer *w);        /* keys not answered */
+size_t writer_outstanding(const struct writer *w);         /* keys not answered */
 uint64_t writer_outstanding_bytes(const struct writer *w); /* of their payloads */
 struct conn *writer_conn(struct writer *w);
 
-/* May keys of this database be written? Asks the target with SELECT when it is not known yet (false; `room` or
- * `no_database` follows), so that no key is ever written behind a SELECT that fails. */
+/* May keys of this database be written? Asks the target with SELECT when it is not known yet (false; `room`
+ * or `no_database` follows), so that no key is ever written behind a SELECT that fails. */
 enum writer_db { WRITER_DB_READY, WRITER_DB_ASKED, WRITER_DB_REFUSED };
 enum writer_db writer_db(struct writer *w, int db);
 
-/* expire_at_ms: unix time, 0 for none. -ENOTCONN, -ENOBUFS (wait for `room`), -ENOMEM: nothing was written, the key is still the caller's. */
+/* expire_at_ms: unix time, 0 for none. -ENOTCONN, -ENOBUFS (wait for `room`), -ENOMEM: nothing was written,
+ * the key is still the caller's. */
 MUST_CHECK int writer_delete(struct writer *w, struct dirty_key *k);
-MUST_CHECK int writer_restore(struct writer *w, struct dirty_key *k, int64_t expire_at_ms, struct bytes payload);
-MUST_CHECK int writer_restore_begin(struct writer *w, struct dirty_key *k, int64_t expire_at_ms, uint64_t length);
+MUST_CHECK int writer_restore(struct writer *w, struct dirty_key *k, int64_t expire_at_ms,
+                              struct bytes payload);
+MUST_CHECK int writer_restore_begin(struct writer *w, struct dirty_key *k, int64_t expire_at_ms,
+                                    uint64_t length);
 MUST_CHECK int writer_restore_part(struct writer *w, struct bytes part);
 /* The rest of a begun value will not come: the connection is given up, all outstanding is lost. */
 void writer_break(struct writer *w, const char *why);

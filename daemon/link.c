@@ -1,0 +1,682 @@
+/* link.c - see link.h. */
+#include "daemon/link_impl.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/core/clock.h"
+
+#define KEEP_US 10000000
+
+#define BIT(s) (1u << (s))
+static const struct {
+    const char *name;
+    unsigned next;
+} states[] = {
+    [LINK_IDLE] = {"idle", BIT(LINK_CONNECTING) | BIT(LINK_FAILED)},
+    [LINK_CONNECTING] = {"connecting", BIT(LINK_SNAPSHOT) | BIT(LINK_RESYNC) | BIT(LINK_PAUSED) |
+                                           BIT(LINK_IDLE) | BIT(LINK_FAILED)},
+    [LINK_SNAPSHOT] = {"snapshot", BIT(LINK_LIVE) | BIT(LINK_RESYNC) | BIT(LINK_PAUSED) | BIT(LINK_IDLE) |
+                                       BIT(LINK_FAILED)},
+    [LINK_RESYNC] = {"resync", BIT(LINK_LIVE) | BIT(LINK_PAUSED) | BIT(LINK_IDLE) | BIT(LINK_FAILED)},
+    [LINK_LIVE] = {"live", BIT(LINK_RESYNC) | BIT(LINK_PAUSED) | BIT(LINK_IDLE) | BIT(LINK_FAILED)},
+    [LINK_PAUSED] = {"paused", BIT(LINK_CONNECTING) | BIT(LINK_SNAPSHOT) | BIT(LINK_RESYNC) | BIT(LINK_LIVE) |
+                                   BIT(LINK_IDLE) | BIT(LINK_FAILED)},
+    [LINK_FAILED] = {"failed", BIT(LINK_CONNECTING) | BIT(LINK_IDLE)},
+};
+_Static_assert(ARRAY_LEN(states) == LINK_STATES, "each state has its row");
+#undef BIT
+
+const char *link_state_name(enum link_state s)
+{
+    return states[s].name;
+}
+
+enum link_state link_state(const struct link *k)
+{
+    return k->state;
+}
+
+/* The only one to write k->state. */
+void link_set_state(struct link *k, enum link_state next, const char *format, ...)
+{
+    va_list args;
+
+    if (next == k->state || !(states[k->state].next & (1u << next)))
+        return;
+    va_start(args, format);
+    vsnprintf(k->reason, sizeof(k->reason), format, args);
+    va_end(args);
+    k->state = next;
+    k->since_ms = clock_wall_ms();
+    log_set_state(k->log, states[next].name);
+    log_event_at(k->log, EVENT_STATE, next == LINK_FAILED ? SINK_ERR : SINK_NOTICE,
+                 LOG_FIELDS({"RIOT_STATE_IS", states[next].name}, {"RIOT_REASON", k->reason}),
+                 "the link is %s: %s", states[next].name, k->reason);
+    k->ev.changed(k->arg);
+}
+
+/* Blockers. */
+
+static void vblock(struct link *k, enum blocker b, const char *format, va_list args)
+{
+    struct link_blocker *one = &k->blockers[b];
+
+    vsnprintf(one->message, sizeof(one->message), format, args);
+    if (one->on)
+        return;
+    one->on = true;
+    one->since_ms = clock_wall_ms();
+    log_event_fields(k->log, EVENT_BLOCKED, LOG_FIELDS({"RIOT_BLOCKER", blockers[b].code}), "%s: %s. %s",
+                     blockers[b].code, one->message, blockers[b].hint);
+    k->ev.changed(k->arg);
+}
+
+void link_block(struct link *k, enum blocker b, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vblock(k, b, format, args);
+    va_end(args);
+}
+
+void link_unblock(struct link *k, enum blocker b)
+{
+    if (!k->blockers[b].on)
+        return;
+    k->blockers[b].on = false;
+    log_event_fields(k->log, EVENT_UNBLOCKED, LOG_FIELDS({"RIOT_BLOCKER", blockers[b].code}),
+                     "%s: it is over", blockers[b].code);
+    k->ev.changed(k->arg);
+}
+
+/* The lane may be on the stack: it is freed when that has unwound. */
+static void free_lane_later(void *arg)
+{
+    struct link *k = arg;
+    k->lane = lane_free(k->lane);
+    k->stopping = false;
+    k->ev.lane_gone(k->arg);
+    if (k->stopped) {
+        void (*fn)(void *) = k->stopped;
+        k->stopped = NULL;
+        fn(k->stopped_arg);
+    }
+}
+
+static void drop_lane(struct link *k)
+{
+    timer_clear(k->keep_timer);
+    timer_clear(k->stop_timer);
+    link_probe_end(k);
+    k->stopping = true;
+    loop_defer(k->loop, &k->stop_later, free_lane_later, k);
+}
+
+void link_fail(struct link *k, enum blocker b, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vblock(k, b, format, args);
+    va_end(args);
+    link_set_state(k, LINK_FAILED, "%s", k->blockers[b].message);
+    drop_lane(k);
+}
+
+int link_save(struct link *k)
+{
+    int err = state_save(k->file);
+    if (!err)
+        return 0;
+    log_event(k->log, EVENT_STATE_FILE_ERROR, "the state file %s cannot be written: %s",
+              state_file_path(k->file), strerror(-err));
+    link_fail(k, BLOCKER_STATE_FILE, "the state file %s cannot be written: %s", state_file_path(k->file),
+              strerror(-err));
+    return err;
+}
+
+/* The lane's words. */
+
+static const char *phase_reason(struct link *k, enum lane_phase phase, unsigned round)
+{
+    switch (phase) {
+    case LANE_LIVE:
+        return "the target has every change";
+    case LANE_GAP:
+        return k->reason;
+    default:
+        return round > 1 ? "all keys are gone through again" : "the first pass over all keys";
+    }
+}
+
+static enum link_state state_of_phase(enum lane_phase phase, unsigned round)
+{
+    static const enum link_state of[] = {
+        [LANE_CONNECTING] = LINK_CONNECTING,
+        [LANE_SCAN] = LINK_SNAPSHOT,
+        [LANE_SWEEP] = LINK_SNAPSHOT,
+        [LANE_SETTLING] = LINK_SNAPSHOT,
+        [LANE_LIVE] = LINK_LIVE,
+        [LANE_DONE] = LINK_IDLE,
+        [LANE_GAP] = LINK_RESYNC,
+    };
+    return of[phase] == LINK_SNAPSHOT && round > 1 ? LINK_RESYNC : of[phase];
+}
+
+static void one_pass_done(struct link *k)
+{
+    link_set_state(k, LINK_IDLE, "one pass was made, without a feed");
+    state_of(k->file)->desired = DESIRED_IDLE;
+    if (link_save(k) == 0)
+        drop_lane(k);
+}
+
+static void follow_phase(struct link *k, enum lane_phase phase)
+{
+    struct lane_status status;
+
+    if (k->stopping || k->pause_wanted)
+        return;
+    lane_status(k->lane, &status);
+    if (phase == LANE_DONE)
+        one_pass_done(k);
+    else
+        link_set_state(k, state_of_phase(phase, status.round), "%s", phase_reason(k, phase, status.round));
+    k->ev.changed(k->arg);
+}
+
+static void on_phase(struct lane *l, enum lane_phase phase, void *arg)
+{
+    (void)l;
+    follow_phase(arg, phase);
+}
+
+static void on_gap(struct lane *l, const char *reason, void *arg)
+{
+    struct link *k = arg;
+    (void)l;
+
+    log_event_fields(k->log, EVENT_GAP, LOG_FIELDS({"RIOT_REASON", reason}),
+                     "changes may have been missed: %s", reason);
+    if (k->state == LINK_SNAPSHOT || k->state == LINK_LIVE)
+        link_set_state(k, LINK_RESYNC, "%s", reason);
+    else if (k->state == LINK_RESYNC)
+        snprintf(k->reason, sizeof(k->reason), "%s", reason);
+    if (k->config->existing_keys == EXISTING_MERGE && k->state != LINK_CONNECTING)
+        link_block(k, BLOCKER_DELETIONS_UNKNOWN,
+                   "keys that the source deleted during a gap (%s) cannot be told from the target's own",
+                   reason);
+}
+
+static bool one_database(const struct config *c)
+{
+    return !c->scope.all && c->scope.count == 1;
+}
+
+static void on_feed_chosen(struct lane *l, enum feed_kind kind, void *arg)
+{
+    struct link *k = arg;
+    (void)l;
+
+    log_event(k->log, EVENT_FEED_CHOSEN, "changes on the source are learned by the feed `%s`",
+              feed_kind_name(kind));
+    if (kind == FEED_TRACKING && k->config->existing_keys == EXISTING_MERGE && !one_database(k->config))
+        link_fail(k, BLOCKER_MERGE_FEED, "the feed `tracking` does not tell in which database a key changed");
+}
+
+static void on_feed_unusable(struct lane *l, const char *why, void *arg)
+{
+    (void)l;
+    link_fail(arg, BLOCKER_FEED_UNUSABLE, "%s", why);
+}
+
+static int on_record(struct lane *l, const struct notify_record *rec, void *arg)
+{
+    struct link *k = arg;
+    (void)l;
+    state_of(k->file)->notify = *rec;
+    return k->stopping ? state_save(k->file) : link_save(k);
+}
+
+static int on_writer_id(struct lane *l, const char *run_id, uint64_t client_id, void *arg)
+{
+    struct link *k = arg;
+    (void)l;
+    state_connection_add(state_of(k->file), STATE_TARGET, run_id, client_id);
+    return link_save(k);
+}
+
+static const struct {
+    enum event_id begins, ends;
+} condition_events[] = {
+    [LANE_SOURCE_DOWN] = {EVENT_SOURCE_LOST, EVENT_SOURCE_BACK},
+    [LANE_TARGET_DOWN] = {EVENT_TARGET_LOST, EVENT_TARGET_BACK},
+    [LANE_SOURCE_SILENT] = {EVENT_SOURCE_LOST, EVENT_SOURCE_BACK},
+    [LANE_TARGET_SILENT] = {EVENT_TARGET_LOST, EVENT_TARGET_BACK},
+    [LANE_SOURCE_LOADING] = {EVENT_SOURCE_REFUSES, EVENT_SOURCE_ANSWERS_AGAIN},
+    [LANE_TARGET_LOADING] = {EVENT_TARGET_REFUSES, EVENT_TARGET_ACCEPTS_AGAIN},
+    [LANE_SOURCE_REFUSES] = {EVENT_SOURCE_REFUSES, EVENT_SOURCE_ANSWERS_AGAIN},
+    [LANE_TARGET_REFUSES] = {EVENT_TARGET_REFUSES, EVENT_TARGET_ACCEPTS_AGAIN},
+    [LANE_OVERRUN] = {EVENT_OVERRUN, EVENT_RESYNC},
+};
+_Static_assert(ARRAY_LEN(condition_events) == LANE_CONDITIONS, "each condition has its events");
+
+static void on_condition(struct lane *l, enum lane_condition c, const char *text, void *arg)
+{
+    struct link *k = arg;
+    (void)l;
+
+    if (k->stopping)
+        return;
+    if (text)
+        log_event(k->log, condition_events[c].begins, "%s: %s", lane_condition_code(c), text);
+    else
+        log_event(k->log, condition_events[c].ends, "%s: it is over", lane_condition_code(c));
+}
+
+static void on_key_failed(struct lane *l, int db, struct bytes key, const char *reason, void *arg)
+{
+    struct link *k = arg;
+    char name[200], number[16];
+    (void)l;
+    snprintf(number, sizeof(number), "%d", db);
+    log_event_fields(k->log, EVENT_KEY_FAILED, LOG_FIELDS({"RIOT_DB", number}, {"RIOT_REASON", reason}),
+                     "the key \"%s\" of database %d cannot be copied: %s",
+                     bytes_escape(key, name, sizeof(name)), db, reason);
+}
+
+static void fill_options(struct link *k, struct lane_options *opt)
+{
+    const struct config *c = k->config;
+    const struct state *s = state_of(k->file);
+    const struct probe *target = &k->probes[LANE_TARGET];
+
+    *opt = (struct lane_options){
+        .source = &k->endpoints[LANE_SOURCE],
+        .target = &k->endpoints[LANE_TARGET],
+        .feed = c->feed,
+        .recorded = s->notify,
+        .dbs = c->scope.all ? NULL : c->scope.at,
+        .ndbs = c->scope.all ? 0 : c->scope.count,
+        .into_db = c->target.url.db,
+        .merge = c->existing_keys == EXISTING_MERGE,
+        .unswept = target->has_keyspace && target->ndbs == 0,
+        .scan_count = (unsigned)c->scan_count,
+        .memory = c->limit_memory,
+        .keys_per_s = c->limit_keys_per_s,
+        .bytes_per_s = c->limit_bytes_per_s,
+        .value_max = target->proto_max_bulk_len,
+        .sink = log_sink(k->log),
+    };
+    /* Of the feeds that `auto` may choose, only this one names the database. */
+    if (opt->merge && opt->feed == FEED_AUTO && !one_database(c))
+        opt->feed = FEED_NOTIFY;
+    for (size_t i = 0; i < s->nconnections; i++) {
+        if (s->connections[i].side != STATE_TARGET ||
+            strcmp(s->connections[i].run_id, target->id.run_id) != 0)
+            continue;
+        opt->former_id = s->connections[i].client_id;
+        snprintf(opt->former_run_id, sizeof(opt->former_run_id), "%s", s->connections[i].run_id);
+    }
+}
+
+void link_lane_ready(struct link *k)
+{
+    static const struct lane_events events = {
+        .phase = on_phase,
+        .gap = on_gap,
+        .feed_chosen = on_feed_chosen,
+        .feed_unusable = on_feed_unusable,
+        .record = on_record,
+        .writer_id = on_writer_id,
+        .sample = link_sample,
+        .condition = on_condition,
+        .key_failed = on_key_failed,
+        .census = link_census,
+    };
+    struct lane_options opt;
+    char source[RUN_ID_MAX], target[RUN_ID_MAX];
+
+    fill_options(k, &opt);
+    memcpy(source, k->probes[LANE_SOURCE].id.run_id, sizeof(source));
+    memcpy(target, k->probes[LANE_TARGET].id.run_id, sizeof(target));
+    int err = lane_new(k->loop, &opt, &events, k, &k->lane);
+    if (err) {
+        log_event(k->log, EVENT_INTERNAL_ERROR, "a lane could not be made: %s", strerror(-err));
+        timer_set(k->again, KEEP_US);
+        return;
+    }
+    lane_hold_deletes(k->lane, k->held != 0);
+    lane_approve(k->lane, LANE_SOURCE, source);
+    lane_approve(k->lane, LANE_TARGET, target);
+    lane_pause(k->lane, k->pause_wanted);
+    if (k->pause_wanted)
+        link_set_state(k, LINK_PAUSED, "it was paused before riotd was restarted");
+    timer_set(k->keep_timer, KEEP_US);
+    /* The prober that told of this is on the stack: it goes with the next turn. */
+    timer_set(k->again, 0);
+}
+
+static void again_fired(void *arg)
+{
+    struct link *k = arg;
+    if (k->lane)
+        link_release_probes(k);
+    else if (k->state == LINK_CONNECTING)
+        link_probe(k);
+}
+
+static void refresh_blockers(struct link *k)
+{
+    struct lane_status status;
+
+    lane_status(k->lane, &status);
+    if (status.counts.failed + status.long_keys)
+        link_block(k, BLOCKER_FAILED_KEYS, "%zu keys cannot be copied",
+                   status.counts.failed + (size_t)status.long_keys);
+    else
+        link_unblock(k, BLOCKER_FAILED_KEYS);
+    if (status.functions_error[0])
+        link_block(k, BLOCKER_FUNCTIONS_REFUSED, "the function libraries cannot be copied: %s",
+                   status.functions_error);
+    else
+        link_unblock(k, BLOCKER_FUNCTIONS_REFUSED);
+}
+
+static void keep_fired(void *arg)
+{
+    struct link *k = arg;
+    timer_set(k->keep_timer, KEEP_US);
+    if (k->lane && !k->stopping)
+        link_remember(k);
+}
+
+/* Making it. */
+
+static int make_endpoint(struct link *k, enum lane_side side, const struct config_endpoint *c,
+                         const char *password)
+{
+    struct endpoint *e = &k->endpoints[side];
+    char why[URL_WHY_MAX];
+
+    e->side = side == LANE_SOURCE ? "source" : "target";
+    e->timeout_ms = (unsigned)c->timeout_ms;
+    snprintf(e->client, sizeof(e->client), "riotd:%s:%s", k->config->name, state_of(k->file)->instance);
+    if (password && !(e->password = strdup(password)))
+        return -ENOMEM;
+    return url_parse(c->url_text, &e->url, why);
+}
+
+static void stop_fired(void *arg);
+
+int link_new(struct loop *loop, const struct link_options *opt, const struct link_events *ev, void *arg,
+             struct link **ret)
+{
+    struct link *k = calloc(1, sizeof(*k));
+    if (!k)
+        return -ENOMEM;
+    k->loop = loop;
+    k->config = opt->config;
+    k->file = opt->state;
+    k->log = opt->log;
+    k->ev = *ev;
+    k->arg = arg;
+    k->since_ms = clock_wall_ms();
+    snprintf(k->reason, sizeof(k->reason), "not started");
+    int err = make_endpoint(k, LANE_SOURCE, &opt->config->source, opt->passwords->source);
+    if (!err)
+        err = make_endpoint(k, LANE_TARGET, &opt->config->target, opt->passwords->target);
+    if (!err)
+        err = timer_new(loop, again_fired, k, &k->again);
+    if (!err)
+        err = timer_new(loop, keep_fired, k, &k->keep_timer);
+    if (!err)
+        err = timer_new(loop, stop_fired, k, &k->stop_timer);
+    if (err) {
+        link_free(k);
+        return err;
+    }
+    log_set_state(k->log, states[k->state].name);
+    *ret = k;
+    return 0;
+}
+
+struct link *link_free(struct link *k)
+{
+    if (!k)
+        return NULL;
+    defer_cancel(k->loop, &k->stop_later);
+    link_release_probes(k);
+    lane_free(k->lane);
+    timer_free(k->again);
+    timer_free(k->keep_timer);
+    timer_free(k->stop_timer);
+    for (size_t i = 0; i < ARRAY_LEN(k->endpoints); i++) {
+        if (k->endpoints[i].password)
+            explicit_bzero(k->endpoints[i].password, strlen(k->endpoints[i].password));
+        free(k->endpoints[i].password);
+        url_free(&k->endpoints[i].url);
+    }
+    free(k);
+    return NULL;
+}
+
+/* Steering it. */
+
+static int PRINTF_LIKE(3, 4) refuse(char why[LINK_WHY_MAX], int err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, LINK_WHY_MAX, format, args);
+    va_end(args);
+    return err;
+}
+
+static int set_desired(struct link *k, enum state_desired desired, char why[LINK_WHY_MAX])
+{
+    struct state *s = state_of(k->file);
+    enum state_desired before = s->desired;
+
+    s->desired = desired;
+    int err = state_save(k->file);
+    if (!err)
+        return 0;
+    s->desired = before;
+    return refuse(why, -EIO, "the state file %s cannot be written: %s", state_file_path(k->file),
+                  strerror(-err));
+}
+
+static void connect_servers(struct link *k, const char *reason)
+{
+    memset(k->blockers, 0, sizeof(k->blockers));
+    k->held = 0;
+    k->census_pending = false;
+    link_set_state(k, LINK_CONNECTING, "%s", reason);
+    link_probe(k);
+}
+
+int link_start(struct link *k, bool anew, char why[LINK_WHY_MAX])
+{
+    if (k->stopping)
+        return refuse(why, -EPERM, "the link is being stopped: try again in a moment");
+    if (k->state != LINK_IDLE && k->state != LINK_FAILED)
+        return refuse(why, -EALREADY, "the link is %s already", states[k->state].name);
+    if (anew)
+        state_reset(state_of(k->file));
+    int err = set_desired(k, DESIRED_RUNNING, why);
+    if (err)
+        return err;
+    k->pause_wanted = false;
+    connect_servers(k, "started");
+    return 0;
+}
+
+int link_pause(struct link *k, char why[LINK_WHY_MAX])
+{
+    if (k->state == LINK_PAUSED)
+        return 0;
+    if (!k->lane || k->stopping || k->state == LINK_CONNECTING)
+        return refuse(why, -EPERM, "the link is %s: pause works in snapshot, resync and live",
+                      states[k->state].name);
+    int err = set_desired(k, DESIRED_PAUSED, why);
+    if (err)
+        return err;
+    k->pause_wanted = true;
+    lane_pause(k->lane, true);
+    link_set_state(k, LINK_PAUSED, "copying rests; changes are still noted");
+    return 0;
+}
+
+int link_resume(struct link *k, char why[LINK_WHY_MAX])
+{
+    struct lane_status status;
+
+    if (k->state != LINK_PAUSED)
+        return refuse(why, -EPERM, "the link is %s, not paused", states[k->state].name);
+    int err = set_desired(k, DESIRED_RUNNING, why);
+    if (err)
+        return err;
+    k->pause_wanted = false;
+    lane_pause(k->lane, false);
+    lane_status(k->lane, &status);
+    if (status.gap_pending && status.round)
+        link_set_state(k, LINK_RESYNC,
+                       "changes were missed during the pause: all keys are gone through again");
+    else
+        link_set_state(k, state_of_phase(status.phase, status.round), "resumed; no resync is needed");
+    return 0;
+}
+
+int link_accept(struct link *k, struct bytes code, char why[LINK_WHY_MAX])
+{
+    enum blocker b;
+    char text[64];
+
+    if (!blocker_parse(code, &b))
+        return refuse(why, -ENOENT, "there is no blocker %s", bytes_escape(code, text, sizeof(text)));
+    if (!blockers[b].acceptable)
+        return refuse(why, -EPERM, "%s cannot be accepted. %s", blockers[b].code, blockers[b].hint);
+    if (!k->blockers[b].on || !k->lane)
+        return refuse(why, -ENOENT, "%s does not block the link now", blockers[b].code);
+    log_event_fields(k->log, EVENT_ACCEPTED, LOG_FIELDS({"RIOT_BLOCKER", blockers[b].code}),
+                     "%s was accepted: %s", blockers[b].code, k->blockers[b].message);
+    link_unblock(k, b);
+    if (b == BLOCKER_SOURCE_SHRANK)
+        link_trust_source(k);
+    if (b == BLOCKER_TARGET_FOREIGN)
+        link_trust_target(k);
+    return 0;
+}
+
+static void stop_done(struct link *k, bool put_back)
+{
+    if (!put_back)
+        log_event(k->log, EVENT_NOTIFY_RECORD,
+                  "what riotd changed on the source could not be put back now: the state file remembers it");
+    if (!k->keep)
+        link_set_state(k, LINK_IDLE, "stopped");
+    drop_lane(k);
+}
+
+static void lane_stopped(bool put_back, void *arg)
+{
+    struct link *k = arg;
+    if (timer_is_set(k->stop_timer))
+        stop_done(k, put_back);
+}
+
+static void stop_fired(void *arg)
+{
+    stop_done(arg, state_of(((struct link *)arg)->file)->notify.run_id[0] == '\0');
+}
+
+void link_stop(struct link *k, bool keep, uint64_t bound_us, void (*fn)(void *arg), void *arg)
+{
+    char why[LINK_WHY_MAX];
+
+    if (!keep && set_desired(k, DESIRED_IDLE, why) < 0)
+        log_event(k->log, EVENT_STATE_FILE_ERROR, "%s", why);
+    if (keep && k->lane && !k->stopping)
+        link_remember(k);
+    k->stopped = fn;
+    k->stopped_arg = arg;
+    k->keep = keep;
+    k->pause_wanted = false;
+    if (k->stopping) {
+        if (timer_is_set(k->stop_timer))
+            timer_set(k->stop_timer, bound_us);
+        return;
+    }
+    if (!k->lane) {
+        if (!keep)
+            link_set_state(k, LINK_IDLE, "stopped");
+        drop_lane(k);
+        return;
+    }
+    k->stopping = true;
+    timer_set(k->stop_timer, bound_us);
+    lane_stop(k->lane, lane_stopped, k);
+}
+
+void link_begin(struct link *k)
+{
+    enum state_desired desired = state_of(k->file)->desired;
+
+    if (desired == DESIRED_IDLE || (desired == DESIRED_NONE && !k->config->autostart))
+        return;
+    k->pause_wanted = desired == DESIRED_PAUSED;
+    connect_servers(k, desired == DESIRED_NONE ? "started by autostart" : "riotd was started");
+}
+
+void link_limits_changed(struct link *k)
+{
+    if (k->lane)
+        lane_limits(k->lane, k->config->limit_memory, k->config->limit_keys_per_s,
+                    k->config->limit_bytes_per_s);
+}
+
+int link_drain(struct link *k, void (*fn)(void *arg), void *arg)
+{
+    return k->lane && !k->stopping ? lane_drain(k->lane, fn, arg) : -ENOTCONN;
+}
+
+void link_drain_cancel(struct link *k, void *arg)
+{
+    if (k->lane)
+        lane_drain_cancel(k->lane, arg);
+}
+
+/* Telling of it. */
+
+void link_status(struct link *k, struct link_status *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    if (k->lane && !k->stopping)
+        refresh_blockers(k);
+    ret->state = k->state;
+    ret->since_ms = k->since_ms;
+    ret->reason = k->reason;
+    ret->has_lane = k->lane != NULL;
+    if (k->lane)
+        lane_status(k->lane, &ret->lane);
+    for (size_t i = 0; i < BLOCKER_COUNT; i++) {
+        ret->blockers[i].on = k->blockers[i].on;
+        ret->blockers[i].since_ms = k->blockers[i].since_ms;
+        memcpy(ret->blockers[i].message, k->blockers[i].message, sizeof(ret->blockers[i].message));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(k->endpoints); i++) {
+        ret->endpoints[i] = &k->endpoints[i];
+        ret->waiting[i].since_ms = k->waiting[i].since_ms;
+        memcpy(ret->waiting[i].text, k->waiting[i].text, sizeof(ret->waiting[i].text));
+    }
+}
+
+void link_each_failed(const struct link *k,
+                      void (*fn)(int db, struct bytes key, const char *reason, void *arg), void *arg)
+{
+    if (k->lane)
+        lane_each_failed(k->lane, fn, arg);
+}

@@ -1,0 +1,89 @@
+/* link.h - the life of a link: its states, its servers, its lane.
+ *
+ * The link decides what the lane does not: whether these two servers may be linked at all (preflight), whose
+ * the target is, and what becomes of deletions when a side comes back as another server, or with half of its
+ * keys gone (CORRECTNESS 2). What must hold over a restart it writes to the state file before it acts.
+ */
+#ifndef RIOTD_LINK_H
+#define RIOTD_LINK_H
+
+#include "daemon/blocker.h"
+#include "daemon/config.h"
+#include "daemon/log.h"
+#include "daemon/state_file.h"
+#include "lib/copy/lane.h"
+
+enum link_state {
+    LINK_IDLE,
+    LINK_CONNECTING,
+    LINK_SNAPSHOT,
+    LINK_RESYNC,
+    LINK_LIVE,
+    LINK_PAUSED,
+    LINK_FAILED,
+    LINK_STATES
+};
+const char *link_state_name(enum link_state s);
+
+struct link;
+struct link_events {
+    void (*changed)(void *arg);   /* state, blockers: whoever waits for something should look again */
+    void (*lane_gone)(void *arg); /* drains that were not called back are forgotten */
+};
+
+/* All borrowed. The passwords are copied. */
+struct link_options {
+    struct config *config;
+    const struct config_passwords *passwords;
+    struct state_file *state;
+    struct log *log;
+};
+
+MUST_CHECK int link_new(struct loop *loop, const struct link_options *opt, const struct link_events *ev,
+                        void *arg, struct link **ret);
+struct link *link_free(struct link *k);
+
+#define LINK_WHY_MAX 320
+/* Each: 0; -EALREADY, -EPERM (not in this state), -ENOENT (no such blocker), -EIO (state file): why says it
+ * for people, nothing was changed. */
+MUST_CHECK int link_start(struct link *k, bool anew, char why[LINK_WHY_MAX]);
+MUST_CHECK int link_pause(struct link *k, char why[LINK_WHY_MAX]);
+MUST_CHECK int link_resume(struct link *k, char why[LINK_WHY_MAX]);
+MUST_CHECK int link_accept(struct link *k, struct bytes code, char why[LINK_WHY_MAX]);
+/* Ends copying, puts back what was changed on the source (for at most `bound_us`; else the state file
+ * remembers), then state idle and fn. keep: the process ends, and the next start goes on: what was asked for
+ * last is not changed. */
+void link_stop(struct link *k, bool keep, uint64_t bound_us, void (*fn)(void *arg), void *arg);
+/* As the process starts: what was asked for last, else autostart. */
+void link_begin(struct link *k);
+void link_limits_changed(struct link *k);
+
+/* R6. -ENOTCONN: there is no lane. A lane that ends drops its drains: `lane_gone` is said then. */
+MUST_CHECK int link_drain(struct link *k, void (*fn)(void *arg), void *arg);
+void link_drain_cancel(struct link *k, void *arg);
+
+enum link_state link_state(const struct link *k);
+
+struct link_status {
+    enum link_state state;
+    int64_t since_ms;
+    const char *reason;
+    bool has_lane;
+    struct lane_status lane; /* when has_lane */
+    struct {
+        bool on;
+        int64_t since_ms;
+        char message[320];
+    } blockers[BLOCKER_COUNT];
+    /* Before there is a lane: what each side is waited for with. "" nothing. */
+    struct {
+        int64_t since_ms;
+        char text[200];
+    } waiting[2];
+    const struct endpoint *endpoints[2];
+};
+void link_status(struct link *k, struct link_status *ret);
+void link_each_failed(const struct link *k,
+                      void (*fn)(int db, struct bytes key, const char *reason, void *arg), void *arg);
+
+#endif

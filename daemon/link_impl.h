@@ -1,0 +1,76 @@
+/* link_impl.h - the inside of a link, for link.c (its life) and link_servers.c (who its servers are) only. */
+#ifndef RIOTD_LINK_IMPL_H
+#define RIOTD_LINK_IMPL_H
+
+#include "daemon/link.h"
+#include "daemon/preflight.h"
+#include "lib/redis/probe.h"
+
+enum { HOLD_SHRANK = 1, HOLD_FOREIGN = 2 };
+
+struct link_blocker {
+    bool on;
+    int64_t since_ms;
+    char message[320];
+};
+
+struct link {
+    struct loop *loop;
+    struct config *config;
+    struct state_file *file;
+    struct log *log;
+    struct link_events ev;
+    void *arg;
+    struct endpoint endpoints[2]; /* by lane_side */
+
+    enum link_state state;
+    int64_t since_ms;
+    char reason[320];
+    bool pause_wanted;
+
+    /* connecting */
+    struct prober *probers[2];
+    struct probe probes[2]; /* dbs are the link's own */
+    bool probed[2];
+    struct timer *again;      /* probes again: another riotd may be about to go */
+    uint64_t others_since_us; /* 0: none seen */
+    struct {
+        int64_t since_ms;
+        char text[200];
+    } waiting[2];
+
+    struct lane *lane;
+    unsigned held;            /* HOLD_*: why deletes wait */
+    bool census_pending;      /* a suspect target: the census decides */
+    struct timer *keep_timer; /* what is remembered of both sides is refreshed */
+    struct timer *stop_timer;
+    struct defer stop_later;
+    bool stopping, keep;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+
+    struct link_blocker blockers[BLOCKER_COUNT];
+};
+
+/* link.c */
+void link_set_state(struct link *k, enum link_state next, const char *format, ...) PRINTF_LIKE(3, 4);
+void link_block(struct link *k, enum blocker b, const char *format, ...) PRINTF_LIKE(3, 4);
+void link_unblock(struct link *k, enum blocker b);
+/* The link cannot go on: the lane ends, state failed. */
+void link_fail(struct link *k, enum blocker b, const char *format, ...) PRINTF_LIKE(3, 4);
+/* -errno: it could not be written, and the link has failed. */
+MUST_CHECK int link_save(struct link *k);
+void link_lane_ready(struct link *k); /* both servers are known and accepted: makes the lane */
+
+/* link_servers.c */
+void link_probe(struct link *k);
+void link_probe_end(struct link *k);
+void link_release_probes(struct link *k);
+void link_sample(struct lane *l, enum lane_side side, const struct watch_sample *s, bool stranger, void *arg);
+void link_census(struct lane *l, uint64_t seen, uint64_t missing, void *arg);
+void link_remember(struct link *k);     /* counts and identities, into the state file */
+void link_trust_target(struct link *k); /* its keys may be deleted: it is ours */
+void link_trust_source(struct link *k); /* what it lacks may be deleted */
+void link_hold(struct link *k, unsigned why, bool held);
+
+#endif

@@ -1,0 +1,381 @@
+#include "daemon/riotd.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "daemon/link.h"
+#include "daemon/operation.h"
+#include "daemon/server.h"
+#include "daemon/service.h"
+#include "daemon/status.h"
+#include "lib/core/text.h"
+
+#define SECOND_US        1000000
+#define PROGRESS_SECONDS 60
+#define PUT_BACK_US                                                                                          \
+    1000000 /* SIGTERM: what was changed on the source is put back if it answers in this time */
+#define STOP_BOUND_US 5000000 /* the same of `stop` */
+
+struct riotd {
+    struct loop *loop;
+    struct config *config;
+    struct log *log;
+    struct service *service;
+    struct server *server;
+    struct link *link;
+    struct operations *operations;
+    struct timer *second;
+    struct sig *term, *interrupt;
+    unsigned seconds;
+    uint64_t seq; /* of events */
+    bool ending;
+    uint64_t stop_client; /* who waits for the answer to `stop`; 0: nobody */
+};
+
+/* Events. */
+
+static void publish(struct riotd *r, char *json)
+{
+    if (json && r->server)
+        server_publish(r->server, bytes_str(json));
+    free(json);
+}
+
+/* Operations are told with their own fields, whatever log.level is. */
+static bool told_apart(const char *event)
+{
+    return strcmp(event, event_get(EVENT_OPERATION_ENDED)->name) == 0 ||
+           strcmp(event, event_get(EVENT_OPERATION_STARTED)->name) == 0;
+}
+
+static void log_tapped(const struct log_entry *e, void *arg)
+{
+    struct riotd *r = arg;
+    if (!told_apart(e->event) && r->server && server_subscribers(r->server))
+        publish(r, status_log_event(++r->seq, e));
+}
+
+static void operation_ended(const struct operation *op, void *arg)
+{
+    struct riotd *r = arg;
+    const char *name = event_get(EVENT_OPERATION_ENDED)->name;
+
+    publish(r, status_operation_event(++r->seq, name, op));
+    log_event(r->log, EVENT_OPERATION_ENDED, "operation %" PRIu64 " (%s) ended: %s: %s", op->id, op->verb,
+              op->result, op->text);
+}
+
+static void link_changed(void *arg)
+{
+    struct riotd *r = arg;
+    if (r->operations)
+        operations_look(r->operations);
+}
+
+static void link_lane_gone(void *arg)
+{
+    struct riotd *r = arg;
+    if (r->operations)
+        operations_lane_gone(r->operations);
+}
+
+/* Verbs. */
+
+static void answer_json(struct client *c, char *json)
+{
+    if (json)
+        server_reply_json(c, bytes_str(json));
+    else
+        server_reply_error(c, CODE_FAILED, "out of memory");
+    free(json);
+}
+
+static void answer_result(struct client *c, int err, const char *why)
+{
+    if (!err)
+        server_reply_ok(c);
+    else
+        server_reply_error(c,
+                           err == -ENOENT ? CODE_NOTFOUND
+                           : err == -EIO  ? CODE_FAILED
+                                          : CODE_STATE,
+                           "%s", why);
+}
+
+static void verb_status(struct riotd *r, struct client *c, const struct request *req)
+{
+    (void)req;
+    answer_json(c, status_document(r->link, r->operations, r->config));
+}
+
+static void verb_start(struct riotd *r, struct client *c, const struct request *req)
+{
+    char why[LINK_WHY_MAX];
+    bool anew = req->values[ARG_ANEW].given && req->values[ARG_ANEW].number;
+    answer_result(c, link_start(r->link, anew, why), why);
+}
+
+static void verb_pause(struct riotd *r, struct client *c, const struct request *req)
+{
+    char why[LINK_WHY_MAX];
+    (void)req;
+    answer_result(c, link_pause(r->link, why), why);
+}
+
+static void verb_resume(struct riotd *r, struct client *c, const struct request *req)
+{
+    char why[LINK_WHY_MAX];
+    if (req->values[ARG_ACCEPT].given)
+        answer_result(c, link_accept(r->link, req->values[ARG_ACCEPT].text, why), why);
+    else
+        answer_result(c, link_resume(r->link, why), why);
+}
+
+static void stop_is_done(void *arg)
+{
+    struct riotd *r = arg;
+    struct client *c = r->stop_client ? server_find(r->server, r->stop_client) : NULL;
+
+    r->stop_client = 0;
+    if (c)
+        server_reply_ok(c);
+}
+
+static void verb_stop(struct riotd *r, struct client *c, const struct request *req)
+{
+    (void)req;
+    if (r->stop_client) {
+        server_reply_error(c, CODE_BUSY, "the link is being stopped already");
+        return;
+    }
+    r->stop_client = server_client_id(c);
+    link_stop(r->link, false, STOP_BOUND_US, stop_is_done, r);
+}
+
+static void verb_wait(struct riotd *r, struct client *c, const struct request *req)
+{
+    uint64_t id;
+    const struct request_value *timeout = &req->values[ARG_TIMEOUT];
+
+    if (timeout->given && timeout->number == 0)
+        server_reply_error(c, CODE_USAGE, "--timeout 0 would end at once: leave it out to wait without end");
+    else if (operation_wait(r->operations, (enum wait_for)req->values[ARG_FOR].number,
+                            timeout->given ? timeout->number : 0, &id) < 0)
+        server_reply_error(c, CODE_BUSY, "%d operations are running: wait for one of them to end",
+                           OPERATIONS_KEPT);
+    else
+        answer_json(c, status_operation_id(id));
+}
+
+/* All or nothing: each value is checked before the first is set. */
+static void verb_limit(struct riotd *r, struct client *c, const struct request *req)
+{
+    static const enum verb_arg_id args[] = {ARG_MEMORY, ARG_KEYS_PER_S, ARG_BYTES_PER_S};
+    static const char *const names[] = {"memory", "keys_per_s", "bytes_per_s"};
+    uint64_t before[] = {r->config->limit_memory, r->config->limit_keys_per_s, r->config->limit_bytes_per_s};
+    char why[CONFIG_WHY_MAX], value[64];
+    bool any = false;
+
+    for (size_t i = 0; i < ARRAY_LEN(args); i++) {
+        const struct request_value *v = &req->values[args[i]];
+        if (!v->given)
+            continue;
+        any = true;
+        snprintf(value, sizeof(value), "%.*s", (int)v->text.len, v->text.ptr);
+        if (config_set_limit(r->config, names[i], value, why) == 0)
+            continue;
+        r->config->limit_memory = before[0];
+        r->config->limit_keys_per_s = before[1];
+        r->config->limit_bytes_per_s = before[2];
+        server_reply_error(c, CODE_USAGE, "%s", why);
+        return;
+    }
+    if (any) {
+        link_limits_changed(r->link);
+        log_event(r->log, EVENT_LIMIT,
+                  "limits: memory %" PRIu64 ", keys_per_s %" PRIu64 ", bytes_per_s %" PRIu64,
+                  r->config->limit_memory, r->config->limit_keys_per_s, r->config->limit_bytes_per_s);
+    }
+    answer_json(c, status_limits(r->config));
+}
+
+static void verb_config(struct riotd *r, struct client *c, const struct request *req)
+{
+    (void)req;
+    answer_json(c, status_config(r->config));
+}
+
+static void (*const handlers[VERB_COUNT])(struct riotd *r, struct client *c, const struct request *req) = {
+    [VERB_STATUS] = verb_status, [VERB_START] = verb_start,   [VERB_PAUSE] = verb_pause,
+    [VERB_RESUME] = verb_resume, [VERB_STOP] = verb_stop,     [VERB_WAIT] = verb_wait,
+    [VERB_LIMIT] = verb_limit,   [VERB_CONFIG] = verb_config,
+};
+
+static void handle(struct client *c, const struct request *req, void *arg)
+{
+    struct riotd *r = arg;
+    char uid[24], pid[24];
+
+    if (!handlers[req->verb->id]) {
+        server_reply_error(c, CODE_USAGE, "%s is not a verb of the daemon", req->verb->name);
+        return;
+    }
+    if (req->verb->flags & VERB_CHANGES) {
+        snprintf(uid, sizeof(uid), "%u", (unsigned)server_client_uid(c));
+        snprintf(pid, sizeof(pid), "%d", (int)server_client_pid(c));
+        log_event_fields(
+            r->log, EVENT_COMMAND,
+            LOG_FIELDS({"RIOT_VERB", req->verb->name}, {"RIOT_PEER_UID", uid}, {"RIOT_PEER_PID", pid}),
+            "%s, asked by uid %s, pid %s", req->verb->name, uid, pid);
+    }
+    handlers[req->verb->id](r, c, req);
+}
+
+/* Time. */
+
+static void tell_progress(struct riotd *r, const struct link_status *s)
+{
+    char copied[TEXT_MAX], size[TEXT_MAX];
+    const struct lane_status *l = &s->lane;
+
+    if (!s->has_lane)
+        return;
+    log_event(r->log, EVENT_PROGRESS,
+              "%s: %s keys copied (%s), %.0f keys/s, %" PRIu64 " of %" PRIu64 " scanned, lag %" PRIu64
+              " keys, %" PRIu64 " ms",
+              link_state_name(s->state), text_count(l->copied_keys, copied), text_size(l->bytes, size),
+              l->copied_keys_per_s, l->scanned_keys, l->estimated_keys, l->lag_keys, l->lag_ms);
+}
+
+static void second_passed(void *arg)
+{
+    struct riotd *r = arg;
+    struct link_status *s = calloc(1, sizeof(*s));
+
+    timer_set(r->second, SECOND_US);
+    log_flush(r->log);
+    if (!s)
+        return;
+    link_status(r->link, s);
+    if (s->has_lane)
+        service_status(r->service, "%s, %.0f keys/s, lag %" PRIu64 " ms", link_state_name(s->state),
+                       s->lane.copied_keys_per_s, s->lane.lag_ms);
+    else
+        service_status(r->service, "%s: %s", link_state_name(s->state), s->reason);
+    if (++r->seconds % PROGRESS_SECONDS == 0)
+        tell_progress(r, s);
+    free(s);
+}
+
+static void ended(void *arg)
+{
+    struct riotd *r = arg;
+    loop_stop(r->loop);
+}
+
+/* A second signal finds it ending, and changes nothing. */
+static void on_signal(int number, void *arg)
+{
+    struct riotd *r = arg;
+
+    if (r->ending)
+        return;
+    r->ending = true;
+    log_event(r->log, EVENT_STOPPING, "ending, on %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    service_stopping(r->service);
+    link_stop(r->link, true, PUT_BACK_US, ended, r);
+}
+
+/* The whole. */
+
+static int make(struct riotd *r, const struct riotd_options *opt)
+{
+    static const struct link_events link_events = {.changed = link_changed, .lane_gone = link_lane_gone};
+    static const struct operations_events operations_events = {.ended = operation_ended};
+    const struct link_options link_opt = {
+        .config = opt->config, .passwords = opt->passwords, .state = opt->state, .log = opt->log};
+
+    int err = loop_new(&r->loop);
+    if (!err)
+        err = service_new(r->loop, &r->service);
+    if (!err)
+        err = sig_new(r->loop, SIGTERM, on_signal, r, &r->term);
+    if (!err)
+        err = sig_new(r->loop, SIGINT, on_signal, r, &r->interrupt);
+    if (!err)
+        err = timer_new(r->loop, second_passed, r, &r->second);
+    if (!err)
+        err = link_new(r->loop, &link_opt, &link_events, r, &r->link);
+    if (!err)
+        err = operations_new(r->loop, r->link, &operations_events, r, &r->operations);
+    return err;
+}
+
+static void unmake(struct riotd *r)
+{
+    log_tap(r->log, NULL, NULL);
+    server_free(r->server);
+    operations_free(r->operations);
+    link_free(r->link);
+    timer_free(r->second);
+    sig_free(r->term);
+    sig_free(r->interrupt);
+    service_free(r->service);
+    if (!r->loop)
+        return;
+    /* What was to be released after its callback is released now. */
+    loop_stop(r->loop);
+    if (loop_run(r->loop) < 0)
+        log_event(r->log, EVENT_INTERNAL_ERROR, "the event loop failed at the end");
+    loop_free(r->loop);
+}
+
+static int listen_failed(struct riotd *r, const char *path, int err)
+{
+    if (err == -EADDRINUSE) {
+        log_event(r->log, EVENT_CONFIG_ERROR, "another process answers at the control socket %s", path);
+        return EX_UNAVAILABLE;
+    }
+    log_event(r->log, EVENT_CONFIG_ERROR, "cannot listen at %s: %s", path, strerror(-err));
+    return err == -EACCES || err == -EPERM ? EX_NOPERM : EX_CONFIG;
+}
+
+static int run(struct riotd *r, const struct riotd_options *opt)
+{
+    int err = make(r, opt);
+    if (err) {
+        log_event(r->log, EVENT_INTERNAL_ERROR, "cannot begin: %s", strerror(-err));
+        return EX_SOFTWARE;
+    }
+    log_tap(r->log, log_tapped, r);
+    log_event(r->log, EVENT_STARTED, "riotd %s runs the link %s: %s to %s", RIOT_VERSION, opt->config->name,
+              opt->config->source.url.text, opt->config->target.url.text);
+    /* Before the socket answers: with autostart, the first status says `connecting`. */
+    link_begin(r->link);
+    err = server_new(r->loop, opt->socket, log_sink(r->log), handle, r, &r->server);
+    if (err)
+        return listen_failed(r, opt->socket, err);
+    service_ready(r->service);
+    timer_set(r->second, SECOND_US);
+    err = loop_run(r->loop);
+    if (err) {
+        log_event(r->log, EVENT_INTERNAL_ERROR, "the event loop failed: %s", strerror(-err));
+        return EX_SOFTWARE;
+    }
+    log_event(r->log, EVENT_STOPPED, "ended");
+    return EX_OK;
+}
+
+int riotd_run(const struct riotd_options *opt)
+{
+    struct riotd r = {.config = opt->config, .log = opt->log};
+    int status = run(&r, opt);
+    unmake(&r);
+    return status;
+}
