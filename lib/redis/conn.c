@@ -1,7 +1,6 @@
 #include "lib/redis/conn_life.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,20 +8,15 @@
 #include <string.h>
 
 #include "lib/core/clock.h"
-#include "lib/core/text.h"
 
-#define CONNECT_US   5000000 /* to resolve, and for each address */
-#define STEADY_US    3000000 /* a life as long as this was a good one: the back-off begins anew */
-#define READ_SIZE    (256 * KIB)
-#define READS_A_TURN 4 /* then others have their turn */
-#define SEND_SIZE    MIB
-#define KEEP_SIZE    MIB /* larger buffers are given back when they are empty */
-#define IN_MIN       (64 * KIB)
-#define CALLS_MAX    65536
-#define WORDS_MAX    16
-#define REPLY_BULK   (16 * MIB) /* the largest are CLIENT LIST and FUNCTION DUMP */
-#define REPLY_ARRAY  MIB
-#define REPLY_TOTAL  (32 * MIB)
+#define CONNECT_US  5000000 /* to resolve, and for each address */
+#define STEADY_US   3000000 /* a life as long as this was a good one: the back-off begins anew */
+#define IN_MIN      (64 * KIB)
+#define CALLS_MAX   65536
+#define WORDS_MAX   16
+#define REPLY_BULK  (32 * MIB) /* the largest are CLIENT LIST, of 90,000 clients then, and FUNCTION DUMP */
+#define REPLY_ARRAY MIB
+#define REPLY_TOTAL (48 * MIB)
 
 #define BIT(state) (1u << (state))
 
@@ -49,11 +43,6 @@ static void set_state(struct conn *c, enum conn_state next)
     timer_clear(c->timer);
     if (states[next].timeout_us)
         timer_set(c->timer, states[next].timeout_us);
-}
-
-static bool is_open(const struct conn *c)
-{
-    return c->state == CONN_SHAKING || c->state == CONN_UP;
 }
 
 static void release(struct conn *c)
@@ -113,8 +102,8 @@ static void on_down(void *arg)
     if (c->ev.down)
         c->ev.down(c, c->why, c->was_up, c->arg);
     if (c->life == life) {
-        buf_trim(&c->in, KEEP_SIZE);
-        buf_trim(&c->out, KEEP_SIZE);
+        buf_trim(&c->in, CONN_KEEP);
+        buf_trim(&c->out, CONN_KEEP);
         set_state(c, CONN_WAITING);
         if (!c->held)
             timer_set(c->timer, backoff_next_us(&c->backoff));
@@ -142,231 +131,13 @@ void conn_lose(struct conn *c, const char *format, ...)
     loop_defer(c->loop, &c->down_later, on_down, c);
 }
 
-/* As strerror() says it, but as a part of a sentence. */
-static void lose_errno(struct conn *c, int err)
-{
-    const char *text = strerror(-err);
-    conn_lose(c, "%c%s", tolower((unsigned char)text[0]), text[0] ? text + 1 : "");
-}
-
-static void want(struct conn *c)
-{
-    unsigned events = 0;
-    if (c->state == CONN_CONNECTING || c->blocked)
-        events |= IO_WRITE;
-    if (is_open(c) && !c->paused && buf_len(&c->in) < c->in.max)
-        events |= IO_READ;
-    if (!c->io || events == c->wanted)
-        return;
-    c->wanted = events;
-    int err = io_want(c->io, events);
-    if (err < 0)
-        lose_errno(c, err);
-}
-
-/* Time-outs. An answer is due, and neither side has moved a byte. The timer is not moved with each byte: it
- * looks when it fires. */
-
-static bool is_due(const struct conn *c)
-{
-    return c->calls.count > 0 || c->expecting;
-}
-
-static uint64_t timeout_us(const struct conn *c)
-{
-    return (uint64_t)c->opt.endpoint->timeout_ms * 1000;
-}
-
-static void due_begins(struct conn *c)
-{
-    c->moved_us = c->received_us = loop_now_us(c->loop);
-    if (!timer_is_set(c->timer))
-        timer_set(c->timer, timeout_us(c));
-}
-
-static void check_silence(struct conn *c)
-{
-    char text[TEXT_MAX];
-    uint64_t silent = loop_now_us(c->loop) - c->moved_us;
-
-    if (!is_due(c))
-        return;
-    if (c->paused)
-        timer_set(c->timer, timeout_us(c));
-    else if (silent < timeout_us(c))
-        timer_set(c->timer, timeout_us(c) - silent);
-    else
-        conn_lose(c, "no answer for %s", text_ms(c->opt.endpoint->timeout_ms, text));
-}
-
-/* Writing. */
-
-static void read_some(struct conn *c);
-
-/* What the server said before it closed explains more than the error: "max number of clients reached". */
-static void lose_sending(struct conn *c, int err)
-{
-    uint64_t life = c->life;
-    if (c->state == CONN_SHAKING)
-        read_some(c);
-    if (c->life == life)
-        lose_errno(c, err);
-}
-
-/* 0 once all is sent or the kernel takes no more. */
-static int send_all(struct conn *c)
-{
-    while (buf_len(&c->out) > 0 && !c->blocked) {
-        size_t n = MIN(buf_len(&c->out), SEND_SIZE);
-        ssize_t sent = c->transport.ops->send(&c->transport, buf_bytes(&c->out).ptr, n);
-        if (sent < 0 && sent != -EAGAIN)
-            return (int)sent;
-        c->blocked = sent < (ssize_t)n;
-        if (sent > 0) {
-            buf_consume(&c->out, (size_t)sent);
-            c->moved_us = loop_now_us(c->loop);
-        }
-    }
-    return 0;
-}
-
-static void flush(struct conn *c)
-{
-    if (buf_len(&c->out) > c->opt.out_high)
-        c->over = true;
-    int err = send_all(c);
-    if (err < 0) {
-        lose_sending(c, err);
-        return;
-    }
-    want(c);
-    buf_trim(&c->out, KEEP_SIZE);
-    if (c->over && buf_len(&c->out) <= c->opt.out_high / 2 && is_open(c)) {
-        c->over = false;
-        if (c->ev.drained)
-            c->ev.drained(c, c->arg);
-    }
-}
-
 static void on_flush(void *arg)
 {
     struct conn *c = arg;
 
     conn_enter(c);
-    flush(c);
+    conn_flush_now(c);
     conn_leave(c);
-}
-
-/* Reading. */
-
-static void answer_call(struct conn *c, const struct reply *reply)
-{
-    struct conn_calls *q = &c->calls;
-
-    if (q->count == 0) {
-        conn_lose(c, "the server sent an answer that was not asked for");
-        return;
-    }
-    struct conn_call call = q->at[q->first];
-    q->first = (q->first + 1) % q->cap;
-    q->count--;
-    if (call.fn)
-        call.fn(c, reply, call.arg);
-}
-
-static void answer_all(struct conn *c)
-{
-    uint64_t life = c->life;
-    struct reply *reply;
-    int err = 0;
-
-    while (c->life == life && !c->raw && (err = reply_reader_next(c->reader, &reply)) == 0) {
-        answer_call(c, reply);
-        reply_free(reply);
-    }
-    if (c->life == life && err < 0 && err != -EAGAIN)
-        conn_lose(c, "the server sent what is no RESP2, or more than can be taken");
-}
-
-static void deliver(struct conn *c)
-{
-    struct bytes in = buf_bytes(&c->in);
-    uint64_t life = c->life;
-    size_t used = c->ev.input ? c->ev.input(c, in, c->arg) : in.len;
-
-    if (c->life != life)
-        return;
-    buf_consume(&c->in, MIN(used, in.len));
-    if (used == 0 && in.len >= c->in.max && !c->paused)
-        conn_lose(c, "reply too long");
-    buf_trim(&c->in, KEEP_SIZE);
-}
-
-/* The mode may change in a callback: what stands behind that reply is the owner's. */
-static void take_input(struct conn *c)
-{
-    uint64_t life = c->life;
-
-    while (c->life == life && !c->raw && buf_len(&c->in) > 0) {
-        struct bytes in = buf_bytes(&c->in);
-        in.len = MIN(in.len, IN_MIN);
-        int err = reply_reader_feed(c->reader, in);
-        if (err < 0) {
-            lose_errno(c, err);
-            return;
-        }
-        answer_all(c);
-        if (c->life == life)
-            buf_consume(&c->in, in.len - (c->raw ? MIN(reply_reader_left(c->reader), in.len) : 0));
-    }
-    if (c->life == life && buf_len(&c->in) > 0)
-        deliver(c);
-}
-
-static void lose_closed(struct conn *c)
-{
-    bool told = c->state == CONN_SHAKING && c->refusal[0];
-    conn_lose(c, "closed by the server%s%s", told ? ": " : "", told ? c->refusal : "");
-}
-
-/* How many bytes came, or could have; 0: no more for now, or the life is over. */
-static bool read_once(struct conn *c)
-{
-    size_t n = MIN(c->in.max - buf_len(&c->in), READ_SIZE);
-    char *to;
-    int err = buf_reserve(&c->in, n, &to);
-    if (err < 0) {
-        lose_errno(c, err);
-        return false;
-    }
-    ssize_t got = c->transport.ops->recv(&c->transport, to, n);
-    if (got == -EAGAIN)
-        return false;
-    if (got < 0)
-        lose_errno(c, (int)got);
-    else if (got == 0)
-        lose_closed(c);
-    if (got <= 0)
-        return false;
-    buf_commit(&c->in, (size_t)got);
-    c->moved_us = c->received_us = loop_now_us(c->loop);
-    if (c->state == CONN_UP)
-        c->answered = true;
-    take_input(c);
-    return (size_t)got == n;
-}
-
-static void read_some(struct conn *c)
-{
-    uint64_t life = c->life;
-
-    for (int i = 0; i < READS_A_TURN; i++) {
-        bool room = !c->paused && buf_len(&c->in) < c->in.max;
-        if (!room || !read_once(c) || c->life != life)
-            break;
-    }
-    if (c->life == life)
-        want(c);
 }
 
 static void on_kick(void *arg)
@@ -376,9 +147,9 @@ static void on_kick(void *arg)
     conn_enter(c);
     uint64_t life = c->life;
     if (buf_len(&c->in) > 0)
-        take_input(c);
+        conn_take_input(c);
     if (c->life == life)
-        want(c);
+        conn_want(c);
     conn_leave(c);
 }
 
@@ -414,13 +185,13 @@ static void connect_next(struct conn *c)
         int err = open_address(c);
         if (err == 0) {
             set_state(c, CONN_CONNECTING);
-            want(c);
+            conn_want(c);
             return;
         }
         c->connect_err = err;
         close_address(c);
     }
-    lose_errno(c, c->connect_err);
+    conn_lose_errno(c, c->connect_err);
 }
 
 static void connect_failed(struct conn *c, int err)
@@ -456,11 +227,11 @@ static void on_opened(struct conn *c)
     }
     err = reply_reader_new(REPLY_BULK, REPLY_ARRAY, REPLY_TOTAL, &c->reader);
     if (err < 0) {
-        lose_errno(c, err);
+        conn_lose_errno(c, err);
         return;
     }
     set_state(c, CONN_SHAKING);
-    want(c);
+    conn_want(c);
     conn_shake(c);
 }
 
@@ -475,10 +246,10 @@ static void on_io(unsigned events, void *arg)
     } else {
         if (events & IO_WRITE) {
             c->blocked = false;
-            flush(c);
+            conn_flush_now(c);
         }
         if (c->life == life && (events & IO_READ))
-            read_some(c);
+            conn_read_some(c);
     }
     conn_leave(c);
 }
@@ -498,7 +269,7 @@ static void begin_life(struct conn *c)
     set_state(c, CONN_RESOLVING);
     int err = resolve_new(c->loop, url->host, url->port, on_resolved, c, &c->resolve);
     if (err < 0)
-        lose_errno(c, err);
+        conn_lose_errno(c, err);
 }
 
 static void on_timer(void *arg)
@@ -513,7 +284,7 @@ static void on_timer(void *arg)
     else if (c->state == CONN_CONNECTING)
         connect_failed(c, -ETIMEDOUT);
     else
-        check_silence(c);
+        conn_check_silence(c);
     conn_leave(c);
 }
 
@@ -608,7 +379,7 @@ uint64_t conn_since_us(const struct conn *c)
 
 uint64_t conn_silent_us(const struct conn *c)
 {
-    return is_due(c) && !c->paused ? loop_now_us(c->loop) - c->received_us : 0;
+    return conn_is_due(c) && !c->paused ? loop_now_us(c->loop) - c->received_us : 0;
 }
 
 static int grow_calls(struct conn_calls *q)
@@ -634,8 +405,8 @@ static int ask(struct conn *c, size_t argc, const struct bytes *argv, conn_reply
         err = request_append(&c->out, argc, argv);
     if (err < 0)
         return err;
-    if (!is_due(c))
-        due_begins(c);
+    if (!conn_is_due(c))
+        conn_due_begins(c);
     q->at[(q->first + q->count++) % q->cap] = (struct conn_call){fn, arg};
     conn_flush(c);
     return 0;
@@ -657,14 +428,14 @@ void conn_ask(struct conn *c, conn_reply_fn *fn, const char *words)
 {
     int err = ask_words(c, fn, NULL, words);
     if (err < 0)
-        lose_errno(c, err);
+        conn_lose_errno(c, err);
 }
 
 void conn_ask_argv(struct conn *c, conn_reply_fn *fn, size_t argc, const struct bytes *argv)
 {
     int err = ask(c, argc, argv, fn, NULL);
     if (err < 0)
-        lose_errno(c, err);
+        conn_lose_errno(c, err);
 }
 
 int conn_call(struct conn *c, size_t argc, const struct bytes *argv, conn_reply_fn *fn, void *arg)
@@ -690,7 +461,7 @@ struct buf *conn_out(struct conn *c)
 
 void conn_flush(struct conn *c)
 {
-    if (is_open(c) && !c->freed)
+    if (conn_is_open(c) && !c->freed)
         loop_defer(c->loop, &c->flush_later, on_flush, c);
 }
 
@@ -698,8 +469,8 @@ void conn_expect(struct conn *c, bool answer_due)
 {
     if (c->state != CONN_UP)
         return;
-    if (answer_due && !is_due(c))
-        due_begins(c);
+    if (answer_due && !conn_is_due(c))
+        conn_due_begins(c);
     c->expecting = answer_due;
 }
 
@@ -710,17 +481,17 @@ bool conn_is_full(const struct conn *c)
 
 void conn_read_pause(struct conn *c, bool paused)
 {
-    if (!is_open(c) || c->paused == paused)
+    if (!conn_is_open(c) || c->paused == paused)
         return;
     c->paused = paused;
     if (!paused)
         c->moved_us = c->received_us = loop_now_us(c->loop);
-    want(c);
+    conn_want(c);
 }
 
 void conn_kick(struct conn *c)
 {
-    if (is_open(c) && !c->freed)
+    if (conn_is_open(c) && !c->freed)
         loop_defer(c->loop, &c->kick_later, on_kick, c);
 }
 

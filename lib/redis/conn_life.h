@@ -13,6 +13,7 @@
 #include "lib/redis/transport.h"
 
 #define CONN_WHY_MAX 256
+#define CONN_KEEP    MIB /* larger buffers are given back when they are empty */
 
 enum conn_state {
     CONN_WAITING, /* for the back-off to pass, or held */
@@ -88,6 +89,20 @@ void conn_lose(struct conn *c, const char *format, ...) PRINTF_LIKE(2, 3); /* `d
 void conn_ask(struct conn *c, conn_reply_fn *fn, const char *words);
 void conn_ask_argv(struct conn *c, conn_reply_fn *fn, size_t argc, const struct bytes *argv);
 void conn_come_up(struct conn *c);
+
+static inline bool conn_is_open(const struct conn *c)
+{
+    return c->state == CONN_SHAKING || c->state == CONN_UP;
+}
+
+void conn_lose_errno(struct conn *c, int err); /* negative */
+void conn_want(struct conn *c);                /* tells the loop what may happen next on the socket */
+void conn_read_some(struct conn *c);
+void conn_take_input(struct conn *c);
+void conn_flush_now(struct conn *c);
+bool conn_is_due(const struct conn *c);
+void conn_due_begins(struct conn *c);
+void conn_check_silence(struct conn *c); /* when the timer fires */
 
 void conn_shake(struct conn *c);       /* from the first step */
 void conn_shake_again(struct conn *c); /* `again` has passed */

@@ -1,4 +1,5 @@
-/* endpoint.h - one side of the link, as configured: where it is, who we are there, how long we wait. Plain data. */
+/* endpoint.h - one side of the link, as configured: where it is, who we are there, how long we wait. Plain
+ * data. */
 #ifndef RIOT_ENDPOINT_H
 #define RIOT_ENDPOINT_H
 

@@ -220,9 +220,10 @@ static void look_again(struct prober *p)
 {
     char why[WHY_MAX + 128];
     bool refused = p->refusal[0] != '\0';
+    unsigned look = p->looks++;
 
     timer_set(p->timer, LOOK_US);
-    if (p->looks++ % LOOKS_A_COMPLAINT != 0)
+    if (look % LOOKS_A_COMPLAINT != (refused ? 0 : 1)) /* those killed just now may still be listed */
         return;
     snprintf(why, sizeof(why),
              "%zu connection(s) of an earlier run, such as id=%" PRIu64 ", are still there%s%s", p->nown,

@@ -2,7 +2,8 @@
  *
  *   redis://[user@]host[:port][/db]     rediss://...     unix:///path[?db=N]
  *
- * A password in it is an error, and so is whatever is not understood: nothing is guessed. IPv6 hosts stand in brackets.
+ * A password in it is an error, and so is whatever is not understood: nothing is guessed. IPv6 hosts stand in
+ * brackets.
  */
 #ifndef RIOT_URL_H
 #define RIOT_URL_H

@@ -1,7 +1,8 @@
 /* watch.h - reads INFO of one server each second, and on demand, and hands each reading on.
  *
- * It says what is; what a difference means (a gap, a new database, streams to look at) is for its owner: the feed on the source
- * (CORRECTNESS 3), the lane on the target (R7). Its connection doubles as the heartbeat: round trip and silence are read off it.
+ * It says what is; what a difference means (a gap, a new database, streams to look at) is for its owner: the
+ * feed on the source (CORRECTNESS 3), the lane on the target (R7). Its connection doubles as the heartbeat:
+ * round trip and silence are read off it.
  */
 #ifndef RIOT_WATCH_H
 #define RIOT_WATCH_H
@@ -23,12 +24,12 @@ struct watch_sample {
     bool loading;
     bool has_stats; /* INFO commandstats and stats could be read */
     uint64_t total_commands, evicted_keys, expired_keys;
-    uint64_t rdb_changes;    /* rdb_changes_since_last_save */
-    uint64_t last_save;      /* rdb_last_save_time */
+    uint64_t rdb_changes; /* rdb_changes_since_last_save */
+    uint64_t last_save;   /* rdb_last_save_time */
     uint64_t used_memory, maxmemory;
-    uint64_t flushes;        /* calls of flushall and flushdb */
-    uint64_t swaps;          /* of swapdb */
-    uint64_t group_changes;  /* of xack, xreadgroup, xclaim, xautoclaim, the xgroup subcommands, xsetid */
+    uint64_t flushes;          /* calls of flushall and flushdb */
+    uint64_t swaps;            /* of swapdb */
+    uint64_t group_changes;    /* of xack, xreadgroup, xclaim, xautoclaim, the xgroup subcommands, xsetid */
     uint64_t function_changes; /* of function load, delete, flush, restore */
     bool has_keyspace;
     size_t ndbs;
@@ -45,10 +46,11 @@ struct watch_events {
     void (*down)(struct watch *w, const char *why, bool was_up, void *arg);
 };
 
-MUST_CHECK int watch_new(struct loop *l, const struct endpoint *e, const char *role, const struct watch_events *ev,
-                         void *arg, struct watch **ret);
+MUST_CHECK int watch_new(struct loop *l, const struct endpoint *e, const char *role,
+                         const struct watch_events *ev, void *arg, struct watch **ret);
 struct watch *watch_free(struct watch *w);
-/* Reads now. The reading whose seq is at least the returned one was begun after this call. While down: it will be the first after coming up. */
+/* Reads now. The reading whose seq is at least the returned one was begun after this call. While down: it
+ * will be the first after coming up. */
 uint64_t watch_read(struct watch *w);
 const struct watch_sample *watch_last(const struct watch *w); /* or NULL */
 struct conn *watch_conn(struct watch *w); /* for further calls (conn_call) on the same connection */
