@@ -1,4 +1,5 @@
-/* backoff.h - how long to wait before the next try: 100 ms doubling to 5 s, each with up to a quarter of jitter. */
+/* backoff.h - how long to wait before the next try: 100 ms doubling to 5 s, each with up to a quarter of
+ * jitter. */
 #ifndef RIOT_BACKOFF_H
 #define RIOT_BACKOFF_H
 

@@ -25,15 +25,16 @@ bool bytes_equal(struct bytes a, struct bytes b);
 bool bytes_is(struct bytes b, const char *text);
 bool bytes_is_nocase(struct bytes b, const char *text);
 bool bytes_starts(struct bytes b, const char *prefix);
-/* Splits *rest at the first sep: what stands before it is returned, *rest is what follows. Without sep: all of it. */
+/* Splits *rest at the first sep: what stands before it is returned, *rest is what follows. Without sep: all
+ * of it. */
 struct bytes bytes_cut(struct bytes *rest, char sep);
 
 /* The whole slice as a decimal number. -EINVAL for anything else, -ERANGE beyond the type. */
 MUST_CHECK int bytes_to_i64(struct bytes b, int64_t *ret);
 MUST_CHECK int bytes_to_u64(struct bytes b, uint64_t *ret);
 
-/* For people and logs: printable ASCII as it is, the rest as \n \r \t \\ \" \xNN. Always NUL-terminated within cap;
- * a cut one ends in "...". Returns out. */
+/* For people and logs: printable ASCII as it is, the rest as \n \r \t \\ \" \xNN. Always NUL-terminated
+ * within cap; a cut one ends in "...". Returns out. */
 const char *bytes_escape(struct bytes b, char *out, size_t cap);
 
 /* A NUL-terminated copy from malloc, or NULL when memory is out. */

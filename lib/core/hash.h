@@ -1,6 +1,7 @@
 /* hash.h - SipHash-1-3 with a secret seed, for tables whose keys a peer chooses.
  *
- * Source: Aumasson, Bernstein: "SipHash: a fast short-input PRF", with 1 and 3 rounds, as Rust and Python use it.
+ * Source: Aumasson, Bernstein: "SipHash: a fast short-input PRF", with 1 and 3 rounds, as Rust and Python use
+ * it.
  */
 #ifndef RIOT_HASH_H
 #define RIOT_HASH_H

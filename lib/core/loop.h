@@ -1,7 +1,7 @@
 /* loop.h - the one thread's event loop; the only room that knows libevent.
  *
- * Callbacks run from loop_run() only, never from inside a call that the callee made. Objects here may be freed
- * in their own callback. Nothing blocks.
+ * Callbacks run from loop_run() only, never from inside a call that the callee made. Objects here may be
+ * freed in their own callback. Nothing blocks.
  */
 #ifndef RIOT_LOOP_H
 #define RIOT_LOOP_H
@@ -11,13 +11,15 @@
 
 struct loop;
 MUST_CHECK int loop_new(struct loop **ret);
-struct loop *loop_free(struct loop *l); /* all that was made from it must be gone, but for deferred calls: those are dropped */
+struct loop *loop_free(
+    struct loop *l); /* all that was made from it must be gone, but for deferred calls: those are dropped */
 MUST_CHECK int loop_run(struct loop *l); /* until loop_stop() */
 void loop_stop(struct loop *l);
 uint64_t loop_now_us(struct loop *l); /* monotonic, of the present turn: cheap */
 
-/* Runs fn once, in this turn of the loop, after the running callback has returned. Cannot fail: `defer` is the caller's memory,
- * and must stay until fn runs or defer_cancel(). Asking again while it is queued does nothing. */
+/* Runs fn once, in this turn of the loop, after the running callback has returned. Cannot fail: `defer` is
+ * the caller's memory, and must stay until fn runs or defer_cancel(). Asking again while it is queued does
+ * nothing. */
 struct defer {
     struct defer *next;
     void (*fn)(void *arg);
@@ -47,7 +49,8 @@ typedef void sig_fn(int number, void *arg);
 MUST_CHECK int sig_new(struct loop *l, int number, sig_fn *fn, void *arg, struct sig **ret);
 struct sig *sig_free(struct sig *s);
 
-/* Names by evdns, which reads /etc/hosts and /etc/resolv.conf; a literal address is answered without asking anyone. */
+/* Names by evdns, which reads /etc/hosts and /etc/resolv.conf; a literal address is answered without asking
+ * anyone. */
 #define RESOLVE_MAX 8
 struct resolved {
     size_t count;

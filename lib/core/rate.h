@@ -4,8 +4,8 @@
 
 #include "lib/core/common.h"
 
-/* Tokens arrive at `per_s`; at most a tenth of a second's worth is saved up. per_s 0 means no limit. A take may overdraw once
- * (a single value may be larger than the bucket); the debt is paid before the next take. */
+/* Tokens arrive at `per_s`; at most a tenth of a second's worth is saved up. per_s 0 means no limit. A take
+ * may overdraw once (a single value may be larger than the bucket); the debt is paid before the next take. */
 struct rate {
     uint64_t per_s;
     uint64_t last_us;
@@ -13,11 +13,12 @@ struct rate {
 };
 
 void rate_init(struct rate *r, uint64_t per_s, uint64_t now_us);
-bool rate_ready(struct rate *r, uint64_t now_us);              /* may something be taken now? */
+bool rate_ready(struct rate *r, uint64_t now_us); /* may something be taken now? */
 void rate_take(struct rate *r, uint64_t n);
-uint64_t rate_wait_us(const struct rate *r);                   /* until it is ready; 0 when it is */
+uint64_t rate_wait_us(const struct rate *r); /* until it is ready; 0 when it is */
 
-/* Events per second over the last few seconds, smoothed (time constant 2 s). Fed with a running total, about once a second. */
+/* Events per second over the last few seconds, smoothed (time constant 2 s). Fed with a running total, about
+ * once a second. */
 struct meter {
     uint64_t last_total, last_us;
     double per_s;

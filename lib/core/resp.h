@@ -1,8 +1,9 @@
 /* resp.h - RESP2 as a fed tokenizer, for replies, and a parser of requests, for the control server.
  *
- * The tokenizer pulls tokens from the slice that the caller holds. It allocates nothing, believes no announced length
- * (depth and lengths have ceilings), and takes input cut anywhere. A bulk of at most `whole` bytes is one token with its bytes; a longer one is announced
- * (RESP_BULK_START, with its length) and its bytes follow in slices (RESP_BULK_PART), as they come.
+ * The tokenizer pulls tokens from the slice that the caller holds. It allocates nothing, believes no
+ * announced length (depth and lengths have ceilings), and takes input cut anywhere. A bulk of at most `whole`
+ * bytes is one token with its bytes; a longer one is announced (RESP_BULK_START, with its length) and its
+ * bytes follow in slices (RESP_BULK_PART), as they come.
  *
  * https://redis.io/docs/latest/develop/reference/protocol-spec/
  */
@@ -45,14 +46,17 @@ struct resp {
 
 void resp_init(struct resp *r, size_t whole, uint64_t bulk_max, uint64_t array_max);
 
-/* Takes one token from the front of *in and moves *in past it. 0; -EAGAIN: all input was looked at, call again with more behind what is left in *in;
- * -EBADMSG: not RESP2, or beyond a ceiling; sticky. A part or a bulk's last token needs its CRLF to be in. */
+/* Takes one token from the front of *in and moves *in past it. 0; -EAGAIN: all input was looked at, call
+ * again with more behind what is left in *in; -EBADMSG: not RESP2, or beyond a ceiling; sticky. A part or a
+ * bulk's last token needs its CRLF to be in. */
 MUST_CHECK int resp_next(struct resp *r, struct bytes *in, struct resp_token *ret);
 
-/* One request: an array of bulk strings, or an inline command (words, quotes as in redis-cli: "..." with escapes, '...'). On 0, argv[0..*ret_argc) are slices of the
- * input, or of `scratch` (of scratch_cap bytes) where quotes were taken off, and *in is moved past it; *ret_argc 0 is an empty line. -EAGAIN: more is needed.
- * -EBADMSG: not a request. -E2BIG: more than max arguments, or more quoted text than scratch holds. */
-MUST_CHECK int resp_request(struct bytes *in, struct bytes *argv, size_t max, char *scratch, size_t scratch_cap,
-                            size_t *ret_argc);
+/* One request: an array of bulk strings, or an inline command (words, quotes as in redis-cli: "..." with
+ * escapes, '...'). On 0, argv[0..*ret_argc) are slices of the input, or of `scratch` (of scratch_cap bytes)
+ * where quotes were taken off, and *in is moved past it; *ret_argc 0 is an empty line. -EAGAIN: more is
+ * needed. -EBADMSG: not a request. -E2BIG: more than max arguments, or more quoted text than scratch holds.
+ */
+MUST_CHECK int resp_request(struct bytes *in, struct bytes *argv, size_t max, char *scratch,
+                            size_t scratch_cap, size_t *ret_argc);
 
 #endif

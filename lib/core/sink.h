@@ -1,7 +1,8 @@
 /* sink.h - where the library reports to.
  *
- * The library never logs to a global. Whoever owns an object gives it a sink; the daemon's turns each report into a
- * journal line and an event. `event` is a short stable name ("gap", "connection_lost"), the text is a plain sentence.
+ * The library never logs to a global. Whoever owns an object gives it a sink; the daemon's turns each report
+ * into a journal line and an event. `event` is a short stable name ("gap", "connection_lost"), the text is a
+ * plain sentence.
  */
 #ifndef RIOT_SINK_H
 #define RIOT_SINK_H

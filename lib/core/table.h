@@ -1,7 +1,7 @@
 /* table.h - an intrusive hash table with chaining.
  *
- * The caller embeds a table_node, owns the entries and compares them; the table owns only the array of heads. Growing
- * moves a few chains on each insert, so that no insert takes long however large the table is.
+ * The caller embeds a table_node, owns the entries and compares them; the table owns only the array of heads.
+ * Growing moves a few chains on each insert, so that no insert takes long however large the table is.
  */
 #ifndef RIOT_TABLE_H
 #define RIOT_TABLE_H

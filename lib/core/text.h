@@ -19,7 +19,8 @@ const char *text_count(uint64_t n, char out[TEXT_MAX]);
 const char *text_ms_exact(uint64_t ms, char out[TEXT_MAX]);
 const char *text_size_exact(uint64_t bytes, char out[TEXT_MAX]);
 
-/* How many single-character edits lead from a to b, for "did you mean"; UINT_MAX when either is longer than 64. */
+/* How many single-character edits lead from a to b, for "did you mean"; UINT_MAX when either is longer
+ * than 64. */
 unsigned text_distance(const char *a, const char *b);
 
 #endif

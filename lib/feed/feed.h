@@ -1,12 +1,14 @@
 /* feed.h - what tells a lane that keys of its source changed.
  *
- * A feed says three things of the data: a key may have changed (mark), marks may have been missed (gap), and from now on every change is
- * marked (ready). Nothing above it knows which kind runs. It also keeps the watch list of its kind (what no stream tells: flushes, SWAPDB,
- * consumer groups, functions, a server that was replaced), so it reads INFO of the source each second, and passes the readings on.
+ * A feed says three things of the data: a key may have changed (mark), marks may have been missed (gap), and
+ * from now on every change is marked (ready). Nothing above it knows which kind runs. It also keeps the watch
+ * list of its kind (what no stream tells: flushes, SWAPDB, consumer groups, functions, a server that was
+ * replaced), so it reads INFO of the source each second, and passes the readings on.
  *
- * Rules: `ready` is said once the feed is confirmed live on the server (R0), and again after every gap, as soon as it is live again (at once, but
- * deferred, if it still is). Marks that come before `ready` are delivered too. Between gap and ready the owner may not trust completeness.
- * Losing a connection is a gap; the feed comes back by itself. Callbacks run from the loop only.
+ * Rules: `ready` is said once the feed is confirmed live on the server (R0), and again after every gap, as
+ * soon as it is live again (at once, but deferred, if it still is). Marks that come before `ready` are
+ * delivered too. Between gap and ready the owner may not trust completeness. Losing a connection is a gap;
+ * the feed comes back by itself. Callbacks run from the loop only.
  */
 #ifndef RIOT_FEED_H
 #define RIOT_FEED_H
@@ -23,7 +25,8 @@ enum feed_kind { FEED_AUTO, FEED_PSYNC, FEED_TRACKING, FEED_NOTIFY, FEED_NONE };
 const char *feed_kind_name(enum feed_kind k);
 bool feed_kind_parse(struct bytes name, enum feed_kind *ret);
 
-/* What notify changed on the source; kept in the state file (CORRECTNESS 7). run_id "" is: nothing is recorded. */
+/* What notify changed on the source; kept in the state file (CORRECTNESS 7). run_id "" is: nothing is
+ * recorded. */
 #define NOTIFY_FLAGS_MAX 32
 struct notify_record {
     char run_id[RUN_ID_MAX];
@@ -37,15 +40,18 @@ struct feed_events {
     void (*mark)(int db, struct bytes key, void *arg);
     /* A change of a key whose name is longer than FEED_KEY_MAX: it cannot be copied, and must be told. */
     void (*long_key)(int db, struct bytes prefix, uint64_t length, void *arg);
-    void (*gap)(const char *reason, void *arg); /* a short sentence: "tracking connection lost: closed by the server" */
-    /* This source does not deliver this kind (refused commands, missing rights). `why` names the command or setting, and what the operator must change. Final for this feed object. */
+    void (*gap)(const char *reason,
+                void *arg); /* a short sentence: "tracking connection lost: closed by the server" */
+    /* This source does not deliver this kind (refused commands, missing rights). `why` names the command or
+     * setting, and what the operator must change. Final for this feed object. */
     void (*unusable)(const char *why, void *arg);
     /* `auto` settled on a kind; passed_over of feed_status() is complete. */
     void (*chosen)(enum feed_kind kind, void *arg);
     void (*groups)(void *arg);    /* consumer group state of some stream moved; which is not known */
     void (*functions)(void *arg); /* function libraries changed */
     void (*sample)(const struct watch_sample *borrowed, void *arg);
-    void (*reachable)(bool up, const char *why, void *arg); /* the watch connection: heartbeat of the source */
+    void (*reachable)(bool up, const char *why,
+                      void *arg); /* the watch connection: heartbeat of the source */
     /* Writes the record durably (fsync) before it returns 0; notify changes the server only then. */
     int (*record)(const struct notify_record *rec, void *arg);
 };
@@ -57,23 +63,25 @@ struct feed_options {
     const struct sink *sink;       /* borrowed */
 };
 
-MUST_CHECK int feed_new(struct loop *l, const struct feed_options *opt, const struct feed_events *ev, void *arg,
-                        struct feed **ret);
+MUST_CHECK int feed_new(struct loop *l, const struct feed_options *opt, const struct feed_events *ev,
+                        void *arg, struct feed **ret);
 /* Closes all at once; what was changed on the source stays changed, and recorded. */
 struct feed *feed_free(struct feed *f);
-/* Puts back what was changed on the source, then calls fn(true); fn(false) when it could not (the record stays). No marks come any more. */
+/* Puts back what was changed on the source, then calls fn(true); fn(false) when it could not (the record
+ * stays). No marks come any more. */
 void feed_stop(struct feed *f, void (*fn)(bool put_back, void *arg), void *arg);
 
-/* A barrier: every mark of a change made before this call has been delivered when fn(0) runs, and then the watch list was read once, begun after that, and
- * what it said (gap, groups, functions, sample) was said. fn(-ECANCELED): a gap came in between; ask again. One at a time. */
+/* A barrier: every mark of a change made before this call has been delivered when fn(0) runs, and then the
+ * watch list was read once, begun after that, and what it said (gap, groups, functions, sample) was said.
+ * fn(-ECANCELED): a gap came in between; ask again. One at a time. */
 MUST_CHECK int feed_barrier(struct feed *f, void (*fn)(int err, void *arg), void *arg);
 
 struct feed_status {
-    enum feed_kind kind;     /* what runs; FEED_AUTO while not chosen */
-    const char *state;       /* "connecting", "ready", "gap", "unusable", "stopped" */
-    bool names_db;           /* do marks name their database? */
+    enum feed_kind kind; /* what runs; FEED_AUTO while not chosen */
+    const char *state;   /* "connecting", "ready", "gap", "unusable", "stopped" */
+    bool names_db;       /* do marks name their database? */
     uint64_t gaps, marks;
-    char last_gap[160];      /* "" none yet */
+    char last_gap[160]; /* "" none yet */
     size_t npassed_over;
     struct {
         enum feed_kind kind;

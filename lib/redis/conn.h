@@ -3,8 +3,8 @@
  * It connects, shakes hands, and comes back by itself with back-off after any loss, until conn_free(). One
  * life of it:
  *
- *   connect -> AUTH -> CLIENT SETNAME -> CLIENT ID -> INFO server, replication -> `identified` -> [fence] ->
- * [NO-TOUCH] -> `up`
+ *   connect -> AUTH -> CLIENT SETNAME -> CLIENT ID -> INFO server, replication -> `identified`
+ *           -> [fence] -> [NO-TOUCH] -> `up`
  *
  * The fence (option `fenced`) is rule R2 across connections: when a former life of this connection may have
  * left requests in the server's socket buffer, they may still be executed after newer ones. So before `up`
@@ -34,9 +34,9 @@ struct conn_options {
     size_t out_high; /* above it conn_is_full(); `drained` follows when half of it is reached */
     bool fenced;
     bool no_touch; /* CLIENT NO-TOUCH ON where the server has it, so that reads leave LRU and LFU alone */
-    uint64_t former_id; /* of a life in an earlier process (state file), 0: none; with the run id that it
-                           belongs to */
-    const char *former_run_id; /* copied */
+    /* Of a life in an earlier process (state file), 0: none; and the run id that it belongs to, copied. */
+    uint64_t former_id;
+    const char *former_run_id;
 };
 
 /* All optional. */
@@ -62,30 +62,31 @@ struct conn *conn_free(struct conn *c);
 
 bool conn_is_up(const struct conn *c);
 bool conn_is_fenced(const struct conn *c);
-const struct server_id *conn_server(
-    const struct conn *c); /* of this life, or of the last; NULL before the first */
+/* Of this life, or of the last; NULL before the first. */
+const struct server_id *conn_server(const struct conn *c);
 uint64_t conn_client_id(const struct conn *c);
 uint64_t conn_since_us(const struct conn *c); /* when the present state (up, or not up) began */
-uint64_t conn_silent_us(
-    const struct conn *c); /* for how long an answer has been due without a byte coming; 0: none is due */
+/* For how long an answer has been due without a byte coming; 0: none is due. */
+uint64_t conn_silent_us(const struct conn *c);
 
-/* Sends one request; fn gets its reply (borrowed), in order. -ENOTCONN, -ENOBUFS, -ENOMEM: nothing was sent.
- */
+/* Sends one request; fn gets its reply (borrowed), in order. On -ENOTCONN, -ENOBUFS, -ENOMEM nothing was
+ * sent. */
 typedef void conn_reply_fn(struct conn *c, const struct reply *borrowed, void *arg);
 MUST_CHECK int conn_call(struct conn *c, size_t argc, const struct bytes *argv, conn_reply_fn *fn, void *arg);
-/* The same from one line of words parted by single blanks: conn_callf(c, fn, arg, "CONFIG GET databases"). No
- * formatting. */
+/* The same from one line of words parted by single blanks: "CONFIG GET databases". At most 16, else -E2BIG.
+ */
 MUST_CHECK int conn_call_words(struct conn *c, conn_reply_fn *fn, void *arg, const char *words);
 
-/* Raw use, from `up` on for this life. */
+/* Raw use, from `up` on for this life, or from a reply's callback on: what follows that reply is `input`. No
+ * other call may be due then. */
 void conn_raw(struct conn *c);
 struct buf *conn_out(struct conn *c); /* append, then conn_flush() */
-void conn_flush(struct conn *c); /* writes at the end of this turn of the loop: one writev for all that was
-                                    appended in it */
+/* Writes at the end of this turn of the loop: in one go, whatever was appended in it. */
+void conn_flush(struct conn *c);
 void conn_expect(struct conn *c, bool answer_due); /* raw: arms the time-out while an answer is due */
 bool conn_is_full(const struct conn *c);
-void conn_read_pause(struct conn *c,
-                     bool paused); /* back-pressure: no bytes are read while paused; ends with the life */
+/* Back-pressure: no bytes are read while paused. Ends with the life. */
+void conn_read_pause(struct conn *c, bool paused);
 /* Input that was left unused is offered again (in this turn, deferred): after a pause for back-pressure, or
  * after a change of mind. */
 void conn_kick(struct conn *c);
