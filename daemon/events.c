@@ -95,7 +95,7 @@ static const struct event events[] = {
                           "a key cannot be copied; it is tried again each minute"},
     [EVENT_KEY_MENDED] = {"key_mended", "2f2b17c3d96a421eadf4feeddfdce420", SINK_NOTICE,
                           "a key that could not be copied was copied"},
-    [EVENT_LONG_KEY] = {"long_key", "fec8b55f4d73407e89aee0a6cc82895a", SINK_WARNING,
+    [EVENT_LONG_KEY] = {"long_key", "fec8b55f4d73407e89aee0a6cc82895a", SINK_ERR,
                         "a key with a name too long to be copied changed"},
     [EVENT_DATABASE_REFUSED] = {"database_refused", "5f1e78d180a144aeaa6e3f4e15504e8f", SINK_ERR,
                                 "the target has no database of that number; its keys cannot be copied"},
