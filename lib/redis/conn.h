@@ -69,8 +69,8 @@ uint64_t conn_since_us(const struct conn *c); /* when the present state (up, or 
 /* For how long an answer has been due without a byte coming; 0: none is due. */
 uint64_t conn_silent_us(const struct conn *c);
 
-/* Sends one request; fn gets its reply (borrowed), in order. On -ENOTCONN, -ENOBUFS, -ENOMEM nothing was
- * sent. */
+/* Sends one request; fn gets its reply (borrowed), in order. Nothing was sent on
+ * -ENOTCONN (not up, or raw), -ENOBUFS, -ENOMEM. */
 typedef void conn_reply_fn(struct conn *c, const struct reply *borrowed, void *arg);
 MUST_CHECK int conn_call(struct conn *c, size_t argc, const struct bytes *argv, conn_reply_fn *fn, void *arg);
 /* The same from one line of words parted by single blanks: "CONFIG GET databases". At most 16, else -E2BIG.

@@ -37,8 +37,8 @@ struct probe {
 struct prober;
 struct prober_events {
     void (*done)(struct prober *p, const struct probe *borrowed, void *arg); /* once */
-    void (*waiting)(struct prober *p, const char *why,
-                    void *arg); /* each failed try: not reachable, loading, refused */
+    /* Each failed try: not reachable, loading, refused. */
+    void (*waiting)(struct prober *p, const char *why, void *arg);
 };
 /* kill_own: first kill connections of our own client prefix (left by an earlier process of ours), by CLIENT
  * KILL ID, other than this one's; and wait until CLIENT LIST shows none. */

@@ -1,6 +1,6 @@
 /* reply.h - reply objects, for everything that is not hot. The only header of the room that hiredis stands
- * behind: its redisReader with an object table of ours that enforces ceilings, since 0.14 has none, and its
- * request formatter. What differs between hiredis 0.14 and 1.2 is inside reply.c.
+ * behind: its redisReader with an object table of ours that enforces ceilings, since 0.14 has none. What
+ * differs between hiredis 0.14 and 1.2 is inside reply.c.
  */
 #ifndef RIOT_REPLY_H
 #define RIOT_REPLY_H
@@ -21,8 +21,8 @@ void reply_free(struct reply *r);
 bool reply_is_ok(const struct reply *r);                       /* +OK */
 bool reply_is_error(const struct reply *r, const char *code);  /* first word; NULL: any error */
 const struct reply *reply_at(const struct reply *r, size_t i); /* NULL when it is not there */
-bool reply_text(const struct reply *r,
-                struct bytes *ret); /* of a string or status; false when r is NULL or another type */
+/* Of a string or status; false when r is NULL or of another type. */
+bool reply_text(const struct reply *r, struct bytes *ret);
 bool reply_integer(const struct reply *r, int64_t *ret); /* an integer, or text that is one */
 
 struct reply_reader;

@@ -33,7 +33,8 @@ const char *server_role_name(enum server_role r); /* "primary", "replica", "unkn
  * a failover keeps replid2). */
 bool server_same_history(const struct server_id *a, const struct server_id *b);
 
-/* DUMP payload versions. What a server of this id writes, and whether dst restores what src dumps.
+/* DUMP payload versions. What a server of this id writes, and whether dst restores what src dumps; 0 is
+ * unknown, and let through.
  * The numbers and the gap for foreign versions on Valkey 9 (12 to 79 are refused) were tried on 5.0 to 9.1.
  */
 unsigned server_dump_version(const struct server_id *id);
