@@ -38,7 +38,8 @@ struct dirty {
     size_t budget, memory;
     struct db_queues *dbs;
     struct ring rings[2];
-    struct list flying, waiting, failed;
+    struct list flying, failed;
+    struct list waiting; /* in the order of due_us: the clock is looked at often, and most are not due */
     unsigned class_turn; /* keys still to come from present_class while the other has some too */
     enum dirty_class present_class;
     uint32_t epoch;
@@ -67,6 +68,20 @@ static void list_push(struct list *l, struct dirty_key *k)
     else
         l->tail = k;
     l->head = k;
+    l->count++;
+}
+
+/* Behind `after`, which is in the list; NULL: at the front. */
+static void list_insert(struct list *l, struct dirty_key *k, struct dirty_key *after)
+{
+    if (!after) {
+        list_push(l, k);
+        return;
+    }
+    k->prev = after;
+    k->next = after->next;
+    *(after->next ? &after->next->prev : &l->tail) = k;
+    after->next = k;
     l->count++;
 }
 
@@ -344,17 +359,26 @@ void dirty_done(struct dirty *d, struct dirty_key *k)
     drop(d, k);
 }
 
+/* Its place is searched from the end: delays are much the same, so it is near. */
+static void wait_until(struct dirty *d, struct dirty_key *k, uint64_t due_us)
+{
+    struct dirty_key *after = d->waiting.tail;
+
+    while (after && after->u.due_us > due_us)
+        after = after->prev;
+    list_insert(&d->waiting, k, after);
+    k->place = DIRTY_WAITING;
+    k->u.due_us = due_us;
+}
+
 void dirty_put_back(struct dirty *d, struct dirty_key *k, uint64_t now_us, uint64_t delay_us)
 {
     list_remove(&d->flying, k);
     k->again = false;
-    if (!delay_us) {
+    if (delay_us)
+        wait_until(d, k, delay_us > UINT64_MAX - now_us ? UINT64_MAX : now_us + delay_us);
+    else
         enqueue(d, k, true);
-        return;
-    }
-    k->place = DIRTY_WAITING;
-    k->u.due_us = delay_us > UINT64_MAX - now_us ? UINT64_MAX : now_us + delay_us;
-    list_append(&d->waiting, k);
 }
 
 void dirty_put_last(struct dirty *d, struct dirty_key *k)
@@ -378,28 +402,39 @@ static bool blame_key(struct dirty_key *k)
     return k->closes >= DIRTY_SUSPECT + DIRTY_GUILTY;
 }
 
-static void release(struct dirty *d, struct dirty_key *k, uint64_t due_us, bool blame)
+/* Those that were not released yet, which stand at the end. */
+static struct list take_lost(struct dirty *d)
 {
-    k->lost = false;
-    k->u.due_us = due_us;
-    if (blame && blame_key(k)) {
+    struct list lost = {0};
+
+    for (struct dirty_key *k = d->waiting.tail, *prev; k && k->u.due_us == UINT64_MAX; k = prev) {
+        prev = k->prev;
+        if (!k->lost)
+            continue;
         list_remove(&d->waiting, k);
-        list_append(&d->flying, k);
-        k->again = false;
-        dirty_fail(d, k, "the target closes the connection whenever it is written");
-    } else if (!due_us) {
-        list_remove(&d->waiting, k);
-        enqueue(d, k, true);
+        list_push(&lost, k);
     }
+    return lost;
 }
 
-/* From the last to the first, so that those that go to the front keep their order. */
+/* What goes to the front goes from the last to the first, so that they keep their order. */
 void dirty_release_lost(struct dirty *d, uint64_t now_us, uint64_t delay_us, bool blame)
 {
-    for (struct dirty_key *k = d->waiting.tail, *prev; k; k = prev) {
-        prev = k->prev;
-        if (k->lost)
-            release(d, k, delay_us ? now_us + delay_us : 0, blame);
+    struct list lost = take_lost(d);
+
+    while (lost.count) {
+        struct dirty_key *k = delay_us ? lost.head : lost.tail;
+        list_remove(&lost, k);
+        if (blame && blame_key(k)) {
+            list_append(&d->flying, k);
+            k->lost = false;
+            dirty_fail(d, k, "the target closes the connection whenever it is written");
+        } else if (delay_us) {
+            wait_until(d, k, now_us + delay_us);
+        } else {
+            k->lost = false;
+            enqueue(d, k, true);
+        }
     }
 }
 
@@ -429,18 +464,14 @@ void dirty_retry_failed(struct dirty *d)
 
 uint64_t dirty_tick(struct dirty *d, uint64_t now_us)
 {
-    uint64_t next_us = UINT64_MAX;
+    struct dirty_key *k;
 
-    for (struct dirty_key *k = d->waiting.head, *next; k; k = next) {
-        next = k->next;
-        if (k->u.due_us > now_us) {
-            next_us = MIN(next_us, k->u.due_us);
-            continue;
-        }
+    while ((k = d->waiting.head) && k->u.due_us <= now_us) {
         list_remove(&d->waiting, k);
+        k->lost = false;
         enqueue(d, k, false);
     }
-    return next_us;
+    return k ? k->u.due_us : UINT64_MAX;
 }
 
 bool dirty_has(const struct dirty *d, int db, struct bytes key)
