@@ -263,6 +263,8 @@ static void mark_again(struct dirty *d, struct dirty_key *k, enum dirty_class cl
         if (!k->again)
             k->u.again_us = now_us;
         k->again = true;
+        if (class == DIRTY_LIVE)
+            k->class = DIRTY_LIVE;
         break;
     case DIRTY_QUEUED:
         if (class == DIRTY_LIVE && k->class == DIRTY_SCAN) {
@@ -351,7 +353,6 @@ void dirty_done(struct dirty *d, struct dirty_key *k)
             epoch_set(d, k, d->epoch, true);
         k->since_us = k->u.again_us;
         k->again = false;
-        k->class = DIRTY_LIVE;
         enqueue(d, k, false);
         return;
     }
