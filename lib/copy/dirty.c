@@ -493,6 +493,8 @@ static void clear_node(struct table_node *n, void *arg)
         epoch_set(d, k, d->epoch, true);
         break;
     case DIRTY_WAITING:
+        if (k->lost)
+            return;
         list_remove(&d->waiting, k);
         epoch_set(d, k, d->epoch, true);
         break;
