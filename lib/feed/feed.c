@@ -10,6 +10,7 @@
 #include "lib/feed/watchlist.h"
 
 #define WHY_MAX     200
+#define PREFIX_LEN  256
 #define STOP_MAX_MS 5000 /* for putting back what was changed, on a source that does not answer */
 
 enum state { CONNECTING, READY, GAP, UNUSABLE, STOPPED };
@@ -46,7 +47,7 @@ struct feed {
 
     bool has_last;
     struct watchpoint last;
-    bool up, told_thin, told_unreadable, told_elsewhere;
+    bool reach_told, up, told_thin, told_unreadable, told_elsewhere;
     char unreachable[WHY_MAX];
 
     struct notify_record record;
@@ -174,8 +175,9 @@ static void say_unusable(struct feed *f, const char *why)
 
 static void say_reachable(struct feed *f, bool up, const char *why)
 {
-    if (up == f->up && (up || strncmp(why, f->unreachable, sizeof(f->unreachable) - 1) == 0))
+    if (f->reach_told && up == f->up && (up || strncmp(why, f->unreachable, sizeof(f->unreachable) - 1) == 0))
         return;
+    f->reach_told = true;
     f->up = up;
     snprintf(f->unreachable, sizeof(f->unreachable), "%s", up ? "" : why);
     if (f->ev.reachable)
@@ -349,12 +351,17 @@ void feed_kind_unusable(struct feed *f, const char *format, ...)
         say_unusable(f, why);
         return;
     }
+    f->chosen = FEED_AUTO;
     pass_over(f, k, why);
     next_kind(f, k);
 }
 
 void feed_kind_mark(struct feed *f, int db, struct bytes key)
 {
+    if (key.len > FEED_KEY_MAX) {
+        feed_kind_long_key(f, db, bytes_of(key.ptr, PREFIX_LEN), key.len);
+        return;
+    }
     if (f->freed || f->state == STOPPED)
         return;
     f->status.marks++;
@@ -675,7 +682,6 @@ int feed_new(struct loop *l, const struct feed_options *opt, const struct feed_e
     f->arg = arg;
     f->asked = opt->kind;
     f->record = opt->recorded;
-    f->up = true; /* so that the first failure is told */
     int r = start(f);
     if (r < 0) {
         feed_free(f);

@@ -8,7 +8,8 @@
  * Rules: `ready` is said once the feed is confirmed live on the server (R0), and again after every gap, as
  * soon as it is live again (at once, but deferred, if it still is). Marks that come before `ready` are
  * delivered too. Between gap and ready the owner may not trust completeness. Losing a connection is a gap;
- * the feed comes back by itself. Callbacks run from the loop only.
+ * the feed comes back by itself. Callbacks run from the loop only; feed_free() and feed_stop() are legal in
+ * them.
  */
 #ifndef RIOT_FEED_H
 #define RIOT_FEED_H
@@ -73,7 +74,7 @@ void feed_stop(struct feed *f, void (*fn)(bool put_back, void *arg), void *arg);
 
 /* A barrier: every mark of a change made before this call has been delivered when fn(0) runs, and then the
  * watch list was read once, begun after that, and what it said (gap, groups, functions, sample) was said.
- * fn(-ECANCELED): a gap came in between; ask again. One at a time. */
+ * fn(-ECANCELED): a gap came in between, or feed_stop(). One at a time: -EBUSY. -ENOTCONN: not ready. */
 MUST_CHECK int feed_barrier(struct feed *f, void (*fn)(int err, void *arg), void *arg);
 
 struct feed_status {

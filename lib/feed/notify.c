@@ -30,7 +30,7 @@ struct notify {
     struct feed *feed;
     struct pair *pair;
     enum step step;
-    bool quiet; /* stopped: only what is put back matters now */
+    bool quiet; /* closed, or stopped: then only what is put back matters */
     bool blind; /* the flags cannot be read */
     bool told_blind, told_record;
     bool record_late; /* what was read back is still to be recorded */
@@ -73,7 +73,7 @@ static void hear_flushes(struct notify *n)
 static void flags_are_set(struct notify *n)
 {
     n->blind = false;
-    if (n->step != STEP_LIVE)
+    if (n->step != STEP_LIVE && !n->quiet)
         hear_flushes(n);
 }
 
@@ -153,7 +153,8 @@ static void set_failed(struct notify *n, struct bytes why)
     static const struct notify_record none;
 
     write_record(n, &none);
-    refuse_set(n, why);
+    if (!n->quiet)
+        refuse_set(n, why);
 }
 
 static void on_confirmed(struct conn *c, const struct reply *r, void *arg)
@@ -217,9 +218,10 @@ static void set_flags(struct notify *n, const char *present)
     }
     snprintf(rec.run_id, sizeof(rec.run_id), "%s", pair_run_id(n->pair));
     snprintf(rec.before, sizeof(rec.before), "%s", present);
+    n->record_late = false;
     if (write_record(n, &rec) < 0)
         n->step = STEP_AGAIN;
-    else
+    else if (!n->quiet)
         send_set(n);
 }
 
@@ -359,10 +361,7 @@ static void on_event(struct bytes channel, void *arg)
     if (!parse_channel(channel, &db, &key))
         return;
     n->heard = true;
-    if (key.len > FEED_KEY_MAX)
-        feed_kind_long_key(n->feed, db, bytes_of(key.ptr, MIN(key.len, (size_t)256)), key.len);
-    else
-        feed_kind_mark(n->feed, db, key);
+    feed_kind_mark(n->feed, db, key);
 }
 
 static void on_long_event(struct bytes prefix, uint64_t length, void *arg)
@@ -462,6 +461,8 @@ static struct conn *quiet(void *k)
 static void close_notify(void *k)
 {
     struct notify *n = k;
+
+    n->quiet = true;
     pair_close(n->pair);
 }
 

@@ -48,8 +48,8 @@ static void fail(struct putback *p, struct bytes why)
 /* Is this the answer that is waited for? */
 static bool answered(struct putback *p, struct conn *c)
 {
-    if (p->stale == c && p->stale_us == conn_since_us(c)) {
-        p->stale = NULL;
+    if (p->stale > 0 && p->stale_conn == c && p->stale_us == conn_since_us(c)) {
+        p->stale--;
         return false;
     }
     p->asked_us = 0;
@@ -189,7 +189,9 @@ void putback_cancel(struct putback *p)
     p->fn = NULL;
     timer_clear(p->timer);
     if (p->asked_us != 0) {
-        p->stale = p->conn;
+        bool more = p->stale_conn == p->conn && p->stale_us == p->asked_us;
+        p->stale = more ? p->stale + 1 : 1;
+        p->stale_conn = p->conn;
         p->stale_us = p->asked_us;
         p->asked_us = 0;
     }

@@ -30,10 +30,12 @@ struct putback {
     struct notify_record rec;
     struct conn *conn;
     struct timer *timer;
-    uint64_t until_us;  /* 0: no end */
-    uint64_t asked_us;  /* conn_since_us() of the life in which an answer is due; 0: none is */
-    struct conn *stale; /* an answer is due on it, in that life, that nobody waits for any more */
+    uint64_t until_us; /* 0: no end */
+    uint64_t asked_us; /* conn_since_us() of the life in which an answer is due; 0: none is */
+    /* Answers due on this connection, in this life, that nobody waits for any more. */
+    struct conn *stale_conn;
     uint64_t stale_us;
+    unsigned stale;
 };
 
 MUST_CHECK int putback_init(struct putback *p, struct loop *l, const struct sink *sink);

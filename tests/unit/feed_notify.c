@@ -383,6 +383,42 @@ START_TEST(flags_that_cannot_be_read_are_a_warning)
 }
 END_TEST
 
+static void free_feed(void)
+{
+    kit.feed = feed_free(kit.feed);
+    kit.on_gap = NULL;
+}
+
+static void stop_feed(void)
+{
+    feed_stop(kit.feed, kit_on_stop, NULL);
+    kit.on_gap = NULL;
+}
+
+static bool is_freed(void)
+{
+    return kit.feed == NULL;
+}
+
+START_TEST(it_may_be_freed_or_stopped_in_a_callback)
+{
+    kit_begin(NULL);
+    kit_ready(FEED_NOTIFY);
+    kit.on_gap = free_feed;
+    kit_ask("CONFIG SET notify-keyspace-events \"\"");
+    KIT_UNTIL(is_freed);
+    kit.gap = kit.ready = 0;
+    kit_ready(FEED_NOTIFY);
+    kit.on_gap = stop_feed;
+    kit_ask("CONFIG SET notify-keyspace-events lE");
+    KIT_UNTIL(kit_had_stop);
+    ck_assert(kit.put_back);
+    ck_assert_str_eq(kit_flags(), "lE");
+    ck_assert(is_cleared());
+    kit_end();
+}
+END_TEST
+
 START_TEST(data_that_changes_unheard_is_no_feed)
 {
     kit_begin(NULL);
@@ -408,4 +444,4 @@ UNIT_MAIN("feed/notify", writes_before_a_barrier_are_marked, a_name_that_is_too_
           the_loss_of_a_connection_is_a_gap, what_the_watch_list_has_is_a_gap, a_flush_is_heard_at_once,
           a_flush_is_seen_where_tracking_is_refused, a_flush_is_seen_where_its_channel_is_refused,
           a_refused_pattern_is_told, a_refused_set_names_the_value, flags_that_cannot_be_read_are_a_warning,
-          data_that_changes_unheard_is_no_feed)
+          it_may_be_freed_or_stopped_in_a_callback, data_that_changes_unheard_is_no_feed)
