@@ -5,7 +5,7 @@
 static const char *const server_codes[] = {
     "LOADING ",    "BUSY ",       "OOM ",         "READONLY ", "MISCONF ", "MASTERDOWN ",
     "NOREPLICAS ", "NOAUTH ",     "CLUSTERDOWN ", "TRYAGAIN ", "NOPERM ",  "MOVED ",
-    "ASK ",        "UNKILLABLE ", "EXECABORT ",   "DENIED ",   "ERR max",
+    "ASK ",        "UNKILLABLE ", "EXECABORT ",   "DENIED ",   "ERR max",  "ERR unknown command",
 };
 
 static bool contains(struct bytes text, const char *part)
