@@ -30,13 +30,15 @@ enum step {
 /* How a key's state is asked for, and what comes back. STEP_VALUE is the last of each. */
 struct method {
     int (*request)(struct buf *out, struct bytes key);
+    unsigned queued; /* commands between MULTI and EXEC */
     enum step steps[10];
 };
 
-static const struct method plain = {encode_read, {STEP_EXPIRE_AT, STEP_VALUE}};
+static const struct method plain = {encode_read, 0, {STEP_EXPIRE_AT, STEP_VALUE}};
 static const struct method multi = {
-    encode_read_multi, {STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_EXEC, STEP_EXPIRE_AT, STEP_VALUE}};
+    encode_read_multi, 2, {STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_EXEC, STEP_EXPIRE_AT, STEP_VALUE}};
 static const struct method old = {encode_read_old,
+                                  3,
                                   {STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_QUEUED, STEP_EXEC, STEP_TIME,
                                    STEP_SECONDS, STEP_MICROSECONDS, STEP_TTL, STEP_VALUE}};
 
@@ -54,6 +56,7 @@ struct reader {
 
     /* Of the first key in the ring. */
     unsigned step;
+    unsigned to_pass; /* whole replies still to come and to be passed over, since MULTI was refused */
     int64_t now_ms, expire_at_ms;
     char error[ERROR_KEPT]; /* "": none yet */
     enum { VALUE_NONE, VALUE_TAKEN, VALUE_PASSED_OVER } in_value;
@@ -65,8 +68,11 @@ struct reader {
 
 static void keep_error(struct reader *r, struct bytes text)
 {
+    if (r->error[0])
+        return;
+    snprintf(r->error, sizeof(r->error), "%.*s", (int)MIN(text.len, sizeof(r->error) - 1), text.ptr);
     if (!r->error[0])
-        snprintf(r->error, sizeof(r->error), "%.*s", (int)MIN(text.len, sizeof(r->error) - 1), text.ptr);
+        snprintf(r->error, sizeof(r->error), "ERR");
 }
 
 static struct dirty_key *shift_key(struct reader *r)
@@ -146,7 +152,7 @@ static int take_value(struct reader *r, const struct resp_token *t)
 
 static int take_exec(struct reader *r, const struct resp_token *t)
 {
-    if (t->type == RESP_ARRAY && t->number > 0) {
+    if (t->type == RESP_ARRAY && t->number == r->method->queued) {
         r->step++;
         return 0;
     }
@@ -166,9 +172,22 @@ static int take_expiry(struct reader *r, const struct resp_token *t, int64_t bas
         return -EBADMSG;
     /* PTTL is 0 in a key's last millisecond, and RESTORE takes 0 for "never". The sum with TIME is never 0.
      */
-    r->expire_at_ms = t->type == RESP_INTEGER && t->number >= 0 ? base_ms + t->number : 0;
+    r->expire_at_ms =
+        t->type == RESP_INTEGER && t->number >= 0 ? base_ms + MIN(t->number, INT64_MAX - base_ms) : 0;
     r->step++;
     return 0;
+}
+
+/* Seconds and microseconds follow, or an error in their place. */
+static int take_time(struct reader *r, const struct resp_token *t)
+{
+    if (t->type == RESP_ERROR) {
+        keep_error(r, t->text);
+        r->step += 3;
+        return 0;
+    }
+    r->step++;
+    return t->type == RESP_ARRAY && t->number == 2 ? 0 : -EBADMSG;
 }
 
 static int take_clock(struct reader *r, const struct resp_token *t, int64_t unit_us)
@@ -202,6 +221,23 @@ static int take_status(struct reader *r, const struct resp_token *t)
     return 0;
 }
 
+/* Without MULTI the rest is answered one by one, in whatever shape. */
+static int take_multi(struct reader *r, const struct resp_token *t)
+{
+    if (t->type != RESP_ERROR)
+        return take_status(r, t);
+    keep_error(r, t->text);
+    r->to_pass = r->method->queued + 1;
+    return 0;
+}
+
+static int pass_over(struct reader *r, const struct resp_token *t)
+{
+    if (t->last && --r->to_pass == 0)
+        finish_failed(r);
+    return 0;
+}
+
 static int take_token(struct reader *r, const struct resp_token *t)
 {
     if (flights_empty(&r->flights))
@@ -210,8 +246,11 @@ static int take_token(struct reader *r, const struct resp_token *t)
         return take_select(r, t);
     if (r->wrong_database)
         keep_error(r, BYTES("LOADING SELECT of the key's database was refused"));
+    if (r->to_pass)
+        return pass_over(r, t);
     switch (r->method->steps[r->step]) {
     case STEP_OK:
+        return take_multi(r, t);
     case STEP_QUEUED:
         return take_status(r, t);
     case STEP_EXEC:
@@ -219,8 +258,7 @@ static int take_token(struct reader *r, const struct resp_token *t)
     case STEP_EXPIRE_AT:
         return take_expiry(r, t, 0);
     case STEP_TIME:
-        r->step++;
-        return t->type == RESP_ARRAY && t->number == 2 ? 0 : -EBADMSG;
+        return take_time(r, t);
     case STEP_SECONDS:
         return take_clock(r, t, 1000000);
     case STEP_MICROSECONDS:
@@ -283,11 +321,11 @@ static void on_up(struct conn *c, void *arg)
     struct reader *r = arg;
 
     conn_raw(c);
-    resp_init(&r->resp, READER_WHOLE, UINT32_MAX, 16);
+    resp_init(&r->resp, READER_WHOLE, INT64_MAX, 16);
     r->method = conn_server(c)->redis < 70000 ? &old : r->atomic ? &multi : &plain;
     r->sent_db = URL_DB_NONE;
     r->wrong_database = r->stalled = false;
-    r->step = 0;
+    r->step = r->to_pass = 0;
     r->error[0] = '\0';
     r->ev.up(r->arg);
 }
