@@ -251,12 +251,33 @@ static void new_target(struct link *k, const struct watch_sample *s)
         lane_approve(k->lane, LANE_TARGET, s->id.run_id);
 }
 
+/* While nothing is in doubt, what is there now is what a later look is compared with; else the highest count
+ * is. In memory: the file has it within 10 s. */
+static void note_counts(struct link *k, enum lane_side side, const struct watch_sample *s)
+{
+    struct state_server *r = remembered(k, side);
+
+    if (!s->has_keyspace)
+        return;
+    if (k->state == LINK_LIVE && !k->held)
+        state_server_recount(r, s->ndbs, s->dbs);
+    else
+        state_server_count(r, s->ndbs, s->dbs);
+    r->role = s->id.role;
+}
+
 void link_sample(struct lane *l, enum lane_side side, const struct watch_sample *s, bool stranger, void *arg)
 {
     struct link *k = arg;
     (void)l;
 
-    if (!stranger || s->loading || k->stopping || same_server(k, side, &s->id))
+    if (s->loading || k->stopping)
+        return;
+    if (!stranger) {
+        note_counts(k, side, s);
+        return;
+    }
+    if (same_server(k, side, &s->id))
         return;
     if (side == LANE_SOURCE)
         new_source(k, s);
@@ -306,20 +327,8 @@ void link_census(struct lane *l, uint64_t seen, uint64_t missing, void *arg)
                text_count(missing, would), text_count(seen, all));
 }
 
-/* While nothing is in doubt, what is there now is what a later look is compared with. */
 void link_remember(struct link *k)
 {
-    for (enum lane_side side = LANE_SOURCE; side <= LANE_TARGET; side++) {
-        const struct watch_sample *last = lane_last_sample(k->lane, side);
-        if (!last || !last->has_keyspace || last->loading ||
-            strcmp(remembered(k, side)->run_id, last->id.run_id) != 0)
-            continue;
-        if (k->state == LINK_LIVE && !k->held)
-            state_server_recount(remembered(k, side), last->ndbs, last->dbs);
-        else
-            state_server_count(remembered(k, side), last->ndbs, last->dbs);
-        remembered(k, side)->role = last->id.role;
-    }
-    if (link_save(k) < 0)
+    if (k->lane && link_save(k) < 0)
         return; /* it has failed by now, and said so */
 }

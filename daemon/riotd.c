@@ -43,7 +43,7 @@ struct riotd {
 static void publish(struct riotd *r, char *json)
 {
     if (json && r->server)
-        server_publish(r->server, bytes_str(json));
+        server_publish(r->server, r->seq, bytes_str(json));
     free(json);
 }
 

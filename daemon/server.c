@@ -185,10 +185,10 @@ pid_t server_client_pid(const struct client *c)
 
 /* --- events --- */
 
-void server_publish(struct server *s, struct bytes json)
+void server_publish(struct server *s, uint64_t seq, struct bytes json)
 {
     for (struct client *c = s->clients; c; c = c->next)
-        client_event(c, json);
+        client_event(c, seq, json);
 }
 
 size_t server_subscribers(const struct server *s)

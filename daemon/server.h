@@ -48,8 +48,8 @@ struct client *server_find(struct server *s, uint64_t client_id); /* NULL: it is
 uid_t server_client_uid(const struct client *c);
 pid_t server_client_pid(const struct client *c);
 
-/* One event, a JSON object, to all who subscribed. */
-void server_publish(struct server *s, struct bytes json);
+/* One event, a JSON object, to all who subscribed. seq: its number, for those who will miss it. */
+void server_publish(struct server *s, uint64_t seq, struct bytes json);
 size_t server_subscribers(const struct server *s);
 
 #endif

@@ -213,11 +213,12 @@ static void put_gap(struct client *c)
     if (!c->missed || c->closing)
         return;
     snprintf(json, sizeof(json),
-             "{\"time\":\"%s\",\"event\":\"gap\",\"missed\":%llu,\"priority\":\"warning\",\"text\":\"%llu "
+             "{\"seq\":%llu,\"time\":\"%s\",\"event\":\"gap\",\"missed\":%llu,\"priority\":\"warning\","
+             "\"text\":\"%llu "
              "events are "
              "missing here: they were not read in time\"}",
-             clock_rfc3339(clock_wall_ms(), when), (unsigned long long)c->missed,
-             (unsigned long long)c->missed);
+             (unsigned long long)c->missed_seq, clock_rfc3339(clock_wall_ms(), when),
+             (unsigned long long)c->missed, (unsigned long long)c->missed);
     c->missed = 0;
     put_message(c, bytes_str(json));
 }
@@ -242,7 +243,7 @@ void client_flush(struct client *c)
     buf_trim(&c->out, KEEP_MAX);
 }
 
-void client_event(struct client *c, struct bytes json)
+void client_event(struct client *c, uint64_t seq, struct bytes json)
 {
     size_t n = json.len + 3 * (size_t)FRAME_MAX;
 
@@ -251,10 +252,12 @@ void client_event(struct client *c, struct bytes json)
     if (buf_len(&c->out) + n > FLUSH_AT)
         client_flush(c);
     wake(c);
-    if (c->missed || json.len > SERVER_REPLY_MAX || buf_len(&c->out) + n > SERVER_EVENTS_MAX)
+    if (c->missed || json.len > SERVER_REPLY_MAX || buf_len(&c->out) + n > SERVER_EVENTS_MAX) {
         c->missed++;
-    else
+        c->missed_seq = seq;
+    } else {
         put_message(c, json);
+    }
 }
 
 /* --- in --- */

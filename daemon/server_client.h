@@ -37,13 +37,14 @@ struct client {
     struct timer *timer; /* while closing: until it is given up; else: more requests are to be looked at */
     struct defer turn;
     struct buf in, out;
-    uint64_t missed; /* events */
-    bool waiting;    /* a request is with the owner */
-    bool ended;      /* no more bytes will come in */
-    bool closing;    /* no more requests are taken; what is queued goes out */
-    bool shut;       /* ... it did */
-    bool dead;       /* `gone` follows */
-    bool active;     /* on the stack */
+    uint64_t missed;     /* events */
+    uint64_t missed_seq; /* of the last of them */
+    bool waiting;        /* a request is with the owner */
+    bool ended;          /* no more bytes will come in */
+    bool closing;        /* no more requests are taken; what is queued goes out */
+    bool shut;           /* ... it did */
+    bool dead;           /* `gone` follows */
+    bool active;         /* on the stack */
     bool freed;
 };
 
@@ -67,6 +68,6 @@ void client_close(struct client *c);
 void client_flush(struct client *c);
 
 /* One event, as a pub/sub message; or it counts as missed. */
-void client_event(struct client *c, struct bytes json);
+void client_event(struct client *c, uint64_t seq, struct bytes json);
 
 #endif

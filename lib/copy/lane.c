@@ -38,6 +38,7 @@ static const char *const condition_codes[] = {
     [LANE_SOURCE_REFUSES] = "source_refuses",
     [LANE_TARGET_REFUSES] = "target_refuses",
     [LANE_OVERRUN] = "overrun",
+    [LANE_FEED_UNPROVEN] = "feed_unproven",
 };
 _Static_assert(ARRAY_LEN(condition_codes) == LANE_CONDITIONS, "each condition has its code");
 
@@ -179,6 +180,17 @@ static void look_at_conn(struct lane *l, struct conn *c, enum lane_condition dow
         lane_condition(l, silent, NULL);
 }
 
+static void look_at_feed(struct lane *l)
+{
+    struct feed_status status;
+
+    feed_status(l->feed, &status);
+    if (status.doubt[0])
+        lane_condition(l, LANE_FEED_UNPROVEN, "%s", status.doubt);
+    else
+        lane_condition(l, LANE_FEED_UNPROVEN, NULL);
+}
+
 static void tick(void *arg)
 {
     struct lane *l = arg;
@@ -191,6 +203,7 @@ static void tick(void *arg)
                  l->down_why[LANE_SOURCE]);
     look_at_conn(l, watch_conn(l->target_watch), LANE_TARGET_DOWN, LANE_TARGET_SILENT,
                  l->down_why[LANE_TARGET]);
+    look_at_feed(l);
     meter_feed(&l->copied_meter, l->copied + l->deleted, now_us);
     meter_feed(&l->bytes_meter, l->bytes, now_us);
     meter_feed(&l->marks_meter, l->marks, now_us);

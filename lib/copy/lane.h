@@ -38,6 +38,7 @@ enum lane_condition {
     LANE_SOURCE_REFUSES,
     LANE_TARGET_REFUSES,
     LANE_OVERRUN,
+    LANE_FEED_UNPROVEN,
     LANE_CONDITIONS,
 };
 const char *lane_condition_code(enum lane_condition c); /* "source_down", ... */

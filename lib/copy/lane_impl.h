@@ -84,8 +84,9 @@ struct lane {
 
     struct drain drains[DRAINS_MAX];
     size_t ndrains;
-    bool barrier_running;
-    size_t barrier_for; /* the first so many drains began before the running barrier */
+    enum { BARRIER_NONE, BARRIER_FEED, BARRIER_TARGET } barrier;
+    uint64_t barrier_seq; /* of the target's reading that a barrier waits for */
+    size_t barrier_for;   /* the first so many drains began before the running barrier */
 
     /* copy */
     struct defer pump_later, advance_later;

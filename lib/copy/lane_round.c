@@ -58,6 +58,9 @@ void lane_scope_sample(struct lane *l, enum lane_side side, const struct watch_s
     if (counts && !s->has_keyspace && !scope_add(l, 0))
         lane_gap(l, "out of memory for the list of databases");
     l->has_sample[side] = true;
+    /* A mark that names no database must have one to stand in, even while both sides are empty. */
+    if (l->has_sample[LANE_SOURCE] && l->has_sample[LANE_TARGET] && !l->nscope && !scope_add(l, 0))
+        lane_gap(l, "out of memory for the list of databases");
     lane_advance(l);
 }
 
@@ -85,6 +88,8 @@ void lane_gap(struct lane *l, const char *reason)
         l->streams_scan = STREAMS_SCAN_DUE;
     for (size_t i = 0; i < l->ndrains; i++)
         l->drains[i].barrier_passed = false;
+    if (l->barrier == BARRIER_TARGET)
+        l->barrier = BARRIER_NONE;
     l->ev.gap(l, reason, l->arg);
     lane_set_phase(l, l->round ? LANE_GAP : LANE_CONNECTING);
     lane_advance(l);
@@ -391,15 +396,23 @@ static void advance_functions(struct lane *l)
 
 /* Drains (R6). */
 
-static void barrier_done(int err, void *arg)
+/* The target's watch list is read last: what it lost without our doing is a gap, and begins it again (R7). */
+static void feed_barrier_done(int err, void *arg)
 {
     struct lane *l = arg;
+
+    lane_advance(l);
+    l->barrier = err || l->gap ? BARRIER_NONE : BARRIER_TARGET;
+    if (l->barrier == BARRIER_TARGET)
+        l->barrier_seq = watch_read(l->target_watch);
+}
+
+static void barrier_passed(struct lane *l)
+{
     size_t n = MIN(l->barrier_for, l->ndrains);
 
-    l->barrier_running = false;
+    l->barrier = BARRIER_NONE;
     lane_advance(l);
-    if (err || l->gap || !n)
-        return;
     for (size_t i = 0; i < n; i++)
         l->drains[i].barrier_passed = true;
     if (l->streams_moved)
@@ -413,10 +426,11 @@ static void advance_barrier(struct lane *l)
     bool wanted = false;
     for (size_t i = 0; i < l->ndrains; i++)
         wanted |= !l->drains[i].barrier_passed;
-    if (!wanted || l->barrier_running || l->phase != LANE_LIVE)
+    if (!wanted || l->barrier != BARRIER_NONE || l->phase != LANE_LIVE)
         return;
     l->barrier_for = l->ndrains;
-    l->barrier_running = feed_barrier(l->feed, barrier_done, l) == 0;
+    if (feed_barrier(l->feed, feed_barrier_done, l) == 0)
+        l->barrier = BARRIER_FEED;
 }
 
 static bool nothing_pending(struct lane *l)
@@ -605,6 +619,8 @@ void lane_target_sample(struct lane *l, const struct watch_sample *s)
     l->target_commands = s->total_commands;
     if (what)
         lane_gap(l, what);
+    else if (l->barrier == BARRIER_TARGET && s->seq >= l->barrier_seq)
+        barrier_passed(l);
 }
 
 static int new_feed(struct lane *l)

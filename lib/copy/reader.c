@@ -7,6 +7,7 @@
 #include "lib/copy/encode.h"
 #include "lib/copy/flights.h"
 #include "lib/copy/reader.h"
+#include "lib/copy/refusal.h"
 #include "lib/core/resp.h"
 
 #define IN_MAX     (256 * KIB)
@@ -51,8 +52,11 @@ struct reader {
     bool atomic;
     const struct method *method; /* of this life of the connection */
 
-    int sent_db;         /* where the requests sent so far have led */
-    bool wrong_database; /* a SELECT was refused: what follows is of another database, until the next one */
+    int sent_db; /* where the requests sent so far have led */
+    /* What the last SELECT came to. Refused, the replies that follow are of another database, until the next
+     * one. */
+    enum { DB_SELECTED, DB_REFUSED, DB_ABSENT } db;
+    char db_error[ERROR_KEPT];
 
     /* Of the first key in the ring. */
     unsigned step;
@@ -90,7 +94,10 @@ static void finish_failed(struct reader *r)
     memcpy(error, r->error, sizeof(error));
     r->error[0] = '\0';
     struct dirty_key *k = shift_key(r);
-    r->ev.failed(k, bytes_str(error), r->arg);
+    if (r->db == DB_ABSENT)
+        r->ev.gone(k, r->arg);
+    else
+        r->ev.failed(k, bytes_str(error), r->arg);
 }
 
 static void begin_value(struct reader *r, const struct resp_token *t)
@@ -202,12 +209,16 @@ static int take_clock(struct reader *r, const struct resp_token *t, int64_t unit
 
 static int take_select(struct reader *r, const struct resp_token *t)
 {
-    if (t->depth || !t->last)
+    if (t->type != RESP_SIMPLE && t->type != RESP_ERROR)
         return -EBADMSG;
     flights_shift(&r->flights);
-    r->wrong_database = t->type == RESP_ERROR;
-    if (r->wrong_database)
+    r->db = DB_SELECTED;
+    if (t->type == RESP_ERROR) {
+        r->db = refusal_no_such_db(t->text) ? DB_ABSENT : DB_REFUSED;
         r->sent_db = URL_DB_NONE;
+        snprintf(r->db_error, sizeof(r->db_error), "TRYAGAIN SELECT was refused: %.*s",
+                 (int)MIN(t->text.len, sizeof(r->db_error)), t->text.ptr);
+    }
     return 0;
 }
 
@@ -244,8 +255,8 @@ static int take_token(struct reader *r, const struct resp_token *t)
         return -EBADMSG;
     if (!flights_first(&r->flights)->key)
         return take_select(r, t);
-    if (r->wrong_database)
-        keep_error(r, BYTES("LOADING SELECT of the key's database was refused"));
+    if (r->db != DB_SELECTED)
+        keep_error(r, bytes_str(r->db_error)); /* a refusal of the server: no key is to blame */
     if (r->to_pass)
         return pass_over(r, t);
     switch (r->method->steps[r->step]) {
@@ -324,7 +335,8 @@ static void on_up(struct conn *c, void *arg)
     resp_init(&r->resp, READER_WHOLE, INT64_MAX, 16);
     r->method = conn_server(c)->redis < 70000 ? &old : r->atomic ? &multi : &plain;
     r->sent_db = URL_DB_NONE;
-    r->wrong_database = r->stalled = false;
+    r->db = DB_SELECTED;
+    r->stalled = false;
     r->step = r->to_pass = 0;
     r->error[0] = '\0';
     r->ev.up(r->arg);

@@ -26,3 +26,8 @@ enum refusal refusal_of(struct bytes error)
         return REFUSAL_NEVER;
     return REFUSAL_KEY;
 }
+
+bool refusal_no_such_db(struct bytes error)
+{
+    return bytes_starts(error, "ERR DB index is out of range");
+}

@@ -12,4 +12,8 @@ enum refusal {
 
 enum refusal refusal_of(struct bytes error);
 
+/* Is it the answer to a SELECT beyond the server's `databases`? No key can be there. The scope is what both
+ * sides have, so a target with more databases leads to it. */
+bool refusal_no_such_db(struct bytes error);
+
 #endif

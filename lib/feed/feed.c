@@ -719,6 +719,18 @@ int feed_barrier(struct feed *f, void (*fn)(int err, void *arg), void *arg)
     return 0;
 }
 
+void feed_kind_doubt(struct feed *f, const char *format, ...)
+{
+    va_list args;
+
+    f->status.doubt[0] = '\0';
+    if (!format)
+        return;
+    va_start(args, format);
+    vsnprintf(f->status.doubt, sizeof(f->status.doubt), format, args);
+    va_end(args);
+}
+
 void feed_status(const struct feed *f, struct feed_status *ret)
 {
     *ret = f->status;

@@ -83,6 +83,8 @@ struct feed_status {
     bool names_db;       /* do marks name their database? */
     uint64_t gaps, marks;
     char last_gap[160]; /* "" none yet */
+    /* "" none: why it is not known yet whether anything will be heard, and what would settle it. */
+    char doubt[200];
     size_t npassed_over;
     struct {
         enum feed_kind kind;

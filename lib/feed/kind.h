@@ -57,6 +57,7 @@ bool feed_kind_is_live(const struct feed *f);
 void feed_kind_missed(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3);
 void feed_kind_lost(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3);
 void feed_kind_unusable(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3); /* closes the kind */
+void feed_kind_doubt(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3);    /* NULL: it is settled */
 void feed_kind_drained(struct feed *f);
 void feed_kind_mark(struct feed *f, int db, struct bytes key);
 void feed_kind_long_key(struct feed *f, int db, struct bytes prefix, uint64_t length);

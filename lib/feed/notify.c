@@ -72,9 +72,18 @@ static void hear_flushes(struct notify *n)
 
 static void flags_are_set(struct notify *n)
 {
+    if (n->blind)
+        feed_kind_doubt(n->feed, NULL);
     n->blind = false;
     if (n->step != STEP_LIVE && !n->quiet)
         hear_flushes(n);
+}
+
+static void hear(struct notify *n)
+{
+    if (!n->heard && n->blind)
+        feed_kind_doubt(n->feed, NULL);
+    n->heard = true;
 }
 
 static void go_blind(struct notify *n, struct bytes why)
@@ -88,6 +97,10 @@ static void go_blind(struct notify *n, struct bytes why)
                  "has already",
                  FLAGS_NAME, bytes_escape(why, text, sizeof(text)));
     n->told_blind = true;
+    if (!n->heard)
+        feed_kind_doubt(n->feed,
+                        "%s of the source cannot be read, and no event has come yet: it must contain KA",
+                        FLAGS_NAME);
     if (n->step == STEP_LIVE)
         feed_kind_missed(n->feed, "%s can no longer be read", FLAGS_NAME);
     else
@@ -360,7 +373,7 @@ static void on_event(struct bytes channel, void *arg)
 
     if (!parse_channel(channel, &db, &key))
         return;
-    n->heard = true;
+    hear(n);
     feed_kind_mark(n->feed, db, key);
 }
 
@@ -372,7 +385,7 @@ static void on_long_event(struct bytes prefix, uint64_t length, void *arg)
 
     if (!parse_channel(prefix, &db, &key))
         return;
-    n->heard = true;
+    hear(n);
     feed_kind_long_key(n->feed, db, key, length - (prefix.len - key.len));
 }
 

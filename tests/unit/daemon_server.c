@@ -38,7 +38,7 @@ static void on_later(void *arg)
 
     if (c)
         server_reply_ok(c);
-    server_publish(d->server, bytes_str(c ? "{\"late\":1}" : "{\"late\":0}"));
+    server_publish(d->server, 1, bytes_str(c ? "{\"late\":1}" : "{\"late\":0}"));
 }
 
 static void publish_many(struct daemon *d, uint64_t n)
@@ -49,7 +49,7 @@ static void publish_many(struct daemon *d, uint64_t n)
     for (uint64_t i = 0; i < n; i++) {
         int len = snprintf(json, sizeof(json), "{\"seq\":%llu,", (unsigned long long)i);
         json[len] = ' ';
-        server_publish(d->server, bytes_of(json, sizeof(json)));
+        server_publish(d->server, 2, bytes_of(json, sizeof(json)));
     }
 }
 
