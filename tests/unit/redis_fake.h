@@ -46,9 +46,11 @@ struct fake {
         char *answer;
     } rules[FAKE_RULES];
     size_t nrules;
-    struct buf log; /* "CLIENT ID\n..." */
+    bool (*hook)(struct fake_client *k, const char *line); /* or NULL. True: it has answered, or will */
+    struct buf log;                                        /* "CLIENT ID\n..." */
     struct endpoint endpoint;
     char path[108];
+    bool own_loop;
 };
 
 static inline void fake_rule(struct fake *f, const char *begins, const char *answer)
@@ -111,6 +113,8 @@ static inline struct fake_client *fake_last(struct fake *f)
 static inline void fake_answer(struct fake_client *k, const char *line)
 {
     struct fake *f = k->fake;
+    if (f->hook && f->hook(k, line))
+        return;
     for (size_t i = f->nrules; i > 0; i--) {
         if (strncmp(line, f->rules[i - 1].begins, strlen(f->rules[i - 1].begins)) != 0)
             continue;
@@ -221,12 +225,12 @@ static inline void fake_listen_tcp(struct fake *f)
         (struct url){.host = (char *)"localhost", .port = ntohs(addr.sin_port), .db = URL_DB_NONE};
 }
 
-static inline void fake_init(struct fake *f)
+/* One of several in the same loop, each by a name of its own. */
+static inline void fake_init_in(struct fake *f, struct loop *loop, const char *name)
 {
-    *f = (struct fake){0};
-    ck_assert_int_eq(loop_new(&f->loop), 0);
+    *f = (struct fake){.loop = loop};
     ck_assert_int_eq(timer_new(f->loop, fake_on_drip, f, &f->drip), 0);
-    snprintf(f->path, sizeof(f->path), "/tmp/riot-fake-%d", (int)getpid());
+    snprintf(f->path, sizeof(f->path), "/tmp/riot-fake-%d%s", (int)getpid(), name);
     buf_init(&f->log, MIB);
     f->endpoint = (struct endpoint){.side = "source",
                                     .url = {.path = f->path, .db = URL_DB_NONE},
@@ -234,6 +238,14 @@ static inline void fake_init(struct fake *f)
                                     .client = "riotd:x:1"};
     fake_handshake(f);
     fake_listen_unix(f);
+}
+
+static inline void fake_init(struct fake *f)
+{
+    struct loop *loop;
+    ck_assert_int_eq(loop_new(&loop), 0);
+    fake_init_in(f, loop, "");
+    f->own_loop = true;
 }
 
 static inline void fake_done(struct fake *f)
@@ -247,7 +259,8 @@ static inline void fake_done(struct fake *f)
     unlink(f->path);
     timer_free(f->drip);
     buf_free(&f->log);
-    loop_free(f->loop);
+    if (f->own_loop)
+        loop_free(f->loop);
 }
 
 /* All requests since the last call of this. */
