@@ -1,6 +1,6 @@
 /* link.h - the life of a link: its states, its servers, its lane.
  *
- * The link decides what the lane does not: whether these two servers may be linked at all (preflight), whose
+ * The link decides what the lane does not: whether these two servers may be linked at all (interlocks), whose
  * the target is, and what becomes of deletions when a side comes back as another server, or with half of its
  * keys gone (CORRECTNESS 2). What must hold over a restart it writes to the state file before it acts.
  */

@@ -3,7 +3,7 @@
 #define RIOTD_LINK_IMPL_H
 
 #include "daemon/link.h"
-#include "daemon/preflight.h"
+#include "daemon/interlocks.h"
 #include "lib/redis/probe.h"
 
 enum { HOLD_SHRANK = 1, HOLD_FOREIGN = 2 };

@@ -82,10 +82,10 @@ static void look_at_shrinking(struct link *k, size_t ndbs, const struct watch_db
     char was[TEXT_MAX], is[TEXT_MAX];
     struct state *s = state_of(k->file);
 
-    if (!preflight_shrank(k->config, s, ndbs, dbs))
+    if (!interlocks_shrank(k->config, s, ndbs, dbs))
         return;
-    text_count(preflight_keys(k->config, false, s->source.ndbs, s->source.dbs), was);
-    text_count(preflight_keys(k->config, false, ndbs, dbs), is);
+    text_count(interlocks_keys(k->config, false, s->source.ndbs, s->source.dbs), was);
+    text_count(interlocks_keys(k->config, false, ndbs, dbs), is);
     link_hold(k, HOLD_SHRANK, true);
     link_block(k, BLOCKER_SOURCE_SHRANK,
                "the source had %s keys when this link last saw it and has %s now: no key is deleted on the "
@@ -124,7 +124,7 @@ static void accept_servers(struct link *k)
 {
     struct state *s = state_of(k->file);
     const struct probe *source = &k->probes[LANE_SOURCE], *target = &k->probes[LANE_TARGET];
-    enum ownership owner = preflight_owner(k->config, s, target);
+    enum ownership owner = interlocks_owner(k->config, s, target);
 
     k->held = 0;
     k->census_pending = false;
@@ -142,8 +142,8 @@ static void accept_servers(struct link *k)
 
 static void both_probed(struct link *k)
 {
-    struct finding f[PREFLIGHT_MAX];
-    size_t n = preflight(k->config, state_of(k->file), &k->probes[LANE_SOURCE], &k->probes[LANE_TARGET], f);
+    struct finding f[INTERLOCKS_MAX];
+    size_t n = interlocks(k->config, state_of(k->file), &k->probes[LANE_SOURCE], &k->probes[LANE_TARGET], f);
 
     if (wait_for_others(k, f, n))
         return;
@@ -240,7 +240,7 @@ static void new_target(struct link *k, const struct watch_sample *s)
         log_event(k->log, replaced_event[LANE_TARGET],
                   "the target was restarted or replaced: run id %s, before %s", s->id.run_id,
                   state->target_owned.run_id);
-    enum ownership owner = preflight_owner(k->config, state, &seen);
+    enum ownership owner = interlocks_owner(k->config, state, &seen);
     if (owner == OWNER_SUSPECT || owner == OWNER_OTHERS)
         suspect_target(k);
     else

@@ -1,4 +1,4 @@
-#include "daemon/preflight.h"
+#include "daemon/interlocks.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -24,7 +24,7 @@ static bool of_link(const struct config *c, bool of_target, int db)
     return in_scope(c, db);
 }
 
-uint64_t preflight_keys(const struct config *c, bool of_target, size_t ndbs, const struct watch_db *dbs)
+uint64_t interlocks_keys(const struct config *c, bool of_target, size_t ndbs, const struct watch_db *dbs)
 {
     uint64_t keys = 0;
     for (size_t i = 0; i < ndbs; i++)
@@ -33,18 +33,18 @@ uint64_t preflight_keys(const struct config *c, bool of_target, size_t ndbs, con
     return keys;
 }
 
-bool preflight_shrank(const struct config *c, const struct state *s, size_t ndbs, const struct watch_db *dbs)
+bool interlocks_shrank(const struct config *c, const struct state *s, size_t ndbs, const struct watch_db *dbs)
 {
-    uint64_t was = preflight_keys(c, false, s->source.ndbs, s->source.dbs);
-    return preflight_keys(c, false, ndbs, dbs) < was - was / 2;
+    uint64_t was = interlocks_keys(c, false, s->source.ndbs, s->source.dbs);
+    return interlocks_keys(c, false, ndbs, dbs) < was - was / 2;
 }
 
-enum ownership preflight_owner(const struct config *c, const struct state *s, const struct probe *target)
+enum ownership interlocks_owner(const struct config *c, const struct state *s, const struct probe *target)
 {
     const struct state_owned *owned = &s->target_owned;
     struct server_id id;
 
-    bool empty = target->has_keyspace && preflight_keys(c, true, target->ndbs, target->dbs) == 0;
+    bool empty = target->has_keyspace && interlocks_keys(c, true, target->ndbs, target->dbs) == 0;
     if (owned->owned) {
         state_owned_id(owned, &id);
         if (server_same_history(&id, &target->id))
@@ -62,7 +62,7 @@ struct findings {
 
 static void PRINTF_LIKE(3, 4) found(struct findings *f, enum blocker blocker, const char *format, ...)
 {
-    if (f->n == PREFLIGHT_MAX)
+    if (f->n == INTERLOCKS_MAX)
         return;
     struct finding *one = &f->at[f->n++];
     va_list args;
@@ -97,14 +97,14 @@ static void check_owner(struct findings *f, const struct config *c, const struct
 {
     char keys[TEXT_MAX];
 
-    if (preflight_owner(c, s, target) != OWNER_OTHERS || c->existing_keys != EXISTING_REFUSE)
+    if (interlocks_owner(c, s, target) != OWNER_OTHERS || c->existing_keys != EXISTING_REFUSE)
         return;
     if (!target->has_keyspace) {
         found(f, BLOCKER_TARGET_NOT_EMPTY,
               "the target does not tell whether it has keys (INFO keyspace), and existing_keys is refuse");
         return;
     }
-    text_count(preflight_keys(c, true, target->ndbs, target->dbs), keys);
+    text_count(interlocks_keys(c, true, target->ndbs, target->dbs), keys);
     found(f, BLOCKER_TARGET_NOT_EMPTY,
           "the target has %s keys that this link did not write, and existing_keys is refuse", keys);
 }
@@ -148,8 +148,8 @@ static void check_eviction(struct findings *f, const struct config *c, const str
               "the target's maxmemory-policy is %s: it may drop keys that were copied", policy);
 }
 
-size_t preflight(const struct config *c, const struct state *s, const struct probe *source,
-                 const struct probe *target, struct finding ret[PREFLIGHT_MAX])
+size_t interlocks(const struct config *c, const struct state *s, const struct probe *source,
+                  const struct probe *target, struct finding ret[INTERLOCKS_MAX])
 {
     struct findings f = {.at = ret};
 
