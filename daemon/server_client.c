@@ -214,9 +214,7 @@ static void put_gap(struct client *c)
         return;
     snprintf(json, sizeof(json),
              "{\"seq\":%llu,\"time\":\"%s\",\"event\":\"gap\",\"missed\":%llu,\"priority\":\"warning\","
-             "\"text\":\"%llu "
-             "events are "
-             "missing here: they were not read in time\"}",
+             "\"text\":\"%llu events are missing here: they were not read in time\"}",
              (unsigned long long)c->missed_seq, clock_rfc3339(clock_wall_ms(), when),
              (unsigned long long)c->missed, (unsigned long long)c->missed);
     c->missed = 0;

@@ -46,9 +46,9 @@ static void on_later(void *arg)
     struct daemon *d = arg;
 
     d->ended = true;
-    server_publish(d->server,
+    server_publish(d->server, 1,
                    BYTES("{\"seq\":1,\"event\":\"operation_ended\",\"operation\":6,\"exit_code\":9}"));
-    server_publish(d->server,
+    server_publish(d->server, 1,
                    BYTES("{\"seq\":2,\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"operation_ended\","
                          "\"operation\":7,\"result\":\"failed\",\"exit_code\":13,\"text\":\"no longer\"}"));
 }
@@ -61,11 +61,11 @@ static void on_wait(struct daemon *d, struct client *c, const struct request *r)
     switch (r->values[ARG_FOR].number) {
     case WAIT_FOR_IDLE:
         d->ended = true;
-        server_publish(d->server, BYTES("{\"event\":\"gap\",\"missed\":3}"));
+        server_publish(d->server, 1, BYTES("{\"event\":\"gap\",\"missed\":3}"));
         break;
     case WAIT_FOR_LIVE:
         server_publish(
-            d->server,
+            d->server, 1,
             BYTES("{\"event\":\"operation_ended\",\"operation\":7,\"result\":\"ok\",\"exit_code\":0,"
                   "\"text\":\"is live\"}"));
         break;
@@ -104,7 +104,7 @@ static void on_verb(struct client *c, const struct request *r, void *arg)
                      "{\"name\":\"autostart\",\"value\":true,\"origin\":\"default\"}]}"));
         break;
     case VERB_PAUSE:
-        server_publish(d->server,
+        server_publish(d->server, 1,
                        BYTES("{\"seq\":9,\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"state\","
                              "\"priority\":\"notice\",\"text\":\"now\\n paused\"}"));
         server_reply_ok(c);
