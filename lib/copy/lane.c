@@ -132,6 +132,11 @@ static void target_sample(struct watch *w, const struct watch_sample *s, void *a
     (void)w;
 
     lane_condition(l, LANE_TARGET_LOADING, s->loading ? "the target is loading its data" : NULL);
+    if (s->id.role == ROLE_REPLICA) {
+        lane_condition(l, LANE_TARGET_REFUSES, "the target is a replica of %s:%u", s->id.primary_host,
+                       (unsigned)s->id.primary_port);
+        l->refusing[LANE_TARGET].last_us = loop_now_us(l->loop);
+    }
     l->ev.sample(l, LANE_TARGET, s, stranger, l->arg);
     if (s->loading)
         return;

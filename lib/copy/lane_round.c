@@ -81,6 +81,9 @@ void lane_gap(struct lane *l, const char *reason)
     l->gaps++;
     snprintf(l->last_gap, sizeof(l->last_gap), "%s", reason);
     l->gap = true;
+    /* Nothing was copied yet, and the first round reads all: what is queued would only stand in its way. */
+    if (!l->round)
+        dirty_clear(l->dirty);
     l->scan_due = l->sweep_due = false;
     scanner_stop(l->scanner);
     sweep_stop(l->sweep);
@@ -206,7 +209,7 @@ static bool functions_settled(const struct lane *l)
 
 static void advance_phase(struct lane *l)
 {
-    if (!scanner_running(l->scanner) && l->streams_scan != STREAMS_SCAN)
+    if (!scanner_running(l->scanner) && !scan_is_over(l))
         scan_more(l);
     if (l->phase == LANE_SCAN && scan_is_over(l)) {
         if (l->need_sweep)
