@@ -216,16 +216,35 @@ static void print_links(struct session *s, const struct row *rows, size_t count)
     buf_free(&out);
 }
 
+/* A socket that was named is asked too, wherever it is; its link's name is known once it answers. */
+static size_t add_named(const struct session *s, struct paths_instance *list, size_t count)
+{
+    const char *path = s->args->socket ? s->args->socket : s->env.riot_socket;
+
+    if (!path || strlen(path) >= PATHS_MAX)
+        return count;
+    for (size_t i = 0; i < count; i++) {
+        if (!strcmp(list[i].path, path))
+            return count;
+    }
+    snprintf(list[count].path, sizeof(list[count].path), "%s", path);
+    snprintf(list[count].name, sizeof(list[count].name), "?");
+    return count + 1;
+}
+
 int listing_links(struct session *s)
 {
-    static struct paths_instance list[PATHS_INSTANCES_MAX];
-    static struct row rows[PATHS_INSTANCES_MAX];
-    size_t count = paths_list(&s->env, list);
+    static struct paths_instance list[PATHS_INSTANCES_MAX + 1];
+    static struct row rows[PATHS_INSTANCES_MAX + 1];
+    size_t count = add_named(s, list, paths_list(&s->env, list));
     json_t *links = json_array();
 
     for (size_t i = 0; i < count; i++) {
         struct control_error err;
         json_t *doc = ask_link(list[i].path, &err);
+        const char *name = doc_text(doc, "name");
+        if (list[i].name[0] == '?' && name && paths_name_ok(bytes_str(name)))
+            snprintf(list[i].name, sizeof(list[i].name), "%s", name);
         fill_row(&rows[i], list[i].name, doc, &err);
         json_array_append_new(links, link_document(&list[i], doc, &err));
         json_decref(doc);
@@ -235,7 +254,7 @@ int listing_links(struct session *s)
     else if (count)
         print_links(s, rows, count);
     else
-        fputs("no link runs on this machine\n", stderr);
+        fputs("no riotd has its socket in $XDG_RUNTIME_DIR/riotd-NAME or /run/riotd-NAME\n", stderr);
     json_decref(links);
     return CTL_OK;
 }

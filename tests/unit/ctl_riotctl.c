@@ -399,6 +399,11 @@ START_TEST(lists)
     ck_assert_str_eq(text,
                      "riotctl: USAGE: several links run here: orders, second; say which with -n NAME\n");
     run("-n second status", 0);
+    snprintf(command, sizeof(command), "-s %s list", path);
+    run(command, 0);
+    ck_assert_ptr_null(strchr(text, '?'));
+    run("-s /nowhere list", 0);
+    printed("?       not running");
     run("list --json", 0);
     printed("{\"links\":[{\"name\":\"orders\",\"socket\":\"");
     printed("\"reachable\":true,\"status\":{\"schema\":1");
@@ -411,7 +416,7 @@ START_TEST(lists)
     snprintf(command, sizeof(command), "rm -rf %s", base);
     ck_assert_int_eq(system(command), 0);
     run("list", 0);
-    ck_assert_str_eq(text, "no link runs on this machine\n");
+    ck_assert_str_eq(text, "no riotd has its socket in $XDG_RUNTIME_DIR/riotd-NAME or /run/riotd-NAME\n");
 }
 END_TEST
 
