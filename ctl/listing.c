@@ -68,7 +68,11 @@ static int put_rows(struct grid *g, const struct row *head, const struct row *ro
 
 static void set_cell(struct row *row, size_t column, const char *text)
 {
-    snprintf(row->cell[column], CELL_MAX, "%s", text ? text : "");
+    struct bytes b = bytes_str(text);
+    size_t len = MIN(b.len, (size_t)CELL_MAX - 1);
+    if (len)
+        memcpy(row->cell[column], b.ptr, len);
+    row->cell[column][len] = '\0';
 }
 
 /* A value of JSON as people write it. */
