@@ -84,6 +84,14 @@ enum writer_db writer_db(struct writer *w, int source_db)
     return WRITER_DB_ASKED;
 }
 
+/* Never empty: that would be no error. */
+static struct bytes error_of(const struct resp_token *t)
+{
+    if (t->type != RESP_ERROR)
+        return BYTES("ERR not the expected reply");
+    return t->text.len ? t->text : BYTES("ERR");
+}
+
 /* -EIO: a database that had been confirmed refuses now, and what was sent behind it went elsewhere. */
 static int select_answered(struct writer *w, int db, const struct resp_token *t)
 {
@@ -92,6 +100,8 @@ static int select_answered(struct writer *w, int db, const struct resp_token *t)
     char text[160];
 
     if (t->type != RESP_ERROR) {
+        if (t->type != RESP_SIMPLE)
+            return -EBADMSG;
         if (first) {
             a->state = WRITER_DB_READY;
             w->ev.room(w->arg);
@@ -109,9 +119,7 @@ static int select_answered(struct writer *w, int db, const struct resp_token *t)
 static void key_answered(struct writer *w, struct flight f, const struct resp_token *t)
 {
     bool ok = f.deletes ? t->type == RESP_INTEGER : t->type == RESP_SIMPLE;
-    struct bytes error = ok                      ? (struct bytes){0}
-                         : t->type == RESP_ERROR ? t->text
-                                                 : BYTES("ERR not the expected reply");
+    struct bytes error = ok ? (struct bytes){0} : error_of(t);
 
     w->keys--;
     w->bytes -= f.bytes;
