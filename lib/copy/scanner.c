@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/copy/refusal.h"
 #include "lib/copy/scanner.h"
 #include "lib/core/resp.h"
 
@@ -34,8 +35,11 @@ struct scanner {
     bool wanted;   /* a page was asked for and is not complete */
     bool asked;    /* its request was sent in this life of the connection */
     bool error;    /* the reply was an error */
+    bool absent;   /* of the SELECT: there is no such database, so it has no keys */
     bool stale;    /* the reply under way belongs to a pass that was given up: it is passed over */
     bool selected; /* this life of the connection is in dbs[at] */
+
+    char select_error[160];
 
     bool in_long; /* a key beyond the ceiling is passing */
     uint64_t long_length;
@@ -65,7 +69,7 @@ static void send_request(struct scanner *s)
         return; /* cannot be: the buffer holds one request at a time */
     s->expect = s->selected ? EXPECT_PAGE : EXPECT_SELECT;
     s->asked = true;
-    s->error = s->stale = false;
+    s->error = s->absent = s->stale = false;
     conn_expect(s->conn, true);
     conn_flush(s->conn);
 }
@@ -75,16 +79,14 @@ static void retry_fired(void *arg)
     send_request(arg);
 }
 
-static void page_refused(struct scanner *s, struct bytes error)
+static void page_refused(struct scanner *s, const char *error)
 {
-    char text[160];
-
     s->asked = false;
     s->selected = false;
     conn_expect(s->conn, false);
     timer_set(s->retry, RETRY_US);
     if (s->ev.refused)
-        s->ev.refused(bytes_escape(error, text, sizeof(text)), s->arg);
+        s->ev.refused(error, s->arg);
 }
 
 static void page_complete(struct scanner *s)
@@ -141,21 +143,30 @@ static int take_key(struct scanner *s, const struct resp_token *t)
     }
 }
 
+static int take_select(struct scanner *s, const struct resp_token *t)
+{
+    if (t->type != RESP_SIMPLE && t->type != RESP_ERROR)
+        return -EBADMSG;
+    s->expect = EXPECT_PAGE;
+    s->error = t->type == RESP_ERROR;
+    s->selected = !s->error;
+    s->absent = s->error && refusal_no_such_db(t->text);
+    if (s->error)
+        bytes_escape(t->text, s->select_error, sizeof(s->select_error));
+    return 0;
+}
+
 /* 1: the whole reply to SCAN has come. */
 static int take_token(struct scanner *s, const struct resp_token *t)
 {
     switch (s->expect) {
     case EXPECT_SELECT:
-        s->error = t->type == RESP_ERROR;
-        s->selected = !s->error;
-        s->expect = EXPECT_PAGE;
-        return t->depth == 0 && t->last ? 0 : -EBADMSG;
+        return take_select(s, t);
     case EXPECT_PAGE:
-        if (t->type == RESP_ERROR || s->error) {
-            /* After a refused SELECT the page is of another database. */
-            s->error = true;
+        if (s->error) /* SELECT was refused: the page is of another database */
             return t->last ? 1 : 0;
-        }
+        if (t->type == RESP_ERROR)
+            return 1;
         s->expect = EXPECT_CURSOR;
         return t->type == RESP_ARRAY && t->number == 2 ? 0 : -EBADMSG;
     case EXPECT_CURSOR:
@@ -181,6 +192,24 @@ static void stale_passed(struct scanner *s)
     send_request(s);
 }
 
+static void page_over(struct scanner *s, const struct resp_token *t)
+{
+    char text[160];
+
+    if (s->stale) {
+        stale_passed(s);
+    } else if (s->absent) {
+        snprintf(s->next_cursor, sizeof(s->next_cursor), "0");
+        page_complete(s);
+    } else if (s->error) {
+        page_refused(s, s->select_error);
+    } else if (t->type == RESP_ERROR) {
+        page_refused(s, bytes_escape(t->text, text, sizeof(text)));
+    } else {
+        page_complete(s);
+    }
+}
+
 static size_t on_input(struct conn *c, struct bytes in, void *arg)
 {
     struct scanner *s = arg;
@@ -196,12 +225,8 @@ static size_t on_input(struct conn *c, struct bytes in, void *arg)
         err = take_token(s, &t);
         if (err < 0)
             break;
-        if (err == 1 && s->stale)
-            stale_passed(s);
-        else if (err == 1 && s->error)
-            page_refused(s, t.type == RESP_ERROR ? t.text : BYTES("SELECT was refused"));
-        else if (err == 1)
-            page_complete(s);
+        if (err == 1)
+            page_over(s, &t);
     }
     if (err == -EBADMSG)
         conn_reset(c, "the reply to SCAN is not understood");
@@ -221,15 +246,22 @@ static int on_identified(struct conn *c, const struct server_id *id, uint64_t cl
     return s->ev.identified ? s->ev.identified(c, id, client_id, why, s->arg) : 0;
 }
 
+/* Is the cursor of another process? Where run ids are not told, none but the first is known to be good. */
+static bool cursor_is_foreign(const struct scanner *s, const char *run_id)
+{
+    if (!s->run_id[0])
+        return strcmp(s->cursor, "0") != 0;
+    return strcmp(s->run_id, run_id) != 0;
+}
+
 static void on_up(struct conn *c, void *arg)
 {
     struct scanner *s = arg;
-    const char *run_id = conn_server(c)->run_id;
 
     conn_raw(c);
     resp_init(&s->resp, SCANNER_KEY_MAX, 512 * MIB, UINT32_MAX);
     s->selected = s->asked = s->in_long = false;
-    if (s->running && s->run_id[0] && strcmp(s->run_id, run_id) != 0) {
+    if (s->running && cursor_is_foreign(s, conn_server(c)->run_id)) {
         give_up(s, "another server process answers: its cursor cannot be used");
         return;
     }
@@ -294,7 +326,7 @@ int scanner_begin(struct scanner *s, const int *dbs, size_t ndbs, unsigned count
     snprintf(s->type, sizeof(s->type), "%s", type ? type : "");
     snprintf(s->cursor, sizeof(s->cursor), "0");
     s->run_id[0] = '\0';
-    s->selected = s->wanted = false;
+    s->selected = s->wanted = s->in_long = false;
     s->stale = s->asked;
     s->running = ndbs > 0;
     timer_clear(s->retry);
@@ -309,7 +341,7 @@ void scanner_next(struct scanner *s)
 
 void scanner_stop(struct scanner *s)
 {
-    s->running = s->wanted = false;
+    s->running = s->wanted = s->in_long = false;
     s->stale = s->asked;
     timer_clear(s->retry);
 }
