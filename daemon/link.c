@@ -93,10 +93,36 @@ void link_unblock(struct link *k, enum blocker b)
     k->ev.changed(k->arg);
 }
 
+/* Totals and rounds are the process', not a lane's. */
+static void add_totals(struct lane_status *sum, const struct lane_status *one)
+{
+    sum->round += one->round;
+    sum->marks += one->marks;
+    sum->copied_keys += one->copied_keys;
+    sum->deleted_keys += one->deleted_keys;
+    sum->bytes += one->bytes;
+    sum->retries += one->retries;
+    sum->gaps += one->gaps;
+    if (one->last_gap[0])
+        memcpy(sum->last_gap, one->last_gap, sizeof(sum->last_gap));
+}
+
+static void keep_totals(struct link *k)
+{
+    struct lane_status last;
+
+    if (!k->lane)
+        return;
+    lane_status(k->lane, &last);
+    add_totals(&k->past, &last);
+}
+
 /* The lane may be on the stack: it is freed when that has unwound. */
 static void free_lane_later(void *arg)
 {
     struct link *k = arg;
+
+    keep_totals(k);
     k->lane = lane_free(k->lane);
     k->stopping = false;
     k->ev.lane_gone(k->arg);
@@ -661,8 +687,17 @@ void link_status(struct link *k, struct link_status *ret)
     ret->since_ms = k->since_ms;
     ret->reason = k->reason;
     ret->has_lane = k->lane != NULL;
+    ret->lane.memory_limit_bytes = k->config->limit_memory;
+    ret->lane.eta_ms = -1;
+    ret->lane.feed.kind = k->config->feed;
+    ret->lane.feed.state = "stopped";
     if (k->lane)
         lane_status(k->lane, &ret->lane);
+    char last_gap[sizeof(ret->lane.last_gap)];
+    memcpy(last_gap, ret->lane.last_gap, sizeof(last_gap));
+    add_totals(&ret->lane, &k->past);
+    if (last_gap[0])
+        memcpy(ret->lane.last_gap, last_gap, sizeof(last_gap));
     for (size_t i = 0; i < BLOCKER_COUNT; i++) {
         ret->blockers[i].on = k->blockers[i].on;
         ret->blockers[i].since_ms = k->blockers[i].since_ms;

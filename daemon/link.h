@@ -69,7 +69,7 @@ struct link_status {
     int64_t since_ms;
     const char *reason;
     bool has_lane;
-    struct lane_status lane; /* when has_lane */
+    struct lane_status lane; /* without one: what is known all the same, as totals and limits */
     struct {
         bool on;
         int64_t since_ms;

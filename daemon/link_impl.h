@@ -40,6 +40,7 @@ struct link {
     } waiting[2];
 
     struct lane *lane;
+    struct lane_status past;  /* totals of the lanes that ended in this process */
     unsigned held;            /* HOLD_*: why deletes wait */
     bool census_pending;      /* a suspect target: the census decides */
     struct timer *keep_timer; /* what is remembered of both sides is refreshed */

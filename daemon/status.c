@@ -106,7 +106,8 @@ static json_t *snapshot_part(const struct lane_status *l)
     set_number(o, "round", l->round);
     set_text(o, "phase", phase_name(l->phase));
     set_number(o, "scanned_keys", l->scanned_keys);
-    set_number(o, "estimated_keys", l->estimated_keys);
+    if (l->round)
+        set_number(o, "estimated_keys", l->estimated_keys);
     if (l->swept_keys)
         set_number(o, "swept_keys", l->swept_keys);
     if (scanned)
@@ -163,7 +164,6 @@ static void set_lane_parts(json_t *o, const struct lane_status *l)
 {
     set(o, "snapshot", snapshot_part(l));
     set(o, "queue", queue_part(l));
-    set(o, "lag", lag_part(l));
     set(o, "rate", rate_part(l));
     set(o, "totals", totals_part(l));
 }
@@ -176,6 +176,7 @@ static json_t *lanes_part(const struct link_status *s)
     json_t *one = json_object();
     set_text(one, "source", s->endpoints[LANE_SOURCE]->url.text);
     set_lane_parts(one, &s->lane);
+    set(one, "lag", lag_part(&s->lane));
     json_array_append_new(lanes, one);
     return lanes;
 }
@@ -312,10 +313,10 @@ char *status_document(struct link *k, const struct operations *ops, const struct
     set(o, "conditions", conditions_part(s));
     set(o, "source", server_part(s, LANE_SOURCE));
     set(o, "target", server_part(s, LANE_TARGET));
-    if (s->has_lane) {
-        set(o, "feed", feed_part(s));
-        set_lane_parts(o, &s->lane);
-    }
+    set(o, "feed", feed_part(s));
+    set_lane_parts(o, &s->lane);
+    if (s->has_lane)
+        set(o, "lag", lag_part(&s->lane));
     set(o, "lanes", lanes_part(s));
     set(o, "failed_keys", failed_part(k));
     set(o, "blockers", blockers_part(s));
