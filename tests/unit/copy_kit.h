@@ -22,7 +22,7 @@ static struct {
     size_t lines; /* since the last kit_expect(): something to wait for */
 } kit;
 
-static struct dirty_key *kit_key(int db, const char *name)
+KIT_UNUSED static struct dirty_key *kit_key(int db, const char *name)
 {
     size_t len = strlen(name);
     struct dirty_key *k = calloc(1, sizeof(*k) + len);
@@ -50,13 +50,13 @@ PRINTF_LIKE(1, 2) static void kit_tell(const char *format, ...)
     kit.lines++;
 }
 
-static const char *kit_name(const struct dirty_key *k)
+KIT_UNUSED static const char *kit_name(const struct dirty_key *k)
 {
     static char name[64];
     return bytes_escape(dirty_name(k), name, sizeof(name));
 }
 
-static void kit_forget(void)
+KIT_UNUSED static void kit_forget(void)
 {
     kit.len = kit.lines = 0;
     kit.text[0] = '\0';
