@@ -101,7 +101,6 @@ static const char *phase_name(enum lane_phase phase)
 static json_t *snapshot_part(const struct lane_status *l)
 {
     json_t *o = json_object();
-    bool scanned = l->phase != LANE_SCAN && l->phase != LANE_CONNECTING && l->phase != LANE_GAP;
 
     set_number(o, "round", l->round);
     set_text(o, "phase", phase_name(l->phase));
@@ -110,10 +109,8 @@ static json_t *snapshot_part(const struct lane_status *l)
         set_number(o, "estimated_keys", l->estimated_keys);
     if (l->swept_keys)
         set_number(o, "swept_keys", l->swept_keys);
-    if (scanned)
-        set_real(o, "percent", 100);
-    else if (l->estimated_keys)
-        set_real(o, "percent", MIN(99.9, 100.0 * (double)l->scanned_keys / (double)l->estimated_keys));
+    if (l->round)
+        set_real(o, "percent", l->percent);
     if (l->eta_ms >= 0)
         set_number(o, "eta_ms", (uint64_t)l->eta_ms);
     return o;

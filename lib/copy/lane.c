@@ -365,14 +365,26 @@ static void server_status(struct conn *c, const struct watch_sample *s, struct l
     ret->silent_us = ret->up ? conn_silent_us(c) : 0;
 }
 
-static int64_t eta_ms(struct lane *l)
+static bool round_is_over(const struct lane *l)
+{
+    return l->phase == LANE_LIVE || l->phase == LANE_DONE;
+}
+
+/* A scanned key counts once it has left the queue. */
+static void progress_status(struct lane *l, struct lane_status *ret)
 {
     uint64_t took_us = loop_now_us(l->loop) - l->scan_began_us;
+    uint64_t queued = ret->counts.scan_queued;
 
-    if (l->phase != LANE_SCAN || !l->scanned || took_us < TICK_US)
-        return -1;
-    uint64_t left = l->estimated > l->scanned ? l->estimated - l->scanned : 0;
-    return (int64_t)((double)left * (double)took_us / (double)l->scanned / 1000);
+    if (l->phase != LANE_GAP && l->scanned > queued)
+        l->scan_done = MAX(l->scan_done, l->scanned - queued);
+    ret->scanned_keys = l->scanned;
+    ret->estimated_keys = MAX(l->estimated, l->scanned);
+    double part = ret->estimated_keys ? (double)l->scan_done / (double)ret->estimated_keys : 0;
+    ret->percent = round_is_over(l) ? 100 : MIN(100 * part, 99.9);
+    ret->eta_ms = -1;
+    if (l->phase >= LANE_SCAN && l->phase <= LANE_SETTLING && l->scan_done && took_us >= TICK_US)
+        ret->eta_ms = (int64_t)((1 / part - 1) * (double)took_us / 1000);
 }
 
 static void lag_status(struct lane *l, struct lane_status *ret)
@@ -389,11 +401,9 @@ void lane_status(struct lane *l, struct lane_status *ret)
     memset(ret, 0, sizeof(*ret));
     ret->phase = l->phase;
     ret->round = l->round;
-    ret->scanned_keys = l->scanned;
-    ret->estimated_keys = MAX(l->estimated, l->scanned);
     ret->swept_keys = sweep_seen(l->sweep);
-    ret->eta_ms = eta_ms(l);
     dirty_counts(l->dirty, &ret->counts);
+    progress_status(l, ret);
     ret->in_flight_bytes = writer_outstanding_bytes(l->writer);
     ret->memory_bytes = dirty_memory(l->dirty) + buf_len(conn_out(writer_conn(l->writer)));
     ret->memory_limit_bytes = l->opt.memory;

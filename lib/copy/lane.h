@@ -115,6 +115,7 @@ struct lane_status {
     enum lane_phase phase;
     unsigned round; /* passes begun */
     uint64_t scanned_keys, estimated_keys, swept_keys;
+    double percent; /* of the round: of the estimated keys, those that were scanned and are copied */
     int64_t eta_ms; /* -1: unknown */
     struct dirty_counts counts;
     uint64_t in_flight_bytes, memory_bytes, memory_limit_bytes;

@@ -111,6 +111,7 @@ struct lane {
 
     /* counters */
     uint64_t marks, copied, deleted, bytes, retries, gaps, scanned, estimated, long_keys;
+    uint64_t scan_done; /* of the scanned keys, those no longer queued; never falls in a round */
     uint64_t scan_began_us;
     struct meter copied_meter, bytes_meter, marks_meter;
 };

@@ -148,7 +148,7 @@ static void begin_round(struct lane *l)
     l->scan_count = crowded ? MAX(l->scan_count / 2, 10u) : l->opt.scan_count;
     l->need_sweep = !l->opt.merge && !(l->opt.unswept && l->round == 1);
     l->sweeping = SWEEP_NOT_YET;
-    l->scanned = l->long_keys = 0;
+    l->scanned = l->scan_done = l->long_keys = 0;
     l->estimated = keys_in_scope(l);
     l->scan_began_us = loop_now_us(l->loop);
     l->functions_wanted = true;
