@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/copy/encode.h"
+#include "lib/copy/refusal.h"
 #include "lib/copy/sweep.h"
 #include "lib/core/resp.h"
 
@@ -23,12 +24,14 @@ struct sweep {
     int into_db;
     int source_db; /* that stands for into_db */
     bool running, census, page_in, last_page, wanted;
+    unsigned pass; /* counts: a callback may have ended the one that it is of */
 
     int db; /* of the page, on the source */
     struct buf names;
     size_t asked;      /* bytes of names whose question was sent in this life of the connection */
     bool select_asked; /* this life is in db, or the answer to SELECT is due */
     bool select_due;
+    bool absent; /* the source has no such database: none of the keys is there */
     uint64_t seen, missing;
 };
 
@@ -88,32 +91,57 @@ static void refused(struct sweep *s, struct bytes error)
     conn_reset(s->conn, "EXISTS was refused");
 }
 
-static int take_token(struct sweep *s, const struct resp_token *t)
+static int take_select(struct sweep *s, const struct resp_token *t)
 {
-    uint32_t len;
-
-    if (t->depth || !t->last)
+    if (t->type != RESP_SIMPLE && t->type != RESP_ERROR)
         return -EBADMSG;
-    if (t->type == RESP_ERROR) {
+    s->absent = t->type == RESP_ERROR && refusal_no_such_db(t->text);
+    if (t->type == RESP_ERROR && !s->absent) {
         refused(s, t->text);
         return -ECANCELED;
     }
-    if (s->select_due) {
-        s->select_due = false;
-        return 0;
+    s->select_due = false;
+    return 0;
+}
+
+/* -ECANCELED: the owner was told, and wants no more of this pass. */
+static int key_is_missing(struct sweep *s, struct bytes key)
+{
+    unsigned pass = s->pass;
+
+    s->missing++;
+    if (!s->census)
+        s->ev.missing(s->db, key, s->arg);
+    return s->pass == pass ? 0 : -ECANCELED;
+}
+
+static int take_exists(struct sweep *s, const struct resp_token *t)
+{
+    uint32_t len;
+
+    if (t->type == RESP_ERROR && !s->absent) {
+        refused(s, t->text);
+        return -ECANCELED;
     }
-    if (t->type != RESP_INTEGER || !s->asked)
+    if ((t->type != RESP_INTEGER && !s->absent) || !s->asked)
         return -EBADMSG;
     memcpy(&len, buf_bytes(&s->names).ptr, sizeof(len));
     s->seen++;
-    if (t->number == 0) {
-        s->missing++;
-        if (!s->census)
-            s->ev.missing(s->db, bytes_of(buf_bytes(&s->names).ptr + sizeof(len), len), s->arg);
+    if (s->absent || t->number == 0) {
+        int err = key_is_missing(s, bytes_of(buf_bytes(&s->names).ptr + sizeof(len), len));
+        if (err)
+            return err;
     }
     buf_consume(&s->names, sizeof(len) + len);
     s->asked -= sizeof(len) + len;
     return 0;
+}
+
+static int take_token(struct sweep *s, const struct resp_token *t)
+{
+    if (t->depth || !t->last)
+        return -EBADMSG;
+    return s->select_due ? take_select(s, t) : take_exists(s, t);
 }
 
 static size_t on_input(struct conn *c, struct bytes in, void *arg)
@@ -281,6 +309,7 @@ struct sweep *sweep_free(struct sweep *s)
 /* What is under way on the connection to the source would be taken for answers of the new pass. */
 static void forget(struct sweep *s)
 {
+    s->pass++;
     if (s->asked || s->select_due)
         conn_reset(s->conn, "a sweep was given up");
     buf_consume(&s->names, buf_len(&s->names));
