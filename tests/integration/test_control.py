@@ -398,11 +398,9 @@ def test_links_are_found_by_name_and_alone(lab):
         return f"{lab.folder}/riotd-{name}/riotd.sock"
 
     env = environment(lab.folder)
-    lab.link(name="one", control__socket=runtime_socket("one"), autostart=False).socket = f"{lab.folder}/riotd-one/riotd.sock"
+    lab.link(name="one", control__socket=runtime_socket("one"), autostart=False)
     assert json.loads(riotctl("status", "--json", env=env).stdout)["name"] == "one"
-    two = lab.link(name="two", control__socket=runtime_socket("two"), autostart=False, start=False)
-    two.socket = f"{lab.folder}/riotd-two/riotd.sock"
-    two.start()
+    two = lab.link(name="two", control__socket=runtime_socket("two"), autostart=False)
     several = riotctl("status", env=env)
     assert several.returncode == 2 and "one" in several.stderr and "two" in several.stderr
     assert json.loads(riotctl("-n", "two", "status", "--json", env=env).stdout)["name"] == "two"

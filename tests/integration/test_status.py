@@ -1,5 +1,6 @@
 """The status document: every field, its type, its meaning."""
 
+import os
 import re
 import time
 
@@ -74,7 +75,7 @@ def test_names_are_snake_case_with_units(link):
 
 def test_totals_count_what_was_applied(lab, link):
     before = link.status()["totals"]
-    assert before["copied_keys"] >= 1000 and before["bytes"] >= 100_000
+    assert before["copied_keys"] >= 1000 and before["bytes"] >= 10_000
     with lab.source.raw() as client:
         client.must([("SET", f"k{i}", "w") for i in range(50)] + [("DEL", f"k{i}") for i in range(50, 80)])
     lab.equal(link)
@@ -87,14 +88,15 @@ def test_totals_count_what_was_applied(lab, link):
 
 def test_the_snapshot_shows_progress(lab):
     with lab.source.raw() as client:
-        client.must([("SET", f"k{i}", i) for i in range(4000)])
+        client.must([("SET", f"k{i}", i) for i in range(6000)])
     riotd = lab.link(limits__keys_per_s=2000)
     status = riotd.wait_for(lambda s: s["state"] == "snapshot" and s["totals"]["copied_keys"] > 500)
-    assert status["snapshot"]["estimated_keys"] >= 3000
+    assert status["snapshot"]["estimated_keys"] >= 5000
     percents, etas = [], []
-    while riotd.state == "snapshot":
-        snapshot = riotd.status()["snapshot"]
+    while (status := riotd.status())["state"] == "snapshot":
+        snapshot, copied = status["snapshot"], status["totals"]["copied_keys"]
         percents.append(snapshot["percent"])
+        assert snapshot["percent"] <= 100 * copied / 6000 + 10, f"{copied} of 6,000 keys are copied"
         if "eta_ms" in snapshot:
             etas.append(snapshot["eta_ms"])
         time.sleep(0.1)
@@ -102,7 +104,7 @@ def test_the_snapshot_shows_progress(lab):
     assert etas and max(etas) < 60_000
     riotd.wait("live")
     status = riotd.status()
-    assert status["snapshot"]["round"] == 1 and status["snapshot"]["scanned_keys"] >= 4000
+    assert status["snapshot"]["round"] == 1 and status["snapshot"]["scanned_keys"] >= 6000
 
 
 def test_the_lag_grows_while_the_target_hangs_and_ends_after_it(lab, link):
@@ -126,7 +128,8 @@ def test_rates_show_what_happens_now(lab, link):
             seen.append(link.status()["rate"])
     assert max(r["copied_keys_per_s"] for r in seen) > 50
     assert max(r["marks_per_s"] for r in seen) > 50
-    until(lambda: link.status()["rate"]["marks_per_s"] < 1, 15, "the rate falls again")
+    peak = max(r["marks_per_s"] for r in seen)
+    until(lambda: link.status()["rate"]["marks_per_s"] < peak / 20, 15, "the rate falls again")
 
 
 def test_a_failed_key_is_named_and_blocks(lab):
@@ -134,7 +137,7 @@ def test_a_failed_key_is_named_and_blocks(lab):
     lab.target.config("proto-max-bulk-len", str(1024 * 1024))
     name = b"too large \x00\r\n\xff"
     with lab.source.raw() as client:
-        client.call("SET", name, b"x\x00" + bytes(range(256)) * 8192)
+        client.call("SET", name, os.urandom(2_000_000))
         client.call("SET", "fits", "v")
     riotd = lab.link()
     status = riotd.wait_for(lambda s: s["totals"]["failed_keys"] == 1, what="the failed key")
@@ -155,7 +158,7 @@ def test_a_failed_key_is_named_and_blocks(lab):
 def test_a_failed_key_that_is_deleted_is_no_longer_failed(lab, feed):
     lab.target.config("proto-max-bulk-len", str(1024 * 1024))
     riotd = lab.live(feed=feed)
-    lab.source.call("SET", "large", bytes(range(256)) * 8192)
+    lab.source.call("SET", "large", os.urandom(2_000_000))
     riotd.wait_for(lambda s: s["totals"]["failed_keys"] == 1, what="the failed key")
     lab.source.call("DEL", "large")
     lab.equal(riotd)

@@ -55,7 +55,7 @@ def test_each_element_command_is_followed(lab, feed):
     source.pfadd("hll:sparse", *range(20, 40))
     source.pfmerge("hll:merged", "hll:sparse", "hll:dense")
     source.xtrim("stream:plain", maxlen=7, approximate=False)
-    source.sort("set:int", store="sorted")
+    source.sort("set:int", alpha=True, store="sorted")
     source.bitop("OR", "bits", "bitmap", "str:raw")
     source.geoadd("geo", (2.35, 48.85, "Paris"))
     source.restore("restored", 0, source.dump("hash:large"))

@@ -26,8 +26,8 @@ def test_a_source_newer_than_its_target_is_refused_with_both_versions_named(lab)
     def disguise(_connection, argv, value):
         if argv and argv[0].upper() == b"INFO" and isinstance(value, bytes):
             return bulk(re.sub(rb"(redis|valkey)_version:[0-9.]+", rb"\1_version:99.0.0", value))
-        # What a DUMP ends with: the version of its format, then a checksum.
-        if argv and argv[0].upper() == b"DUMP" and isinstance(value, bytes):
+        # What a payload ends with: the version of its format, then a checksum.
+        if argv and (argv[0].upper() == b"DUMP" or [w.upper() for w in argv[:2]] == [b"FUNCTION", b"DUMP"]) and isinstance(value, bytes):
             return bulk(value[:-10] + b"\xff\xff" + value[-8:])
         return None
 

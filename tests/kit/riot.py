@@ -52,11 +52,11 @@ class Riotd:
         self.folder = os.path.join(folder, name)
         os.makedirs(self.folder, exist_ok=True)
         self.name = name
-        self.socket = os.path.join(self.folder, "s")
         self.state_dir = os.path.join(self.folder, "state")
         self.config = os.path.join(self.folder, f"{name}.yaml")
-        self.options = {"name": name, "source.url": source, "target.url": target, "control.socket": self.socket}
+        self.options = {"name": name, "source.url": source, "target.url": target, "control.socket": os.path.join(self.folder, "s")}
         self.options.update((key.replace("__", "."), value) for key, value in options.items())
+        self.socket = self.options["control.socket"]
         self.process = None
         self.log_path = os.path.join(self.folder, "log")
         self.fds = self.exit_code = None
