@@ -38,7 +38,7 @@ struct streams {
     struct hash_seed seed;
     struct table table;
     struct stream *first, **end;
-    size_t budget, memory;
+    size_t budget, memory, ngone;
     bool incomplete;
 
     struct conn *conn;
@@ -55,11 +55,11 @@ static struct bytes name_of(const struct stream *s)
     return (struct bytes){s->key, s->len};
 }
 
-/* RDB_TYPE_STREAM_LISTPACKS, _2 and _3 of redis' rdb.h, the same in Valkey. */
+/* RDB_TYPE_STREAM_LISTPACKS to _5 of redis' rdb.h; Valkey has the first three. */
 bool streams_is_type(struct bytes payload)
 {
     unsigned char type = payload.len ? (unsigned char)payload.ptr[0] : 0;
-    return type == 15 || type == 19 || type == 21;
+    return type == 15 || type == 19 || type == 21 || type == 26 || type == 27;
 }
 
 static struct stream *find(const struct streams *s, int db, struct bytes key, uint64_t hash)
@@ -72,16 +72,47 @@ static struct stream *find(const struct streams *s, int db, struct bytes key, ui
     return NULL;
 }
 
+/* Only while no comparison walks the list. */
+static void drop_gone(struct streams *s)
+{
+    struct stream **link = &s->first, *one;
+
+    while ((one = *link)) {
+        if (!one->gone) {
+            link = &one->next;
+            continue;
+        }
+        *link = one->next;
+        table_remove(&s->table, &one->node);
+        s->memory -= malloc_usable_size(one);
+        free(one);
+    }
+    s->end = link;
+    s->ngone = 0;
+}
+
+/* Where streams come and go and nobody uses groups, nothing else would ever drop those that went. */
+static bool has_room(struct streams *s, size_t size)
+{
+    if (s->memory + table_bytes(&s->table) + size <= s->budget)
+        return true;
+    if (s->running || s->ngone <= s->table.count / 8)
+        return false;
+    drop_gone(s);
+    return s->memory + table_bytes(&s->table) + size <= s->budget;
+}
+
 void streams_note(struct streams *s, int db, struct bytes key)
 {
     uint64_t hash = hash_bytes(s->seed, (uint64_t)db, key);
     struct stream *one = find(s, db, key, hash);
     if (one) {
+        s->ngone -= one->gone;
         one->gone = false;
         return;
     }
     size_t size = sizeof(*one) + key.len;
-    if (s->memory + table_bytes(&s->table) + size > s->budget || !(one = malloc(size))) {
+    if (!has_room(s, size) || !(one = malloc(size))) {
         s->incomplete = true;
         return;
     }
@@ -102,8 +133,10 @@ void streams_forget(struct streams *s, int db, struct bytes key)
     if (!s->table.count)
         return;
     struct stream *one = find(s, db, key, hash_bytes(s->seed, (uint64_t)db, key));
-    if (one)
-        one->gone = true;
+    if (!one || one->gone)
+        return;
+    one->gone = true;
+    s->ngone++;
 }
 
 bool streams_complete(const struct streams *s)
@@ -113,25 +146,7 @@ bool streams_complete(const struct streams *s)
 
 size_t streams_count(const struct streams *s)
 {
-    return s->table.count;
-}
-
-/* Only while no comparison walks the list. */
-static void drop_gone(struct streams *s)
-{
-    struct stream **link = &s->first, *one;
-
-    while ((one = *link)) {
-        if (!one->gone) {
-            link = &one->next;
-            continue;
-        }
-        *link = one->next;
-        table_remove(&s->table, &one->node);
-        s->memory -= malloc_usable_size(one);
-        free(one);
-    }
-    s->end = link;
+    return s->table.count - s->ngone;
 }
 
 void streams_mark_all(struct streams *s)
