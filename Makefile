@@ -110,7 +110,8 @@ demo:
 
 # --- checks. The short forms are `check`; check-long has what takes minutes. PYTEST_ARGS goes to pytest.
 
-MAKE_QUIET := $(MAKE) --no-print-directory -s -j$(JOBS)
+# A make below another shares its jobs; asked for some of its own, it would warn.
+MAKE_QUIET  = $(MAKE) --no-print-directory -s $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 # Timing and memory are measured by tests that are marked `alone`; the others wait a lot, and run side by side.
 PYTEST     := $(PYTHON) -B -m pytest -p no:cacheprovider
 BESIDE     ?= -n 3
@@ -173,7 +174,7 @@ fuzz:
 fuzzers: $(FUZZ_BIN)
 
 bench: all $(B)/bench/pipeline
-	RIOT_BUILD=$(B) $(PYTHON) tests/bench/copy.py
+	RIOT_BUILD=$(B) $(PYTHON) tests/bench/speed.py
 
 # --- the rest
 

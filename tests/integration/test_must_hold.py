@@ -253,7 +253,7 @@ def test_5_one_value_of_300_mb(lab):
 
 
 def bench(keys, rounds):
-    done = subprocess.run([sys.executable, os.path.join(TOP, "tests", "bench", "copy.py"), "--keys", str(keys), "--rounds", str(rounds)],
+    done = subprocess.run([sys.executable, os.path.join(TOP, "tests", "bench", "speed.py"), "--keys", str(keys), "--rounds", str(rounds)],
                           capture_output=True, text=True, check=False)
     print(done.stdout, done.stderr)
     return done.returncode
