@@ -1,62 +1,48 @@
 #!/bin/bash
-# fresh.sh [SUITE...]: what the README promises, on machines that have nothing: makes a root of Debian bookworm and of trixie with git,
-# make and certificates alone (debootstrap), clones this repository's HEAD into each, and runs `make demo` and `make check`.
+# fresh.sh [SUITE...]: what the README promises, on machines that have nothing. Makes a root of each Debian suite (bookworm and trixie,
+# if none is named) with git, make and certificates alone, clones this repository's HEAD into it, runs `make demo` and `make check`
+# there, and looks that the demo leaves nothing running and that a second `make deps` calls nobody.
 #
-# Needs root and debootstrap. Packages come from where this machine takes its own. All is below build/fresh, and removed after.
+# Needs root and debootstrap. Packages come from where this machine takes its own. Everything is below build/fresh, and removed
+# after; build/fresh/SUITE.log has the whole of what a run printed.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 work=$top/build/fresh
-suites=("$@")
-[ $# -gt 0 ] || suites=(bookworm trixie)
-mounts=()
 
 say()
 {
     printf '\n=== %s\n' "$*"
 }
 
-unmount_all()
+die()
 {
-    local i
-    for ((i = ${#mounts[@]} - 1; i >= 0; i--)); do
-        umount "${mounts[i]}" 2>/dev/null || umount -l "${mounts[i]}" || echo "fresh: still mounted: ${mounts[i]}" >&2
-    done
-    mounts=()
-}
-trap unmount_all EXIT
-
-mount_into()
-{
-    local target=${*: -1}
-    mkdir -p "$target"
-    mount "$@"
-    mounts+=("$target")
+    local code=$1
+    shift
+    echo "fresh: $*" >&2
+    exit "$code"
 }
 
-# The mirror that this machine uses for Debian itself.
-mirror_of()
+# The mirror that this machine uses for Debian itself: of those that have the base system, the first.
+mirror_of_this_machine()
 {
-    local found
-    # shellcheck disable=SC2016 # apt's own variable
-    found=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -v security | sort | uniq -c |
-        sort -rn | awk 'NR == 1 { print $2 }')
-    echo "${found:-http://deb.debian.org/debian}"
+    # shellcheck disable=SC2016 # apt's own variables
+    apt-get indextargets --format '$(SITE) $(LABEL)' 'Created-By: Packages' 2> /dev/null |
+        awk '$2 == "Debian" && !found { found = $1 } END { print found ? found : "http://deb.debian.org/debian" }'
 }
 
-# Settings of apt that lead to packages: proxies, certificates, credentials.
-copy_apt_settings()
+# How this machine reaches its mirrors: apt's settings of transport and checks, names, certificates.
+settings_of_this_machine()
 {
-    local root=$1 suite=$2 mirror=$3 file
-    for file in /etc/apt/apt.conf /etc/apt/apt.conf.d/*proxy* /etc/apt/apt.conf.d/*artifact* /etc/apt/auth.conf /etc/apt/auth.conf.d/*; do
-        [ ! -f "$file" ] || install -D -m 644 "$file" "$root$file"
-    done
+    local root=$1 suite=$2 mirror=$3
+    apt-config dump | grep -E '^Acquire::(https?|Check)' > "$root/etc/apt/apt.conf.d/90this-machine" || true
     printf 'deb %s %s main\n' "$mirror" "$suite" > "$root/etc/apt/sources.list"
-    rm -rf "$root"/etc/apt/sources.list.d/*
-    cp /etc/resolv.conf "$root/etc/resolv.conf"
-    cp /etc/hosts "$root/etc/hosts"
+    rm -f "$root"/etc/apt/sources.list.d/*
+    cp /etc/resolv.conf /etc/hosts "$root/etc/"
     mkdir -p "$root/usr/local/share/ca-certificates"
-    cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
+    [ ! -d /usr/local/share/ca-certificates ] ||
+        cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
+    chroot "$root" update-ca-certificates > /dev/null 2>&1
 }
 
 make_root()
@@ -68,8 +54,12 @@ make_root()
         tail -n 20 "$root.debootstrap.log"
         return 1
     }
-    copy_apt_settings "$root" "$suite" "$mirror"
-    chroot "$root" update-ca-certificates > /dev/null 2>&1
+    settings_of_this_machine "$root" "$suite" "$mirror"
+    mount -t proc proc "$root/proc"
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts "$root/dev/pts"
+    mount -t tmpfs tmpfs "$root/dev/shm"
+    mount -t tmpfs tmpfs "$root/tmp"
+    mount -t tmpfs tmpfs "$root/run"
 }
 
 in_root()
@@ -77,58 +67,77 @@ in_root()
     local root=$1
     shift
     env -i HOME=/root TERM="${TERM:-dumb}" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
-        ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} chroot "$root" "$@"
+        ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} ${no_proxy:+no_proxy="$no_proxy"} \
+        chroot "$root" "$@"
+}
+
+nothing_left_running()
+{
+    local root=$1 pid left=0
+    for pid in /proc/[0-9]*; do
+        [ "$(readlink "$pid/root")" = "$root" ] || continue
+        echo "still running: $(tr '\0' ' ' < "$pid/cmdline")"
+        left=1
+    done
+    return "$left"
+}
+
+# Installs again, where a package manager that is called fails.
+nothing_called()
+{
+    local root=$1
+    # shellcheck disable=SC2016 # for the inner shell
+    in_root "$root" sh -c '
+        dir=$(mktemp -d)
+        for name in apt apt-get aptitude dpkg sudo systemctl service invoke-rc.d; do
+            printf "#!/bin/sh\necho called: $0 \"\$@\" >&2\nexit 1\n" "$name" > "$dir/$name"
+            chmod +x "$dir/$name"
+        done
+        PATH=$dir:$PATH make -s -C /root/riotd deps deps-check'
 }
 
 try_suite()
 {
-    local suite=$1 root=$work/$1 mirror
-    mirror=$(mirror_of)
+    local suite=$1 root=$work/$1 step begin=$SECONDS
     say "$suite: making a root"
-    make_root "$root" "$suite" "$mirror"
-    mount_into -t proc proc "$root/proc"
-    mount_into --bind /dev "$root/dev"
-    mount_into -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts "$root/dev/pts"
-    mount_into -t tmpfs tmpfs "$root/tmp"
-    mount_into -t tmpfs tmpfs "$root/run"
+    make_root "$root" "$suite" "$(mirror_of_this_machine)"
     git clone -q --no-local "$top" "$root/root/riotd"
-    say "$suite: make demo"
-    in_root "$root" make -C /root/riotd demo
-    say "$suite: make check"
-    in_root "$root" make -C /root/riotd check
-    unmount_all
-    rm -rf --one-file-system "$root"
+    echo "$suite: commit $(git -C "$root/root/riotd" rev-parse --short HEAD), root made in $((SECONDS - begin)) s"
+    for step in demo check; do
+        begin=$SECONDS
+        say "$suite: make $step"
+        in_root "$root" make -C /root/riotd "$step"
+        nothing_left_running "$root"
+        echo "$suite: make $step: ok, $((SECONDS - begin)) s"
+    done
+    nothing_called "$root"
+    echo "$suite: make deps, nothing missing: nothing called"
 }
 
-[ "$(id -u)" = 0 ] || {
-    echo 'fresh.sh: only root may make and enter another root' >&2
-    exit 77
-}
-command -v debootstrap > /dev/null || {
-    echo 'fresh.sh: needs debootstrap' >&2
-    exit 69
-}
+# A part of this script runs with mounts and processes of its own: all of them end with it, and nobody else sees them.
+if [ "${1:-}" = --inside ]; then
+    mount -t proc proc /proc
+    try_suite "$2"
+    exit 0
+fi
+
+[ "$(id -u)" = 0 ] || die 77 'only root may make and enter another root'
+for tool in debootstrap unshare; do
+    command -v "$tool" > /dev/null || die 69 "needs $tool"
+done
+suites=("$@")
+[ $# -gt 0 ] || suites=(bookworm trixie)
+mkdir -p "$work"
 failed=()
 for suite in "${suites[@]}"; do
     begin=$SECONDS
-    # In a shell of its own, which its first failure ends; not as a condition, where `set -e` would not count.
-    set +e
-    (
-        set -e
-        trap unmount_all EXIT
-        try_suite "$suite"
-    )
-    code=$?
-    set -e
-    if [ "$code" -eq 0 ]; then
+    if unshare --mount --propagation private --pid --fork --kill-child "$0" --inside "$suite" 2>&1 | tee "$work/$suite.log"; then
         say "$suite: all well, $((SECONDS - begin)) s"
     else
-        say "$suite: FAILED"
+        say "$suite: FAILED, $((SECONDS - begin)) s"
         failed+=("$suite")
     fi
+    rm -rf --one-file-system "${work:?}/$suite"
 done
-[ ${#failed[@]} -eq 0 ] || {
-    echo "fresh: failed: ${failed[*]}"
-    exit 1
-}
+[ ${#failed[@]} -eq 0 ] || die 1 "failed: ${failed[*]}"
 echo "fresh: ${suites[*]}: the demo ran and the checks passed"
