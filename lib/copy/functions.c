@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "lib/copy/functions.h"
-
-#define FOOTER 10 /* of a DUMP: version and checksum */
+#include "lib/copy/libraries.h"
 
 struct functions {
     bool merge, busy;
@@ -70,22 +69,18 @@ static void on_restored(struct conn *c, const struct reply *r, void *arg)
         finish_refused(f, r);
 }
 
-/* Both dumps without their footers: servers of two versions write two versions there. */
+/* When merging, what the target has besides is its own. */
 static bool same(const struct functions *f, struct bytes target)
 {
     struct bytes source = buf_bytes(&f->dump);
-    if (source.len < FOOTER || target.len < FOOTER)
-        return source.len == target.len;
-    source.len -= FOOTER;
-    target.len -= FOOTER;
-    return bytes_equal(source, target);
+    return libraries_within(source, target) && (f->merge || libraries_within(target, source));
 }
 
 static void on_target_dump(struct conn *c, const struct reply *r, void *arg)
 {
     struct functions *f = arg;
     struct bytes dump = {0};
-    bool source_has = buf_len(&f->dump) > FOOTER;
+    bool source_has = buf_len(&f->dump) > LIBRARIES_FOOTER;
 
     if (unknown_command(r) && !source_has) {
         finish(f, FUNCTIONS_EQUAL, NULL);
@@ -95,7 +90,7 @@ static void on_target_dump(struct conn *c, const struct reply *r, void *arg)
         finish_refused(f, r);
         return;
     }
-    if (same(f, dump) || f->source_none || (f->merge && !source_has)) {
+    if (f->source_none || same(f, dump)) {
         finish(f, FUNCTIONS_EQUAL, NULL);
         return;
     }
