@@ -66,7 +66,7 @@ static void real_begin(struct real *r, const char *side)
 {
     *r = (struct real){.dir = "/tmp/riot-copy-XXXXXX"};
     ck_assert_ptr_nonnull(mkdtemp(r->dir));
-    snprintf(r->socket, sizeof(r->socket), "%s/s", r->dir);
+    snprintf(r->socket, sizeof(r->socket), "%.60s/s", r->dir);
     r->pid = fork();
     if (r->pid == 0)
         real_exec(r);
