@@ -97,8 +97,6 @@ static const struct event events[] = {
                           "a key that could not be copied was copied"},
     [EVENT_LONG_KEY] = {"long_key", "fec8b55f4d73407e89aee0a6cc82895a", SINK_ERR,
                         "a key with a name too long to be copied changed"},
-    [EVENT_DATABASE_REFUSED] = {"database_refused", "5f1e78d180a144aeaa6e3f4e15504e8f", SINK_ERR,
-                                "the target has no database of that number; its keys cannot be copied"},
     [EVENT_FUNCTIONS_COPIED] = {"functions_copied", "24aa6823f5544b1c9f6f8c86b9e17d41", SINK_INFO,
                                 "the function libraries were copied"},
     [EVENT_FUNCTIONS_REFUSED] = {"functions_refused", "d2b8548e43e54e3e89039d02cd847a30", SINK_WARNING,

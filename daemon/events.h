@@ -61,7 +61,6 @@ enum event_id {
     EVENT_KEY_FAILED,
     EVENT_KEY_MENDED,
     EVENT_LONG_KEY,
-    EVENT_DATABASE_REFUSED,
     EVENT_FUNCTIONS_COPIED,
     EVENT_FUNCTIONS_REFUSED,
     /* the control socket */

@@ -8,7 +8,7 @@
 
 /* Keys of one class or database taken in a row, before another has its turn. Long enough to make SELECT
  * cheap. */
-#define TURN 64
+#define TURN 128
 
 struct list {
     struct dirty_key *head, *tail;

@@ -98,16 +98,6 @@ static bool send_read(struct lane *l, struct dirty_key *k, size_t flying)
 {
     uint64_t now_us = loop_now_us(l->loop);
 
-    switch (writer_db(l->writer, k->db)) {
-    case WRITER_DB_READY:
-        break;
-    case WRITER_DB_ASKED:
-        dirty_put_back(l->dirty, k, now_us, 0);
-        return false;
-    case WRITER_DB_REFUSED:
-        fail_key(l, k, "the target has no such database");
-        return true;
-    }
     if ((k->alone && flying) || reader_read(l->reader, k) < 0) {
         dirty_put_back(l->dirty, k, now_us, 0);
         return false;
@@ -211,10 +201,24 @@ static void key_refused(struct lane *l, enum lane_side side, struct dirty_key *k
 
 /* The reader's answers. */
 
-static bool reader_ready(void *arg)
+static bool reader_ready(struct dirty_key *k, void *arg)
 {
     struct lane *l = arg;
-    return !writer_is_full(l->writer);
+    return !writer_is_full(l->writer) && (!k || writer_db(l->writer, k->db) != WRITER_DB_ASKED);
+}
+
+/* True: the target does not let us into the key's database, and the key has been dealt with. */
+static bool database_refused(struct lane *l, struct dirty_key *k)
+{
+    if (writer_db(l->writer, k->db) != WRITER_DB_REFUSED)
+        return false;
+    struct bytes error = writer_db_error(l->writer);
+    if (bytes_starts(error, "ERR "))
+        fail_key(l, k, "the target has no such database");
+    else
+        key_refused(l, LANE_TARGET, k, error);
+    writer_db_again(l->writer);
+    return true;
 }
 
 /* The writer could not take it: its connection is lost, or about to be. */
@@ -229,6 +233,8 @@ static void key_gone(struct dirty_key *k, void *arg)
 {
     struct lane *l = arg;
 
+    if (database_refused(l, k))
+        return;
     streams_forget(l->streams, k->db, dirty_name(k));
     if (l->deletes_held) {
         landed(l, k);
@@ -254,6 +260,8 @@ static void key_value(struct dirty_key *k, int64_t expire_at_ms, struct bytes pa
 
     if (l->refusing[LANE_SOURCE].last_us)
         end_refusal(l, LANE_SOURCE);
+    if (database_refused(l, k))
+        return;
     note_value(l, k, payload.len, payload);
     if (writer_restore(l->writer, k, expire_at_ms, payload) < 0)
         not_written(l, k);
@@ -263,6 +271,8 @@ static bool key_value_begin(struct dirty_key *k, int64_t expire_at_ms, uint64_t 
 {
     struct lane *l = arg;
 
+    if (database_refused(l, k))
+        return false;
     if (length > l->opt.value_max) {
         fail_key(l, k, "the value is larger than the target's proto-max-bulk-len");
         return false;
@@ -395,6 +405,7 @@ static void writer_up(void *arg)
 
     dirty_release_lost(l->dirty, loop_now_us(l->loop), delay_us, closed_for_a_key(l));
     l->lost_us = 0;
+    reader_resume(l->reader);
     lane_pump_soon(l);
     lane_advance(l);
 }
@@ -414,16 +425,6 @@ static void writer_down(const char *why, bool was_up, void *arg)
     /* Values on their way from the source have nowhere to go. */
     if (reader_outstanding(l->reader))
         reader_reset(l->reader, "the target's connection was lost");
-}
-
-static void no_database(int db, const char *error, void *arg)
-{
-    struct lane *l = arg;
-    sink_say(l->opt.sink, SINK_ERR, "database_refused",
-             "the target refuses database %d (%s): its keys cannot be copied; raise `databases` there, or "
-             "leave it out of `databases` here",
-             db, error);
-    lane_pump_soon(l);
 }
 
 static int new_reader(struct lane *l)
@@ -452,8 +453,7 @@ static int new_writer(struct lane *l)
                                                 .identified = writer_identified,
                                                 .up = writer_up,
                                                 .down = writer_down,
-                                                .room = room,
-                                                .no_database = no_database};
+                                                .room = room};
     const struct writer_options opt = {.target = l->opt.target,
                                        .into_db = l->opt.into_db,
                                        .out_high = OUT_HIGH,

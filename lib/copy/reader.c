@@ -303,7 +303,8 @@ static size_t on_input(struct conn *c, struct bytes in, void *arg)
     int err = 0;
 
     while (!r->stalled) {
-        if (at_value(r) && !r->ev.ready(r->arg)) {
+        if (at_value(r) &&
+            !r->ev.ready(r->in_value == VALUE_NONE ? flights_first(&r->flights)->key : NULL, r->arg)) {
             stall(r, true);
             break;
         }

@@ -23,7 +23,7 @@ struct reader_options {
 };
 
 struct reader_events {
-    bool (*ready)(void *arg);
+    bool (*ready)(struct dirty_key *k, void *arg); /* NULL: for the rest of a begun value */
     /* expire_at_ms: unix time in ms, 0 for none. */
     void (*gone)(struct dirty_key *k, void *arg);
     void (*value)(struct dirty_key *k, int64_t expire_at_ms, struct bytes payload, void *arg);

@@ -1,5 +1,6 @@
 /* writer.c - see writer.h. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,11 +12,6 @@
 /* Beyond the high mark: one header with the longest key, and one piece of input. */
 #define OUT_SLACK (2 * FLIGHT_KEY_MAX + 512 * KIB)
 
-struct db_answer {
-    int db;
-    enum writer_db state;
-};
-
 struct writer {
     struct loop *loop;
     struct writer_events ev;
@@ -24,9 +20,11 @@ struct writer {
     struct resp resp;
     int into_db;
 
-    int db; /* that this life of the connection is in */
-    size_t ndbs, dbs_cap;
-    struct db_answer *dbs; /* asked in this life */
+    /* Of this life; of the target. */
+    int db;         /* that it is in, as the target confirmed; or URL_DB_NONE */
+    int asked_db;   /* whose SELECT is not answered; or URL_DB_NONE */
+    int refused_db; /* whose SELECT was refused, with refusal[]; or URL_DB_NONE */
+    char refusal[160];
 
     uint64_t part_left; /* bytes of a begun payload still to be given */
     bool part_expires;
@@ -41,47 +39,39 @@ static int target_db(const struct writer *w, int db)
     return w->into_db == URL_DB_NONE ? db : w->into_db;
 }
 
-static struct db_answer *answer_of(struct writer *w, int db)
+static void forget_dbs(struct writer *w)
 {
-    for (size_t i = 0; i < w->ndbs; i++)
-        if (w->dbs[i].db == db)
-            return &w->dbs[i];
-    return NULL;
-}
-
-static int send_select(struct writer *w, int db)
-{
-    int err = encode_select(conn_out(w->conn), db);
-    if (err)
-        return err;
-    flights_push(&w->flights, (struct flight){.db = db});
-    w->db = db;
-    return 0;
+    w->db = w->asked_db = w->refused_db = URL_DB_NONE;
 }
 
 enum writer_db writer_db(struct writer *w, int source_db)
 {
     int db = target_db(w, source_db);
-    struct db_answer *a = answer_of(w, db);
 
-    if (a)
-        return a->state;
-    if (!conn_is_up(w->conn) || w->in_part || flights_full(&w->flights))
+    if (!conn_is_up(w->conn) || w->in_part || w->asked_db != URL_DB_NONE)
         return WRITER_DB_ASKED;
-    if (w->ndbs == w->dbs_cap) {
-        size_t cap = w->dbs_cap ? 2 * w->dbs_cap : 16;
-        struct db_answer *more = realloc(w->dbs, cap * sizeof(*more));
-        if (!more)
-            return WRITER_DB_ASKED;
-        w->dbs = more;
-        w->dbs_cap = cap;
-    }
-    if (send_select(w, db) < 0)
+    if (w->db == db)
+        return WRITER_DB_READY;
+    if (w->refused_db == db)
+        return WRITER_DB_REFUSED;
+    if (flights_full(&w->flights) || encode_select(conn_out(w->conn), db) < 0)
         return WRITER_DB_ASKED;
-    w->dbs[w->ndbs++] = (struct db_answer){db, WRITER_DB_ASKED};
+    forget_dbs(w);
+    w->asked_db = db;
+    flights_push(&w->flights, (struct flight){0});
     conn_expect(w->conn, true);
     conn_flush(w->conn);
     return WRITER_DB_ASKED;
+}
+
+struct bytes writer_db_error(const struct writer *w)
+{
+    return bytes_str(w->refusal);
+}
+
+void writer_db_again(struct writer *w)
+{
+    w->refused_db = URL_DB_NONE;
 }
 
 /* Never empty: that would be no error. */
@@ -92,27 +82,22 @@ static struct bytes error_of(const struct resp_token *t)
     return t->text.len ? t->text : BYTES("ERR");
 }
 
-/* -EIO: a database that had been confirmed refuses now, and what was sent behind it went elsewhere. */
-static int select_answered(struct writer *w, int db, const struct resp_token *t)
+static int select_answered(struct writer *w, const struct resp_token *t)
 {
-    struct db_answer *a = answer_of(w, db);
-    bool first = a && a->state == WRITER_DB_ASKED;
-    char text[160];
+    int db = w->asked_db;
 
-    if (t->type != RESP_ERROR) {
-        if (t->type != RESP_SIMPLE)
-            return -EBADMSG;
-        if (first) {
-            a->state = WRITER_DB_READY;
-            w->ev.room(w->arg);
-        }
-        return 0;
+    if (t->type != RESP_ERROR && t->type != RESP_SIMPLE)
+        return -EBADMSG;
+    forget_dbs(w);
+    if (t->type == RESP_SIMPLE) {
+        w->db = db;
+    } else {
+        struct bytes error = error_of(t);
+        w->refused_db = db;
+        snprintf(w->refusal, sizeof(w->refusal), "%.*s", (int)MIN(error.len, sizeof(w->refusal) - 1),
+                 error.ptr);
     }
-    if (!first)
-        return -EIO;
-    a->state = WRITER_DB_REFUSED;
-    w->db = URL_DB_NONE;
-    w->ev.no_database(db, bytes_escape(t->text, text, sizeof(text)), w->arg);
+    w->ev.room(w->arg);
     return 0;
 }
 
@@ -132,7 +117,7 @@ static int take_token(struct writer *w, const struct resp_token *t)
         return -EBADMSG;
     struct flight f = flights_shift(&w->flights);
     if (!f.key)
-        return select_answered(w, f.db, t);
+        return select_answered(w, t);
     key_answered(w, f, t);
     return 0;
 }
@@ -151,8 +136,6 @@ static size_t on_input(struct conn *c, struct bytes in, void *arg)
     }
     if (err == -EBADMSG)
         conn_reset(c, "a reply is not understood");
-    else if (err == -EIO)
-        conn_reset(c, "SELECT of a known database was refused");
     else
         conn_expect(c, !flights_empty(&w->flights));
     return in.len - rest.len;
@@ -171,8 +154,7 @@ static void on_up(struct conn *c, void *arg)
 
     conn_raw(c);
     resp_init(&w->resp, 64 * KIB, 64 * KIB, 0);
-    w->db = URL_DB_NONE;
-    w->ndbs = 0;
+    forget_dbs(w);
     w->ev.up(w->arg);
 }
 
@@ -182,7 +164,7 @@ static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
     (void)c;
 
     w->in_part = false;
-    w->ndbs = 0;
+    forget_dbs(w);
     w->keys = 0;
     w->bytes = 0;
     while (!flights_empty(&w->flights)) {
@@ -236,7 +218,6 @@ struct writer *writer_free(struct writer *w)
     if (!w)
         return NULL;
     conn_free(w->conn);
-    free(w->dbs);
     free(w);
     return NULL;
 }
@@ -271,16 +252,13 @@ struct conn *writer_conn(struct writer *w)
     return w->conn;
 }
 
-/* Gets the connection into the key's database and checks that a key can be added. */
-static int begin_key(struct writer *w, const struct dirty_key *k)
+static int may_begin_key(const struct writer *w, const struct dirty_key *k)
 {
-    int db = target_db(w, k->db);
-
     if (!conn_is_up(w->conn))
         return -ENOTCONN;
-    if (w->in_part || flights_count(&w->flights) + 2 > FLIGHTS_MAX - 1)
+    if (w->in_part || flights_full(&w->flights))
         return -ENOBUFS;
-    return w->db == db ? 0 : send_select(w, db);
+    return w->db == target_db(w, k->db) ? 0 : -EPERM;
 }
 
 static void key_sent(struct writer *w, struct dirty_key *k, uint64_t bytes, bool deletes)
@@ -294,7 +272,7 @@ static void key_sent(struct writer *w, struct dirty_key *k, uint64_t bytes, bool
 
 int writer_delete(struct writer *w, struct dirty_key *k)
 {
-    int err = begin_key(w, k);
+    int err = may_begin_key(w, k);
     if (!err)
         err = encode_unlink(conn_out(w->conn), dirty_name(k));
     if (err)
@@ -305,7 +283,7 @@ int writer_delete(struct writer *w, struct dirty_key *k)
 
 int writer_restore(struct writer *w, struct dirty_key *k, int64_t expire_at_ms, struct bytes payload)
 {
-    int err = begin_key(w, k);
+    int err = may_begin_key(w, k);
     if (!err)
         err = encode_restore(conn_out(w->conn), dirty_name(k), expire_at_ms, payload);
     if (err)
@@ -316,7 +294,7 @@ int writer_restore(struct writer *w, struct dirty_key *k, int64_t expire_at_ms, 
 
 int writer_restore_begin(struct writer *w, struct dirty_key *k, int64_t expire_at_ms, uint64_t length)
 {
-    int err = begin_key(w, k);
+    int err = may_begin_key(w, k);
     if (!err)
         err = encode_restore_head(conn_out(w->conn), dirty_name(k), expire_at_ms, length);
     if (err)

@@ -32,8 +32,7 @@ struct writer_events {
                       void *arg);
     void (*up)(void *arg);
     void (*down)(const char *why, bool was_up, void *arg); /* after every `lost` */
-    void (*room)(void *arg);                               /* no longer full, or a database was confirmed */
-    void (*no_database)(int db, const char *error, void *arg);
+    void (*room)(void *arg);                               /* no longer full, or SELECT was answered */
 };
 
 MUST_CHECK int writer_new(struct loop *l, const struct writer_options *opt, const struct writer_events *ev,
@@ -47,13 +46,16 @@ size_t writer_outstanding(const struct writer *w);         /* keys not answered 
 uint64_t writer_outstanding_bytes(const struct writer *w); /* of their payloads */
 struct conn *writer_conn(struct writer *w);
 
-/* May keys of this database be written? Asks the target with SELECT when it is not known yet (false; `room`
- * or `no_database` follows), so that no key is ever written behind a SELECT that fails. */
+/* Is the connection in this database? If not, SELECT is sent, and `room` follows its answer. No key is ever
+ * sent behind a SELECT that is not answered: were it refused, the key would go into another database. A
+ * refusal stays until writer_db_again(), after which SELECT is sent anew. */
 enum writer_db { WRITER_DB_READY, WRITER_DB_ASKED, WRITER_DB_REFUSED };
 enum writer_db writer_db(struct writer *w, int db);
+struct bytes writer_db_error(const struct writer *w); /* of the refusal; borrowed until writer_db_again() */
+void writer_db_again(struct writer *w);
 
-/* expire_at_ms: unix time, 0 for none. -ENOTCONN, -ENOBUFS (wait for `room`), -ENOMEM: nothing was written,
- * the key is still the caller's. */
+/* The key's database is READY. expire_at_ms: unix time, 0 for none. -ENOTCONN, -EPERM (not in that database),
+ * -ENOBUFS (wait for `room`), -ENOMEM: nothing was written, the key is still the caller's. */
 MUST_CHECK int writer_delete(struct writer *w, struct dirty_key *k);
 MUST_CHECK int writer_restore(struct writer *w, struct dirty_key *k, int64_t expire_at_ms,
                               struct bytes payload);

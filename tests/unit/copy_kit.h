@@ -37,7 +37,7 @@ KIT_UNUSED static struct dirty_key *kit_key(int db, const char *name)
     return k;
 }
 
-PRINTF_LIKE(1, 2) static void kit_tell(const char *format, ...)
+KIT_UNUSED PRINTF_LIKE(1, 2) static void kit_tell(const char *format, ...)
 {
     va_list args;
     va_start(args, format);

@@ -15,8 +15,9 @@ static uint64_t value_left;
 static const char *last_words; /* of the source: to what begins like that it answers, and then never again */
 static bool silent;
 
-static bool on_ready(void *arg)
+static bool on_ready(struct dirty_key *k, void *arg)
 {
+    (void)k;
     (void)arg;
     asked_ready++;
     return is_ready;
