@@ -174,10 +174,10 @@ static void expect_rows(const char *letters, const unsigned *counts)
 /* R12 */
 START_TEST(test_classes_take_turns)
 {
-    static const unsigned counts[] = {TURN, TURN, TURN, TURN, 150 - 2 * TURN, 500 - 2 * TURN};
+    static const unsigned counts[] = {TURN, TURN, TURN, TURN, 22, 6 * TURN};
     set_up(PLENTY);
-    mark_many(SCAN, 0, 's', 500);
-    mark_many(LIVE, 0, 'l', 150);
+    mark_many(SCAN, 0, 's', 8 * TURN);
+    mark_many(LIVE, 0, 'l', 2 * TURN + 22);
     expect_rows("lslsls", counts);
     tear_down();
 }
@@ -185,10 +185,10 @@ END_TEST
 
 START_TEST(test_databases_take_turns)
 {
-    static const unsigned counts[] = {TURN, TURN, 10, TURN, 100 - TURN, 200 - 2 * TURN};
+    static const unsigned counts[] = {TURN, TURN, 10, TURN, 36, 8};
     set_up(PLENTY);
-    mark_many(LIVE, 0, 'a', 200);
-    mark_many(LIVE, 7, 'b', 100);
+    mark_many(LIVE, 0, 'a', 2 * TURN + 8);
+    mark_many(LIVE, 7, 'b', TURN + 36);
     mark_many(LIVE, 3, 'c', 10);
     expect_rows("abcaba", counts);
     tear_down();
@@ -352,8 +352,10 @@ START_TEST(test_many_waiting)
     mark_many(LIVE, 0, 'k', 100000);
     while ((k = dirty_take(d)))
         dirty_put_back(d, k, 1000, 1000000);
+    uint64_t other = 0;
     for (uint64_t now_us = 1001; now_us < 101000; now_us++)
-        ck_assert_uint_eq(dirty_tick(d, now_us), 1001000);
+        other += dirty_tick(d, now_us) != 1001000;
+    ck_assert_uint_eq(other, 0);
     ck_assert_uint_eq(dirty_tick(d, 1001000), NEVER_US);
     for (; (k = dirty_take(d)); dirty_done(d, k)) {
         snprintf(key, sizeof(key), "k%05u", n++);

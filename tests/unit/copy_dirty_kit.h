@@ -10,7 +10,7 @@
 #include "tests/unit/unit.h"
 
 #define PLENTY   (64 * MIB)
-#define TURN     64 /* dirty.c's: keys in a row of one class, or of one database */
+#define TURN     128 /* dirty.c's: keys in a row of one class, or of one database */
 #define NO_DB    (-1)
 #define LIVE     DIRTY_LIVE
 #define SCAN     DIRTY_SCAN
