@@ -37,8 +37,7 @@ const struct blocker_row blockers[BLOCKER_COUNT] = {
                                true, false},
     [BLOCKER_MERGE_FEED] =
         {"merge_feed",
-         "With existing_keys: merge and several databases, the feed must name the database: set feed: "
-         "notify, or one database in `databases`.",
+         "With existing_keys: merge, the feed must name the database: set feed: notify. Then: riotctl start",
          true, false},
     [BLOCKER_SOURCE_SHRANK] =
         {"source_shrank",

@@ -9,7 +9,8 @@
 
 #include "lib/core/clock.h"
 
-#define KEEP_US 10000000
+#define KEEP_US       10000000
+#define FAIL_BOUND_US 1000000 /* for what was changed on the source to be put back */
 
 #define BIT(s) (1u << (s))
 static const struct {
@@ -142,6 +143,40 @@ static void drop_lane(struct link *k)
     loop_defer(k->loop, &k->stop_later, free_lane_later, k);
 }
 
+static void stop_done(struct link *k, bool put_back)
+{
+    if (!put_back)
+        log_event(k->log, EVENT_NOTIFY_RECORD,
+                  "what riotd changed on the source could not be put back now: the state file remembers it");
+    if (!k->keep && k->state != LINK_FAILED)
+        link_set_state(k, LINK_IDLE, "stopped");
+    drop_lane(k);
+}
+
+static void lane_stopped(bool put_back, void *arg)
+{
+    struct link *k = arg;
+    if (timer_is_set(k->stop_timer))
+        stop_done(k, put_back);
+}
+
+static void stop_fired(void *arg)
+{
+    stop_done(arg, state_of(((struct link *)arg)->file)->notify.run_id[0] == '\0');
+}
+
+/* What was changed on the source is put back, for at most so long; then the lane is dropped. */
+static void end_lane(struct link *k, uint64_t bound_us)
+{
+    if (!k->lane) {
+        drop_lane(k);
+        return;
+    }
+    k->stopping = true;
+    timer_set(k->stop_timer, bound_us);
+    lane_stop(k->lane, lane_stopped, k);
+}
+
 void link_fail(struct link *k, enum blocker b, const char *format, ...)
 {
     va_list args;
@@ -149,7 +184,8 @@ void link_fail(struct link *k, enum blocker b, const char *format, ...)
     vblock(k, b, format, args);
     va_end(args);
     link_set_state(k, LINK_FAILED, "%s", k->blockers[b].message);
-    drop_lane(k);
+    if (!k->stopping)
+        end_lane(k, FAIL_BOUND_US);
 }
 
 int link_save(struct link *k)
@@ -197,7 +233,7 @@ static void one_pass_done(struct link *k)
     link_set_state(k, LINK_IDLE, "one pass was made, without a feed");
     state_of(k->file)->desired = DESIRED_IDLE;
     if (link_save(k) == 0)
-        drop_lane(k);
+        end_lane(k, FAIL_BOUND_US);
 }
 
 static void follow_phase(struct link *k, enum lane_phase phase)
@@ -237,11 +273,6 @@ static void on_gap(struct lane *l, const char *reason, void *arg)
                    reason);
 }
 
-static bool one_database(const struct config *c)
-{
-    return !c->scope.all && c->scope.count == 1;
-}
-
 static void on_feed_chosen(struct lane *l, enum feed_kind kind, void *arg)
 {
     struct link *k = arg;
@@ -249,7 +280,7 @@ static void on_feed_chosen(struct lane *l, enum feed_kind kind, void *arg)
 
     log_event(k->log, EVENT_FEED_CHOSEN, "changes on the source are learned by the feed `%s`",
               feed_kind_name(kind));
-    if (kind == FEED_TRACKING && k->config->existing_keys == EXISTING_MERGE && !one_database(k->config))
+    if (kind == FEED_TRACKING && k->config->existing_keys == EXISTING_MERGE)
         link_fail(k, BLOCKER_MERGE_FEED, "the feed `tracking` does not tell in which database a key changed");
 }
 
@@ -330,6 +361,7 @@ static void fill_options(struct link *k, struct lane_options *opt)
         .ndbs = c->scope.all ? 0 : c->scope.count,
         .into_db = c->target.url.db,
         .merge = c->existing_keys == EXISTING_MERGE,
+        .may_evict = c->allow_eviction,
         .unswept = target->has_keyspace && target->ndbs == 0,
         .scan_count = (unsigned)c->scan_count,
         .memory = c->limit_memory,
@@ -339,7 +371,7 @@ static void fill_options(struct link *k, struct lane_options *opt)
         .sink = log_sink(k->log),
     };
     /* Of the feeds that `auto` may choose, only this one names the database. */
-    if (opt->merge && opt->feed == FEED_AUTO && !one_database(c))
+    if (opt->merge && opt->feed == FEED_AUTO)
         opt->feed = FEED_NOTIFY;
     for (size_t i = 0; i < s->nconnections; i++) {
         if (s->connections[i].side != STATE_TARGET ||
@@ -437,8 +469,6 @@ static int make_endpoint(struct link *k, enum lane_side side, const struct confi
     return url_parse(c->url_text, &e->url, why);
 }
 
-static void stop_fired(void *arg);
-
 int link_new(struct loop *loop, const struct link_options *opt, const struct link_events *ev, void *arg,
              struct link **ret)
 {
@@ -527,7 +557,7 @@ static void connect_servers(struct link *k, const char *reason)
 
 int link_start(struct link *k, bool anew, char why[LINK_WHY_MAX])
 {
-    if (k->stopping)
+    if (k->stopping || k->lane)
         return refuse(why, -EPERM, "the link is being stopped: try again in a moment");
     if (k->state != LINK_IDLE && k->state != LINK_FAILED)
         return refuse(why, -EALREADY, "the link is %s already", states[k->state].name);
@@ -572,6 +602,8 @@ int link_resume(struct link *k, char why[LINK_WHY_MAX])
     if (status.gap_pending && status.round)
         link_set_state(k, LINK_RESYNC,
                        "changes were missed during the pause: all keys are gone through again");
+    else if (status.phase == LANE_DONE)
+        follow_phase(k, status.phase);
     else
         link_set_state(k, state_of_phase(status.phase, status.round), "resumed; no resync is needed");
     return 0;
@@ -598,28 +630,6 @@ int link_accept(struct link *k, struct bytes code, char why[LINK_WHY_MAX])
     return 0;
 }
 
-static void stop_done(struct link *k, bool put_back)
-{
-    if (!put_back)
-        log_event(k->log, EVENT_NOTIFY_RECORD,
-                  "what riotd changed on the source could not be put back now: the state file remembers it");
-    if (!k->keep)
-        link_set_state(k, LINK_IDLE, "stopped");
-    drop_lane(k);
-}
-
-static void lane_stopped(bool put_back, void *arg)
-{
-    struct link *k = arg;
-    if (timer_is_set(k->stop_timer))
-        stop_done(k, put_back);
-}
-
-static void stop_fired(void *arg)
-{
-    stop_done(arg, state_of(((struct link *)arg)->file)->notify.run_id[0] == '\0');
-}
-
 void link_stop(struct link *k, bool keep, uint64_t bound_us, void (*fn)(void *arg), void *arg)
 {
     char why[LINK_WHY_MAX];
@@ -633,19 +643,15 @@ void link_stop(struct link *k, bool keep, uint64_t bound_us, void (*fn)(void *ar
     k->keep = keep;
     k->pause_wanted = false;
     if (k->stopping) {
+        if (!keep && k->state == LINK_FAILED)
+            link_set_state(k, LINK_IDLE, "stopped");
         if (timer_is_set(k->stop_timer))
             timer_set(k->stop_timer, bound_us);
         return;
     }
-    if (!k->lane) {
-        if (!keep)
-            link_set_state(k, LINK_IDLE, "stopped");
-        drop_lane(k);
-        return;
-    }
-    k->stopping = true;
-    timer_set(k->stop_timer, bound_us);
-    lane_stop(k->lane, lane_stopped, k);
+    if (!k->lane && !keep)
+        link_set_state(k, LINK_IDLE, "stopped");
+    end_lane(k, bound_us);
 }
 
 void link_begin(struct link *k)

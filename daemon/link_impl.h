@@ -33,6 +33,7 @@ struct link {
     struct probe probes[2]; /* dbs are the link's own */
     bool probed[2];
     struct timer *again;      /* probes again: another riotd may be about to go */
+    bool former_waited;       /* for what an earlier process may still have under way (R2) */
     uint64_t others_since_us; /* 0: none seen */
     struct {
         int64_t since_ms;
@@ -40,9 +41,10 @@ struct link {
     } waiting[2];
 
     struct lane *lane;
-    struct lane_status past;  /* totals of the lanes that ended in this process */
-    unsigned held;            /* HOLD_*: why deletes wait */
-    bool census_pending;      /* a suspect target: the census decides */
+    struct lane_status past; /* totals of the lanes that ended in this process */
+    unsigned held;           /* HOLD_*: why deletes wait */
+    bool source_in_doubt; /* it may have other data than it had: counts are compared until the link is live */
+    bool census_pending;  /* a suspect target: the census decides */
     struct timer *keep_timer; /* what is remembered of both sides is refreshed */
     struct timer *stop_timer;
     struct defer stop_later;

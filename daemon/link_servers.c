@@ -77,13 +77,38 @@ static bool wait_for_others(struct link *k, const struct finding *f, size_t n)
     return false;
 }
 
+/* An earlier process wrote there, and neither its connection's id is known nor may the clients be listed:
+ * what it may still have in the server's socket buffer is waited for (R2). */
+static bool wait_for_former(struct link *k)
+{
+    const struct state *s = state_of(k->file);
+    const struct probe *target = &k->probes[LANE_TARGET];
+    bool known = target->client_list_allowed;
+
+    for (size_t i = 0; i < s->nconnections; i++)
+        known |= s->connections[i].side == STATE_TARGET &&
+                 strcmp(s->connections[i].run_id, target->id.run_id) == 0;
+    if (known || k->former_waited || !s->target_owned.owned)
+        return false;
+    k->former_waited = true;
+    snprintf(
+        k->waiting[LANE_TARGET].text, sizeof(k->waiting[0].text),
+        "what an earlier riotd may have under way there cannot be looked up: waiting until it must be over");
+    k->waiting[LANE_TARGET].since_ms = clock_wall_ms();
+    timer_set(k->again, 2000ull * k->endpoints[LANE_TARGET].timeout_ms);
+    return true;
+}
+
 static void look_at_shrinking(struct link *k, size_t ndbs, const struct watch_db *dbs)
 {
     char was[TEXT_MAX], is[TEXT_MAX];
     struct state *s = state_of(k->file);
 
-    if (!interlocks_shrank(k->config, s, ndbs, dbs))
+    if (!interlocks_shrank(k->config, s, ndbs, dbs)) {
+        link_hold(k, HOLD_SHRANK, false);
+        link_unblock(k, BLOCKER_SOURCE_SHRANK);
         return;
+    }
     text_count(interlocks_keys(k->config, false, s->source.ndbs, s->source.dbs), was);
     text_count(interlocks_keys(k->config, false, ndbs, dbs), is);
     link_hold(k, HOLD_SHRANK, true);
@@ -92,6 +117,27 @@ static void look_at_shrinking(struct link *k, size_t ndbs, const struct watch_db
                "target until "
                "this is accepted",
                was, is);
+}
+
+static void own_target(struct link *k, const struct server_id *id)
+{
+    struct state *s = state_of(k->file);
+    struct server_id before;
+
+    state_owned_id(&s->target_owned, &before);
+    if (!s->target_owned.owned || !server_same_history(&before, id))
+        log_event(k->log, EVENT_OWNED, "the target %s is this link's own from now on",
+                  k->endpoints[LANE_TARGET].url.text);
+    state_own_target(s, k->endpoints[LANE_TARGET].url.text, id);
+}
+
+/* It is ours, or has nothing that could be somebody else's. */
+static void clear_target(struct link *k, const struct server_id *id)
+{
+    k->census_pending = false;
+    link_hold(k, HOLD_FOREIGN, false);
+    link_unblock(k, BLOCKER_TARGET_FOREIGN);
+    own_target(k, id);
 }
 
 /* A target that may be another one than ours: nothing is deleted there before the census has shown that it is
@@ -108,18 +154,6 @@ static void suspect_target(struct link *k)
                "is accepted");
 }
 
-static void own_target(struct link *k, const struct server_id *id)
-{
-    struct state *s = state_of(k->file);
-    struct server_id before;
-
-    state_owned_id(&s->target_owned, &before);
-    if (!s->target_owned.owned || !server_same_history(&before, id))
-        log_event(k->log, EVENT_OWNED, "the target %s is this link's own from now on",
-                  k->endpoints[LANE_TARGET].url.text);
-    state_own_target(s, k->endpoints[LANE_TARGET].url.text, id);
-}
-
 static void accept_servers(struct link *k)
 {
     struct state *s = state_of(k->file);
@@ -130,10 +164,13 @@ static void accept_servers(struct link *k)
     k->census_pending = false;
     if (s->target_owned.owned && source->has_keyspace)
         look_at_shrinking(k, source->ndbs, source->dbs);
+    if (s->target_owned.owned && k->config->existing_keys == EXISTING_MERGE)
+        link_block(k, BLOCKER_DELETIONS_UNKNOWN,
+                   "keys that the source deleted while riotd was away cannot be told from the target's own");
     if (owner == OWNER_SUSPECT)
         suspect_target(k);
     else
-        own_target(k, &target->id);
+        clear_target(k, &target->id);
     state_server_set(&s->source, k->endpoints[LANE_SOURCE].url.text, &source->id);
     state_server_set(&s->target, k->endpoints[LANE_TARGET].url.text, &target->id);
     if (link_save(k) == 0)
@@ -151,7 +188,7 @@ static void both_probed(struct link *k)
         link_block(k, f[i].blocker, "%s", f[i].message);
     if (n)
         link_fail(k, f[0].blocker, "%s", f[0].message);
-    else
+    else if (!wait_for_former(k))
         accept_servers(k);
 }
 
@@ -197,6 +234,7 @@ void link_probe_end(struct link *k)
     link_release_probes(k);
     timer_clear(k->again);
     k->others_since_us = 0;
+    k->former_waited = false;
 }
 
 /* A server that the lane does not know. */
@@ -222,6 +260,7 @@ static void new_source(struct link *k, const struct watch_sample *s)
         log_event(k->log, replaced_event[LANE_SOURCE],
                   "the source was restarted or replaced: run id %s, before %s", s->id.run_id,
                   state->source.run_id);
+    k->source_in_doubt = true;
     if (s->has_keyspace)
         look_at_shrinking(k, s->ndbs, s->dbs);
     state_server_set(&state->source, k->endpoints[LANE_SOURCE].url.text, &s->id);
@@ -244,11 +283,27 @@ static void new_target(struct link *k, const struct watch_sample *s)
     if (owner == OWNER_SUSPECT || owner == OWNER_OTHERS)
         suspect_target(k);
     else
-        own_target(k, &s->id);
+        clear_target(k, &s->id);
     state_server_set(&state->target, k->endpoints[LANE_TARGET].url.text, &s->id);
     state_connections_clear(state, STATE_TARGET);
     if (link_save(k) == 0)
         lane_approve(k->lane, LANE_TARGET, s->id.run_id);
+}
+
+/* A replica that synchronises anew, or a changed role: the same process, and perhaps other data. Until the
+ * link is live again, each reading is compared with what was there before. */
+static void look_at_identity(struct link *k, const struct watch_sample *s)
+{
+    struct state_server *was = &state_of(k->file)->source;
+    bool changed = strcmp(was->replid, s->id.replid) != 0 || was->role != s->id.role;
+
+    if (!changed && !k->source_in_doubt)
+        return;
+    k->source_in_doubt = k->state != LINK_LIVE || changed || k->held;
+    if (s->has_keyspace)
+        look_at_shrinking(k, s->ndbs, s->dbs);
+    if (changed)
+        state_server_set(was, k->endpoints[LANE_SOURCE].url.text, &s->id);
 }
 
 /* While nothing is in doubt, what is there now is what a later look is compared with; else the highest count
@@ -259,11 +314,12 @@ static void note_counts(struct link *k, enum lane_side side, const struct watch_
 
     if (!s->has_keyspace)
         return;
-    if (k->state == LINK_LIVE && !k->held)
+    if (k->state == LINK_LIVE && !k->held && !(side == LANE_SOURCE && k->source_in_doubt))
         state_server_recount(r, s->ndbs, s->dbs);
     else
         state_server_count(r, s->ndbs, s->dbs);
-    r->role = s->id.role;
+    if (side == LANE_TARGET)
+        r->role = s->id.role;
 }
 
 void link_sample(struct lane *l, enum lane_side side, const struct watch_sample *s, bool stranger, void *arg)
@@ -274,6 +330,8 @@ void link_sample(struct lane *l, enum lane_side side, const struct watch_sample 
     if (s->loading || k->stopping)
         return;
     if (!stranger) {
+        if (side == LANE_SOURCE)
+            look_at_identity(k, s);
         note_counts(k, side, s);
         return;
     }
@@ -291,9 +349,9 @@ void link_trust_target(struct link *k)
     const struct watch_sample *last = lane_last_sample(k->lane, LANE_TARGET);
 
     if (last)
-        own_target(k, &last->id);
-    if (link_save(k) == 0)
-        link_hold(k, HOLD_FOREIGN, false);
+        clear_target(k, &last->id);
+    if (link_save(k) < 0)
+        return; /* it has failed by now, and said so */
 }
 
 /* What the source has is right as it is, and is what a later look is compared with. */
@@ -303,8 +361,11 @@ void link_trust_source(struct link *k)
 
     if (last && last->has_keyspace)
         state_server_recount(&state_of(k->file)->source, last->ndbs, last->dbs);
-    if (link_save(k) == 0)
-        link_hold(k, HOLD_SHRANK, false);
+    if (link_save(k) < 0)
+        return;
+    k->source_in_doubt = false;
+    link_hold(k, HOLD_SHRANK, false);
+    link_unblock(k, BLOCKER_SOURCE_SHRANK);
 }
 
 void link_census(struct lane *l, uint64_t seen, uint64_t missing, void *arg)

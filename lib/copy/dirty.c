@@ -10,6 +10,9 @@
  * cheap. */
 #define TURN 128
 
+/* Of the budget, failed keys may keep a fourth: the others must go on however many fail. */
+#define FAILED_SHARE 4
+
 struct list {
     struct dirty_key *head, *tail;
     size_t count;
@@ -39,6 +42,7 @@ struct dirty {
     struct db_queues *dbs;
     struct ring rings[2];
     struct list flying, failed;
+    size_t failed_memory, failed_unnamed;
     struct list waiting; /* in the order of due_us: the clock is looked at often, and most are not due */
     unsigned class_turn; /* keys still to come from present_class while the other has some too */
     enum dirty_class present_class;
@@ -168,6 +172,12 @@ static void epoch_set(struct dirty *d, struct dirty_key *k, uint32_t epoch, bool
         d->old++;
 }
 
+static void unfail(struct dirty *d, struct dirty_key *k)
+{
+    list_remove(&d->failed, k);
+    d->failed_memory -= cost(k);
+}
+
 static void drop(struct dirty *d, struct dirty_key *k)
 {
     table_remove(&d->table, &k->node);
@@ -215,6 +225,7 @@ struct dirty *dirty_free(struct dirty *d)
 void dirty_set_budget(struct dirty *d, size_t budget)
 {
     d->budget = budget;
+    table_trim(&d->table);
 }
 
 static uint64_t hash_of(const struct dirty *d, int db, struct bytes key)
@@ -274,7 +285,7 @@ static void mark_again(struct dirty *d, struct dirty_key *k, enum dirty_class cl
         }
         break;
     case DIRTY_FAILED:
-        list_remove(&d->failed, k);
+        unfail(d, k);
         k->since_us = now_us;
         k->class = class;
         epoch_set(d, k, d->epoch, false);
@@ -358,6 +369,7 @@ void dirty_done(struct dirty *d, struct dirty_key *k)
     }
     epoch_set(d, k, d->epoch, true);
     drop(d, k);
+    table_trim(&d->table);
 }
 
 /* Its place is searched from the end: delays are much the same, so it is near. */
@@ -448,16 +460,27 @@ void dirty_fail(struct dirty *d, struct dirty_key *k, const char *reason)
         return;
     }
     epoch_set(d, k, d->epoch, true);
+    if (d->failed_memory + cost(k) > d->budget / FAILED_SHARE) {
+        d->failed_unnamed++;
+        drop(d, k);
+        return;
+    }
     k->place = DIRTY_FAILED;
     k->u.reason = reason;
     list_append(&d->failed, k);
+    d->failed_memory += cost(k);
+}
+
+void dirty_forget_unnamed(struct dirty *d)
+{
+    d->failed_unnamed = 0;
 }
 
 void dirty_retry_failed(struct dirty *d)
 {
     while (d->failed.head) {
         struct dirty_key *k = d->failed.head;
-        list_remove(&d->failed, k);
+        unfail(d, k);
         epoch_set(d, k, d->epoch, false);
         enqueue(d, k, false);
     }
@@ -499,7 +522,7 @@ static void clear_node(struct table_node *n, void *arg)
         epoch_set(d, k, d->epoch, true);
         break;
     case DIRTY_FAILED:
-        list_remove(&d->failed, k);
+        unfail(d, k);
         break;
     }
     drop(d, k);
@@ -530,12 +553,18 @@ void dirty_counts(const struct dirty *d, struct dirty_counts *ret)
         .in_flight = d->flying.count,
         .waiting = d->waiting.count,
         .failed = d->failed.count,
+        .failed_unnamed = d->failed_unnamed,
     };
 }
 
 size_t dirty_memory(const struct dirty *d)
 {
     return d->memory + table_bytes(&d->table);
+}
+
+size_t dirty_live_memory(const struct dirty *d)
+{
+    return d->memory - d->failed_memory;
 }
 
 size_t dirty_budget(const struct dirty *d)

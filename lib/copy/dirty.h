@@ -67,9 +67,11 @@ void dirty_put_last(struct dirty *d, struct dirty_key *k);
 #define DIRTY_GUILTY  3
 void dirty_put_lost(struct dirty *d, struct dirty_key *k);
 void dirty_release_lost(struct dirty *d, uint64_t now_us, uint64_t delay_us, bool blame);
-/* It can never be written as it is. Kept by name, out of the queues, until marked or dirty_retry_failed().
- * reason: a literal. */
+/* It can never be written as it is. Kept by name, out of the queues, until marked or dirty_retry_failed();
+ * beyond a share of the budget only counted (failed_unnamed): those are found again by a resync. reason: a
+ * literal. */
 void dirty_fail(struct dirty *d, struct dirty_key *k, const char *reason);
+void dirty_forget_unnamed(struct dirty *d); /* a resync begins */
 void dirty_retry_failed(struct dirty *d);
 /* Queues the waiting keys that are due. Returns the time of the next one, or UINT64_MAX. */
 uint64_t dirty_tick(struct dirty *d, uint64_t now_us);
@@ -84,7 +86,8 @@ void dirty_settle_begin(struct dirty *d, uint64_t now_us);
 bool dirty_settled(const struct dirty *d);
 
 struct dirty_counts {
-    size_t queued, scan_queued, in_flight, waiting, failed; /* queued includes scan_queued */
+    size_t queued, scan_queued, in_flight, waiting; /* queued includes scan_queued */
+    size_t failed, failed_unnamed;                  /* by name; and others */
 };
 void dirty_counts(const struct dirty *d, struct dirty_counts *ret);
 static inline size_t dirty_pending(const struct dirty_counts *c)
@@ -92,6 +95,7 @@ static inline size_t dirty_pending(const struct dirty_counts *c)
     return c->queued + c->in_flight + c->waiting;
 }
 size_t dirty_memory(const struct dirty *d);
+size_t dirty_live_memory(const struct dirty *d); /* of the keys that are not failed */
 size_t dirty_budget(const struct dirty *d);
 uint64_t dirty_oldest_us(const struct dirty *d); /* since_us of the oldest, near enough for a lag; 0: none */
 void dirty_each_failed(const struct dirty *d, void (*fn)(const struct dirty_key *k, void *arg), void *arg);

@@ -9,9 +9,10 @@
 struct functions {
     bool merge, busy;
     struct conn *target;
-    const struct conn *asked; /* whose answer is due: one at a time */
-    struct buf dump;          /* the source's */
-    bool source_none;         /* the source has no FUNCTION command */
+    char target_run_id[RUN_ID_MAX]; /* as it was when the copy began: no other server may be written to */
+    const struct conn *asked;       /* whose answer is due: one at a time */
+    struct buf dump;                /* the source's */
+    bool source_none;               /* the source has no FUNCTION command */
     functions_fn *fn;
     void *arg;
 };
@@ -54,6 +55,21 @@ static void finish_refused(struct functions *f, const struct reply *r)
     finish(f, FUNCTIONS_REFUSED, bytes_escape(r->text, text, sizeof(text)));
 }
 
+/* One more request to the target, unless another server answers there by now. */
+static void ask_target(struct functions *f, size_t argc, const struct bytes *argv, conn_reply_fn *fn)
+{
+    f->asked = f->target;
+    if (!conn_is_up(f->target) || strcmp(conn_server(f->target)->run_id, f->target_run_id) != 0) {
+        finish(f, FUNCTIONS_LOST, NULL);
+        return;
+    }
+    int err = conn_call(f->target, argc, argv, fn, f);
+    if (err == -ENOBUFS)
+        finish(f, FUNCTIONS_REFUSED, "the libraries are too large");
+    else if (err)
+        finish(f, FUNCTIONS_LOST, NULL);
+}
+
 static bool unknown_command(const struct reply *r)
 {
     return r->type == REPLY_ERROR && bytes_starts(r->text, "ERR unknown command");
@@ -80,6 +96,7 @@ static void on_target_dump(struct conn *c, const struct reply *r, void *arg)
 {
     struct functions *f = arg;
     struct bytes dump = {0};
+    (void)c;
     bool source_has = buf_len(&f->dump) > LIBRARIES_FOOTER;
 
     if (unknown_command(r) && !source_has) {
@@ -96,9 +113,7 @@ static void on_target_dump(struct conn *c, const struct reply *r, void *arg)
     }
     const struct bytes argv[] = {BYTES("FUNCTION"), BYTES("RESTORE"), buf_bytes(&f->dump),
                                  f->merge ? BYTES("REPLACE") : BYTES("FLUSH")};
-    f->asked = c;
-    if (conn_call(c, ARRAY_LEN(argv), argv, on_restored, f) < 0)
-        finish(f, FUNCTIONS_LOST, NULL);
+    ask_target(f, ARRAY_LEN(argv), argv, on_restored);
 }
 
 static void on_source_dump(struct conn *c, const struct reply *r, void *arg)
@@ -116,9 +131,8 @@ static void on_source_dump(struct conn *c, const struct reply *r, void *arg)
         finish(f, FUNCTIONS_REFUSED, "the libraries are too large");
         return;
     }
-    f->asked = f->target;
-    if (conn_call_words(f->target, on_target_dump, f, "FUNCTION DUMP") < 0)
-        finish(f, FUNCTIONS_LOST, NULL);
+    const struct bytes argv[] = {BYTES("FUNCTION"), BYTES("DUMP")};
+    ask_target(f, ARRAY_LEN(argv), argv, on_target_dump);
 }
 
 int functions_copy(struct functions *f, struct conn *source, struct conn *target, functions_fn *fn, void *arg)
@@ -133,6 +147,7 @@ int functions_copy(struct functions *f, struct conn *source, struct conn *target
     f->busy = true;
     f->asked = source;
     f->target = target;
+    memcpy(f->target_run_id, conn_server(target)->run_id, sizeof(f->target_run_id));
     f->fn = fn;
     f->arg = arg;
     return 0;

@@ -8,10 +8,12 @@
 #include "lib/copy/lane_impl.h"
 #include "lib/core/clock.h"
 
-#define TICK_US       1000000
-#define DOWN_AFTER_US 300000    /* a connection that is back sooner is no condition */
-#define SILENT_US     1500000   /* longer than two heartbeats apart */
-#define FIXED_MEMORY  (4 * MIB) /* of limits.memory: connections' buffers; the rest is the dirty set's */
+#define TICK_US            1000000
+#define DOWN_AFTER_US      300000  /* a connection that is back sooner is no condition */
+#define PART_DOWN_AFTER_US 1500000 /* the same of one beside the watch: back-off and all */
+#define LOOK_AGAIN_US      5000000
+#define SILENT_US          1500000   /* longer than two heartbeats apart */
+#define FIXED_MEMORY       (4 * MIB) /* of limits.memory: connections' buffers; the rest is the dirty set's */
 
 static const struct {
     enum lane_phase phase;
@@ -80,27 +82,68 @@ void lane_condition(struct lane *l, enum lane_condition c, const char *format, .
 
 /* Whom the lane talks to. */
 
+/* Its connections, the watches apart. */
+struct lane_conn {
+    enum lane_side side;
+    const char *what; /* it is for, in a text */
+    struct conn *conn;
+};
+#define LANE_CONNS 6
+
+static void lane_conns(struct lane *l, struct lane_conn ret[LANE_CONNS])
+{
+    ret[0] = (struct lane_conn){LANE_SOURCE, "reading", reader_conn(l->reader)};
+    ret[1] = (struct lane_conn){LANE_SOURCE, "SCAN", scanner_conn(l->scanner)};
+    ret[2] = (struct lane_conn){LANE_SOURCE, "EXISTS", sweep_source_conn(l->sweep)};
+    ret[3] = (struct lane_conn){LANE_SOURCE, "XINFO", streams_conn(l->streams)};
+    ret[4] = (struct lane_conn){LANE_TARGET, "writing", writer_conn(l->writer)};
+    ret[5] = (struct lane_conn){LANE_TARGET, "SCAN", sweep_target_conn(l->sweep)};
+}
+
+static struct conn *watch_of(struct lane *l, enum lane_side side)
+{
+    return watch_conn(side == LANE_SOURCE ? feed_watch(l->feed) : l->target_watch);
+}
+
+/* One address leads to two servers. What the watch is connected to decides who is approved, so it connects
+ * anew. */
+static void look_again(struct lane *l, enum lane_side side)
+{
+    struct conn *watch = watch_of(l, side);
+    uint64_t now_us = loop_now_us(l->loop);
+
+    if (now_us - l->looked_again_us[side] < LOOK_AGAIN_US || !conn_is_up(watch) ||
+        strcmp(conn_server(watch)->run_id, l->approved[side]) != 0)
+        return;
+    l->looked_again_us[side] = now_us;
+    conn_reset(watch, "another connection to this address reached another server");
+}
+
 int lane_identified(struct lane *l, enum lane_side side, const struct server_id *id, const char **why)
 {
     if (l->is_approved[side] && strcmp(l->approved[side], id->run_id) == 0)
         return 0;
+    if (l->is_approved[side] && l->feed)
+        look_again(l, side);
     *why = "another server process answers there; it is being looked at";
     return -EPERM;
 }
 
-static void connect_now(struct conn *c)
+/* A connection to a server that is no longer the one may not go on; one that waits connects at once. */
+static void follow_approval(struct lane *l, enum lane_side side)
 {
-    conn_hold(c, true);
-    conn_hold(c, false);
-}
+    struct lane_conn conns[LANE_CONNS];
 
-/* Connections of the lane's own to a server that is no longer the one: none of them may go on. */
-static void leave_server(struct lane *l, enum lane_side side)
-{
-    const char *why = "the server was replaced";
-    struct conn *c = side == LANE_SOURCE ? reader_conn(l->reader) : writer_conn(l->writer);
-    if (conn_is_up(c) && strcmp(conn_server(c)->run_id, l->approved[side]) != 0)
-        conn_reset(c, why);
+    lane_conns(l, conns);
+    for (size_t i = 0; i < LANE_CONNS; i++) {
+        struct conn *c = conns[i].conn;
+        if (conns[i].side != side)
+            continue;
+        if (conn_is_up(c) && strcmp(conn_server(c)->run_id, l->approved[side]) != 0)
+            conn_reset(c, "the server was replaced");
+        conn_hold(c, true);
+        conn_hold(c, false);
+    }
 }
 
 void lane_approve(struct lane *l, enum lane_side side, const char *run_id)
@@ -109,17 +152,12 @@ void lane_approve(struct lane *l, enum lane_side side, const char *run_id)
 
     snprintf(l->approved[side], sizeof(l->approved[side]), "%s", run_id);
     l->is_approved[side] = true;
-    if (replaced) {
-        if (side == LANE_TARGET)
-            l->has_target_base = false;
+    if (replaced && side == LANE_TARGET)
+        l->has_target_base = false;
+    if (replaced)
         lane_gap(l, side == LANE_SOURCE ? "the source was restarted or replaced"
                                         : "the target was restarted or replaced");
-        leave_server(l, side);
-    }
-    connect_now(side == LANE_SOURCE ? reader_conn(l->reader) : writer_conn(l->writer));
-    if (side == LANE_SOURCE)
-        connect_now(scanner_conn(l->scanner));
-    sweep_kick(l->sweep);
+    follow_approval(l, side);
     lane_advance(l);
 }
 
@@ -153,32 +191,41 @@ static void target_unreadable(struct watch *w, const char *why, void *arg)
         lane_gap(l, "INFO of the target cannot be read");
     l->has_target_base = false;
     lane_condition(l, LANE_TARGET_REFUSES, "INFO: %s", why);
-}
-
-static void target_up(struct watch *w, void *arg)
-{
-    (void)w;
-    lane_condition(arg, LANE_TARGET_DOWN, NULL);
+    l->refusing[LANE_TARGET].last_us = loop_now_us(l->loop);
 }
 
 static void target_down(struct watch *w, const char *why, bool was_up, void *arg)
 {
     struct lane *l = arg;
-    (void)was_up;
-    snprintf(l->down_why[LANE_TARGET], sizeof(l->down_why[0]), "%s", why);
+    (void)was_up, (void)why;
     functions_dropped(l->functions, watch_conn(w));
 }
 
 /* Once a second. */
 
-static void look_at_conn(struct lane *l, struct conn *c, enum lane_condition down, enum lane_condition silent,
-                         const char *why)
+static bool is_down(struct lane *l, const struct conn *c, uint64_t after_us)
 {
-    uint64_t now_us = loop_now_us(l->loop);
-    uint64_t silent_us = conn_is_up(c) ? conn_silent_us(c) : 0;
+    return !conn_is_up(c) && loop_now_us(l->loop) - conn_since_us(c) > after_us;
+}
 
-    if (!conn_is_up(c) && now_us - conn_since_us(c) > DOWN_AFTER_US)
-        lane_condition(l, down, "%s", why[0] ? why : "not connected yet");
+static void look_at_side(struct lane *l, enum lane_side side, enum lane_condition down,
+                         enum lane_condition silent)
+{
+    struct conn *watch = watch_of(l, side);
+    struct lane_conn conns[LANE_CONNS];
+    uint64_t silent_us = conn_is_up(watch) ? conn_silent_us(watch) : 0;
+    bool any = is_down(l, watch, DOWN_AFTER_US);
+
+    if (any)
+        lane_condition(l, down, "%s", conn_why(watch)[0] ? conn_why(watch) : "not connected yet");
+    lane_conns(l, conns);
+    for (size_t i = 0; !any && i < LANE_CONNS; i++) {
+        any = conns[i].side == side && is_down(l, conns[i].conn, PART_DOWN_AFTER_US);
+        if (any)
+            lane_condition(l, down, "the connection for %s: %s", conns[i].what, conn_why(conns[i].conn));
+    }
+    if (!any)
+        lane_condition(l, down, NULL);
     if (silent_us > SILENT_US)
         lane_condition(l, silent, "no answer for %llu s", (unsigned long long)(silent_us / 1000000));
     else
@@ -204,10 +251,8 @@ static void tick(void *arg)
     timer_set(l->tick_timer, TICK_US);
     if (l->stopping)
         return;
-    look_at_conn(l, watch_conn(feed_watch(l->feed)), LANE_SOURCE_DOWN, LANE_SOURCE_SILENT,
-                 l->down_why[LANE_SOURCE]);
-    look_at_conn(l, watch_conn(l->target_watch), LANE_TARGET_DOWN, LANE_TARGET_SILENT,
-                 l->down_why[LANE_TARGET]);
+    look_at_side(l, LANE_SOURCE, LANE_SOURCE_DOWN, LANE_SOURCE_SILENT);
+    look_at_side(l, LANE_TARGET, LANE_TARGET_DOWN, LANE_TARGET_SILENT);
     look_at_feed(l);
     meter_feed(&l->copied_meter, l->copied + l->deleted, now_us);
     meter_feed(&l->bytes_meter, l->bytes, now_us);
@@ -239,7 +284,7 @@ static size_t dirty_share(uint64_t memory)
 static int make(struct lane *l, const struct lane_options *opt)
 {
     static const struct watch_events watch_events = {
-        .sample = target_sample, .unreadable = target_unreadable, .up = target_up, .down = target_down};
+        .sample = target_sample, .unreadable = target_unreadable, .down = target_down};
     uint64_t now_us = loop_now_us(l->loop);
 
     int err = copy_options(l, opt);
@@ -316,6 +361,10 @@ void lane_stop(struct lane *l, void (*fn)(bool put_back, void *arg), void *arg)
 void lane_hold_deletes(struct lane *l, bool held)
 {
     l->deletes_held = held;
+    if (!held && l->deletes_dropped) {
+        l->deletes_dropped = false;
+        lane_gap(l, "deletions had been held: what the source lacks is looked for again");
+    }
     lane_advance(l);
     lane_pump_soon(l);
 }
@@ -405,6 +454,7 @@ void lane_status(struct lane *l, struct lane_status *ret)
     dirty_counts(l->dirty, &ret->counts);
     progress_status(l, ret);
     ret->in_flight_bytes = writer_outstanding_bytes(l->writer);
+    ret->counts.failed += ret->counts.failed_unnamed;
     ret->memory_bytes = dirty_memory(l->dirty) + buf_len(conn_out(writer_conn(l->writer)));
     ret->memory_limit_bytes = l->opt.memory;
     lag_status(l, ret);

@@ -49,9 +49,10 @@ struct lane_options {
     struct notify_record recorded;
     const int *dbs; /* the scope, copied; NULL: all */
     size_t ndbs;
-    int into_db;  /* on the target; URL_DB_NONE: the same as on the source */
-    bool merge;   /* no sweep */
-    bool unswept; /* the target was empty when this link took it: the first pass needs no sweep */
+    int into_db;    /* on the target; URL_DB_NONE: the same as on the source */
+    bool merge;     /* no sweep */
+    bool may_evict; /* the target may evict: that is no gap */
+    bool unswept;   /* the target was empty when this link took it: the first pass needs no sweep */
     unsigned scan_count;
     uint64_t memory, keys_per_s, bytes_per_s;
     uint64_t value_max; /* the target's proto-max-bulk-len */

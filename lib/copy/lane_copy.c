@@ -84,6 +84,7 @@ static void landed(struct lane *l, const struct dirty_key *k)
 {
     if (k->alone)
         l->alone_in_flight = false;
+    lane_pump_soon(l);
 }
 
 static void fail_key(struct lane *l, struct dirty_key *k, const char *reason)
@@ -229,6 +230,19 @@ static void not_written(struct lane *l, struct dirty_key *k)
     dirty_put_back(l->dirty, k, loop_now_us(l->loop), 0);
 }
 
+/* A sweep finds it again when deletes are let go. When merging there is none: then it waits here. */
+static void hold_delete(struct lane *l, struct dirty_key *k)
+{
+    landed(l, k);
+    if (l->opt.merge) {
+        dirty_put_back(l->dirty, k, loop_now_us(l->loop), HELD_RETRY_US);
+        return;
+    }
+    l->deletes_dropped = true;
+    dirty_done(l->dirty, k);
+    lane_advance(l);
+}
+
 static void key_gone(struct dirty_key *k, void *arg)
 {
     struct lane *l = arg;
@@ -237,9 +251,7 @@ static void key_gone(struct dirty_key *k, void *arg)
         return;
     streams_forget(l->streams, k->db, dirty_name(k));
     if (l->deletes_held) {
-        landed(l, k);
-        dirty_put_back(l->dirty, k, loop_now_us(l->loop), HELD_RETRY_US);
-        lane_pump_soon(l);
+        hold_delete(l, k);
         return;
     }
     if (writer_delete(l->writer, k) < 0)
@@ -331,9 +343,8 @@ static void reader_up(void *arg)
 static void reader_down(const char *why, bool was_up, void *arg)
 {
     struct lane *l = arg;
-    (void)was_up;
+    (void)was_up, (void)why;
     l->alone_in_flight = false;
-    snprintf(l->down_why[LANE_SOURCE], sizeof(l->down_why[0]), "%s", why);
 }
 
 static void room(void *arg)
@@ -393,8 +404,8 @@ static bool closed_for_a_key(const struct lane *l)
 {
     const struct conn *watch = watch_conn(l->target_watch);
     const struct server_id *id = conn_server(writer_conn(l->writer));
-    return l->lost_us && conn_is_up(watch) && conn_since_us(watch) < l->lost_us && id->run_id[0] &&
-           strcmp(id->run_id, l->lost_run_id) == 0;
+    return l->lost_us && l->lost_by_peer && conn_is_up(watch) && conn_since_us(watch) < l->lost_us &&
+           id->run_id[0] && strcmp(id->run_id, l->lost_run_id) == 0;
 }
 
 static void writer_up(void *arg)
@@ -414,13 +425,14 @@ static void writer_down(const char *why, bool was_up, void *arg)
 {
     struct lane *l = arg;
 
+    (void)why;
     l->alone_in_flight = false;
     l->untyped = NULL;
-    snprintf(l->down_why[LANE_TARGET], sizeof(l->down_why[0]), "%s", why);
     if (!was_up)
         return;
     const struct server_id *id = conn_server(writer_conn(l->writer));
     l->lost_us = loop_now_us(l->loop);
+    l->lost_by_peer = conn_lost_by_peer(writer_conn(l->writer));
     memcpy(l->lost_run_id, id->run_id, sizeof(l->lost_run_id));
     /* Values on their way from the source have nowhere to go. */
     if (reader_outstanding(l->reader))
@@ -476,17 +488,16 @@ int lane_copy_new(struct lane *l)
     return err ? err : new_reader(l);
 }
 
-/* Once a second. */
-void lane_copy_tick(struct lane *l)
+/* Each minute those that are known by name. The others need a resync, which is worth it once no named one is
+ * left. */
+static void retry_failed(struct lane *l, uint64_t now_us)
 {
-    uint64_t now_us = loop_now_us(l->loop);
     struct dirty_counts counts;
 
-    for (enum lane_side side = LANE_SOURCE; side <= LANE_TARGET; side++)
-        if (l->refusing[side].last_us && now_us - l->refusing[side].last_us > REFUSAL_OVER_US)
-            end_refusal(l, side);
     dirty_counts(l->dirty, &counts);
-    if (!counts.failed) {
+    if (!counts.failed && counts.failed_unnamed && !l->gap) {
+        lane_gap(l, "keys that had failed, more than are kept by name, are looked for again");
+    } else if (!counts.failed) {
         l->retry_failed_us = 0;
     } else if (!l->retry_failed_us) {
         l->retry_failed_us = now_us + FAILED_RETRY_US;
@@ -495,4 +506,15 @@ void lane_copy_tick(struct lane *l)
         dirty_retry_failed(l->dirty);
         lane_pump_soon(l);
     }
+}
+
+/* Once a second. */
+void lane_copy_tick(struct lane *l)
+{
+    uint64_t now_us = loop_now_us(l->loop);
+
+    for (enum lane_side side = LANE_SOURCE; side <= LANE_TARGET; side++)
+        if (l->refusing[side].last_us && now_us - l->refusing[side].last_us > REFUSAL_OVER_US)
+            end_refusal(l, side);
+    retry_failed(l, now_us);
 }

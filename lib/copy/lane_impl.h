@@ -62,6 +62,7 @@ struct lane {
     unsigned scan_count; /* COUNT of this round's passes */
     char approved[2][RUN_ID_MAX];
     bool is_approved[2];
+    uint64_t looked_again_us[2]; /* when a watch was last made to connect anew */
     bool has_sample[2];
     bool feed_ready; /* since the last gap */
     bool gap;        /* a round is due */
@@ -73,6 +74,7 @@ struct lane {
     bool need_sweep;
     enum { SWEEP_NOT_YET, SWEEP_CENSUS, SWEEP_COUNTED, SWEEP_MARKS, SWEEP_DONE } sweeping;
     bool deletes_held;
+    bool deletes_dropped; /* while held: a gap once they are let go */
 
     /* streams and functions */
     bool streams_moved;                                                    /* since all were marked last */
@@ -96,13 +98,14 @@ struct lane {
     double mean_bytes; /* of payloads, quick to rise and slow to fall */
     bool alone_in_flight;
     struct dirty_key *untyped;    /* a long value is passing, and its first byte has not come */
-    char down_why[2][160];        /* of reader and writer */
     uint64_t lost_us;             /* when the writer's connection was lost, 0: not since it last came up */
     char lost_run_id[RUN_ID_MAX]; /* of the server then */
-    uint64_t retry_failed_us;     /* when failed keys are tried again */
+    bool lost_by_peer;
+    uint64_t retry_failed_us; /* when failed keys are tried again */
 
     /* the target as last read (R7) */
     bool has_target_base;
+    char target_replid[RUN_ID_MAX];
     uint64_t target_evicted, target_flushes, target_commands;
     enum server_role target_role;
 
@@ -111,7 +114,8 @@ struct lane {
 
     /* counters */
     uint64_t marks, copied, deleted, bytes, retries, gaps, scanned, estimated, long_keys;
-    uint64_t scan_done; /* of the scanned keys, those no longer queued; never falls in a round */
+    uint64_t long_retry_us; /* when keys with too long names are counted again */
+    uint64_t scan_done;     /* of the scanned keys, those no longer queued; never falls in a round */
     uint64_t scan_began_us;
     struct meter copied_meter, bytes_meter, marks_meter;
 };

@@ -7,6 +7,7 @@
 #include "lib/copy/lane_impl.h"
 
 #define FUNCTIONS_RETRY_US 10000000
+#define LONG_RETRY_US      600000000 /* keys with too long names: are they still there? Only a resync tells */
 
 static void advance(void *arg);
 
@@ -102,7 +103,7 @@ static bool may_begin_round(struct lane *l)
 {
     return l->feed_ready && !l->paused && l->is_approved[LANE_SOURCE] && l->is_approved[LANE_TARGET] &&
            l->has_sample[LANE_SOURCE] && l->has_sample[LANE_TARGET] && reader_is_up(l->reader) &&
-           writer_is_up(l->writer) && dirty_memory(l->dirty) < dirty_budget(l->dirty) / 2;
+           writer_is_up(l->writer) && dirty_live_memory(l->dirty) < dirty_budget(l->dirty) / 2;
 }
 
 /* Scans the databases that this round has not seen. False: there is none. */
@@ -152,6 +153,9 @@ static void begin_round(struct lane *l)
     l->estimated = keys_in_scope(l);
     l->scan_began_us = loop_now_us(l->loop);
     l->functions_wanted = true;
+    l->deletes_dropped = false;
+    l->long_retry_us = loop_now_us(l->loop) + LONG_RETRY_US;
+    dirty_forget_unnamed(l->dirty);
     for (size_t i = 0; i < l->nscope; i++)
         l->scope[i].scanned = false;
     lane_condition(l, LANE_OVERRUN, NULL);
@@ -167,7 +171,7 @@ static bool pass_may_go_on(struct lane *l)
     struct dirty_counts counts;
     dirty_counts(l->dirty, &counts);
     return !l->paused && counts.scan_queued + l->scan_count <= SCAN_MARKS_MAX &&
-           dirty_memory(l->dirty) < dirty_budget(l->dirty) / 4 * 3;
+           dirty_live_memory(l->dirty) < dirty_budget(l->dirty) / 2;
 }
 
 static void begin_sweep(struct lane *l, bool census)
@@ -204,7 +208,8 @@ static void settle(struct lane *l)
 
 static bool functions_settled(const struct lane *l)
 {
-    return (!l->functions_wanted || l->functions_error[0]) && !functions_busy(l->functions);
+    bool waits = l->functions_wanted && !l->functions_error[0] && !l->deletes_held;
+    return !waits && !functions_busy(l->functions);
 }
 
 static void advance_phase(struct lane *l)
@@ -212,7 +217,7 @@ static void advance_phase(struct lane *l)
     if (!scanner_running(l->scanner) && !scan_is_over(l))
         scan_more(l);
     if (l->phase == LANE_SCAN && scan_is_over(l)) {
-        if (l->need_sweep)
+        if (l->need_sweep || l->deletes_dropped)
             lane_set_phase(l, LANE_SWEEP);
         else
             settle(l);
@@ -370,6 +375,8 @@ static void functions_done(enum functions_result result, const char *text, void 
     struct lane *l = arg;
 
     l->functions_wanted = l->functions_moved || result == FUNCTIONS_LOST || result == FUNCTIONS_REFUSED;
+    if (result == FUNCTIONS_LOST)
+        l->functions_retry_us = loop_now_us(l->loop) + FUNCTIONS_RETRY_US / 10;
     if (result == FUNCTIONS_REFUSED) {
         if (!l->functions_error[0])
             sink_say(l->opt.sink, SINK_WARNING, "functions_refused",
@@ -388,8 +395,8 @@ static void advance_functions(struct lane *l)
 {
     struct conn *target = watch_conn(l->target_watch);
 
-    if (!l->functions_wanted || functions_busy(l->functions) || l->paused || !l->is_approved[LANE_TARGET] ||
-        loop_now_us(l->loop) < l->functions_retry_us || !conn_is_up(target) ||
+    if (!l->functions_wanted || functions_busy(l->functions) || l->paused || l->deletes_held ||
+        !l->is_approved[LANE_TARGET] || loop_now_us(l->loop) < l->functions_retry_us || !conn_is_up(target) ||
         strcmp(conn_server(target)->run_id, l->approved[LANE_TARGET]) != 0)
         return;
     l->functions_moved = false;
@@ -440,9 +447,9 @@ static bool nothing_pending(struct lane *l)
 {
     struct dirty_counts counts;
     dirty_counts(l->dirty, &counts);
-    return l->phase == LANE_LIVE && !l->gap && !dirty_pending(&counts) && !counts.failed && !l->long_keys &&
-           scan_is_over(l) && l->streams_scan == STREAMS_NO_SCAN && !l->functions_wanted &&
-           !functions_busy(l->functions);
+    return l->phase == LANE_LIVE && !l->gap && !dirty_pending(&counts) && !counts.failed &&
+           !counts.failed_unnamed && !l->long_keys && !l->deletes_dropped && scan_is_over(l) &&
+           l->streams_scan == STREAMS_NO_SCAN && !l->functions_wanted && !functions_busy(l->functions);
 }
 
 static void advance_drains(struct lane *l)
@@ -586,12 +593,9 @@ static void feed_reachable(bool up, const char *why, void *arg)
 {
     struct lane *l = arg;
 
-    if (up) {
-        lane_condition(l, LANE_SOURCE_DOWN, NULL);
-        return;
-    }
-    snprintf(l->down_why[LANE_SOURCE], sizeof(l->down_why[0]), "%s", why);
-    functions_dropped(l->functions, watch_conn(feed_watch(l->feed)));
+    (void)why;
+    if (!up)
+        functions_dropped(l->functions, watch_conn(feed_watch(l->feed)));
 }
 
 static int feed_record(const struct notify_record *rec, void *arg)
@@ -610,13 +614,16 @@ void lane_target_sample(struct lane *l, const struct watch_sample *s)
             what = "the target's role changed";
         else if (s->flushes != l->target_flushes)
             what = "the target was flushed";
-        else if (s->evicted_keys != l->target_evicted)
+        else if (strcmp(s->id.replid, l->target_replid) != 0)
+            what = "the target's replication history changed";
+        else if (s->evicted_keys != l->target_evicted && !l->opt.may_evict)
             what = "the target evicted keys";
         else if (s->total_commands < l->target_commands)
             what = "the target's counters were reset";
     }
     l->has_target_base = true;
     l->target_role = s->id.role;
+    memcpy(l->target_replid, s->id.replid, sizeof(l->target_replid));
     l->target_flushes = s->flushes;
     l->target_evicted = s->evicted_keys;
     l->target_commands = s->total_commands;
@@ -687,5 +694,7 @@ int lane_round_new(struct lane *l)
 /* Once a second. */
 void lane_round_tick(struct lane *l)
 {
+    if (l->long_keys && !l->gap && loop_now_us(l->loop) >= l->long_retry_us)
+        lane_gap(l, "keys with names too long to be copied are looked for again");
     lane_advance(l);
 }

@@ -398,3 +398,8 @@ struct streams *streams_free(struct streams *s)
     free(s);
     return NULL;
 }
+
+struct conn *streams_conn(struct streams *s)
+{
+    return s->conn;
+}

@@ -32,6 +32,8 @@ void streams_forget(struct streams *s, int db, struct bytes key); /* it is gone 
 bool streams_complete(const struct streams *s);
 size_t streams_count(const struct streams *s);
 
+struct conn *streams_conn(struct streams *s);
+
 /* Something moved: begins a comparison, now or 5 s after the last one. */
 void streams_compare(struct streams *s);
 /* `changed` for every name, before it returns. */

@@ -361,11 +361,12 @@ uint64_t sweep_missing(const struct sweep *s)
     return s->missing;
 }
 
-void sweep_kick(struct sweep *s)
+struct conn *sweep_source_conn(struct sweep *s)
 {
-    struct conn *const conns[] = {s->conn, scanner_conn(s->scanner)};
-    for (size_t i = 0; i < ARRAY_LEN(conns); i++) {
-        conn_hold(conns[i], true);
-        conn_hold(conns[i], false);
-    }
+    return s->conn;
+}
+
+struct conn *sweep_target_conn(struct sweep *s)
+{
+    return scanner_conn(s->scanner);
 }

@@ -28,7 +28,8 @@ struct sweep *sweep_free(struct sweep *s);
 MUST_CHECK int sweep_begin(struct sweep *s, const int *dbs, size_t ndbs, unsigned count, bool census);
 void sweep_next(struct sweep *s);
 void sweep_stop(struct sweep *s);
-void sweep_kick(struct sweep *s); /* connects again at once, where it is not connected */
+struct conn *sweep_source_conn(struct sweep *s);
+struct conn *sweep_target_conn(struct sweep *s);
 bool sweep_running(const struct sweep *s);
 uint64_t sweep_seen(const struct sweep *s);    /* keys looked at in this pass */
 uint64_t sweep_missing(const struct sweep *s); /* of them, not on the source */

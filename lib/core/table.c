@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define MOVE_AT_ONCE 4 /* chains for each insert; one would be enough to be done before the next growth */
+#define TABLE_MIN    1024 /* heads that are kept */
+#define MOVE_AT_ONCE 4    /* chains for each insert; one would be enough to be done before the next growth */
 
 static struct table_node **heads_new(size_t size)
 {
@@ -91,6 +92,40 @@ static void grow(struct table *t)
     t->moved = 0;
     t->heads = heads;
     t->mask = size - 1;
+}
+
+/* All at once: that many empty chains are passed in milliseconds, and it is seldom. */
+static void shrink(struct table *t)
+{
+    size_t size = TABLE_MIN;
+    while (size < t->count * 4)
+        size *= 2;
+    struct table_node **heads = heads_new(size);
+    if (!heads)
+        return;
+    struct table_node **old = t->heads;
+    size_t old_mask = t->mask;
+    t->heads = heads;
+    t->mask = size - 1;
+    for (size_t i = 0; i <= old_mask; i++) {
+        while (old[i]) {
+            struct table_node *n = old[i];
+            old[i] = n->next;
+            n->next = heads[n->hash & t->mask];
+            heads[n->hash & t->mask] = n;
+        }
+    }
+    free(old);
+}
+
+void table_trim(struct table *t)
+{
+    if (t->count == 0 && t->old) {
+        free(t->old);
+        t->old = NULL;
+    }
+    if (!t->old && t->mask >= TABLE_MIN && t->count * 16 < t->mask)
+        shrink(t);
 }
 
 int table_insert(struct table *t, struct table_node *n, uint64_t hash)

@@ -27,6 +27,8 @@ struct table_node *table_first(const struct table *t, uint64_t hash);
 struct table_node *table_next(const struct table_node *n);
 MUST_CHECK int table_insert(struct table *t, struct table_node *n, uint64_t hash);
 void table_remove(struct table *t, struct table_node *n);
+/* Gives memory back where most heads are empty. Not from within table_each(). */
+void table_trim(struct table *t);
 size_t table_bytes(const struct table *t); /* of memory for the heads */
 
 /* Calls fn for each node; fn may remove and free the node that it was given, nothing else. */

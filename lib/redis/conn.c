@@ -121,6 +121,7 @@ void conn_lose(struct conn *c, const char *format, ...)
     va_end(args);
 
     c->was_up = c->state == CONN_UP;
+    c->by_peer = false;
     if (c->was_up) {
         remember_former(c);
         if (c->answered || loop_now_us(c->loop) - c->since_us >= STEADY_US)
@@ -355,6 +356,16 @@ struct conn *conn_free(struct conn *c)
 bool conn_is_up(const struct conn *c)
 {
     return c->state == CONN_UP && !c->freed;
+}
+
+const char *conn_why(const struct conn *c)
+{
+    return c->why;
+}
+
+bool conn_lost_by_peer(const struct conn *c)
+{
+    return c->by_peer;
 }
 
 bool conn_is_fenced(const struct conn *c)

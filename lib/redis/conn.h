@@ -65,6 +65,8 @@ bool conn_is_fenced(const struct conn *c);
 /* Of this life, or of the last; NULL before the first. */
 const struct server_id *conn_server(const struct conn *c);
 uint64_t conn_client_id(const struct conn *c);
+const char *conn_why(const struct conn *c);   /* of the last loss, or failed try; "" there was none */
+bool conn_lost_by_peer(const struct conn *c); /* that was the server's close or reset, not ours */
 uint64_t conn_since_us(const struct conn *c); /* when the present state (up, or not up) began */
 /* For how long an answer has been due without a byte coming; 0: none is due. */
 uint64_t conn_silent_us(const struct conn *c);

@@ -15,7 +15,10 @@
 void conn_lose_errno(struct conn *c, int err)
 {
     const char *text = strerror(-err);
+    if (c->state == CONN_LOST)
+        return;
     conn_lose(c, "%c%s", tolower((unsigned char)text[0]), text[0] ? text + 1 : "");
+    c->by_peer = err == -ECONNRESET || err == -EPIPE;
 }
 
 void conn_want(struct conn *c)
@@ -185,6 +188,7 @@ static void lose_closed(struct conn *c)
 {
     bool told = c->state == CONN_SHAKING && c->refusal[0];
     conn_lose(c, "closed by the server%s%s", told ? ": " : "", told ? c->refusal : "");
+    c->by_peer = true;
 }
 
 /* True: as many bytes came as were asked for, so there may be more. */

@@ -48,6 +48,7 @@ struct conn {
     bool freed;    /* to be released once they have returned */
     bool held, was_up;
     char why[CONN_WHY_MAX];
+    bool by_peer; /* the last life was ended by the server's close or reset */
     struct backoff backoff;
     struct defer down_later, flush_later, kick_later;
     struct timer *timer; /* the back-off, then the time-out */

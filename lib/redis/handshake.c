@@ -108,7 +108,10 @@ static void on_info(struct conn *c, const struct reply *r, void *arg)
     (void)arg;
     if (!may_go_on(c, r))
         return;
-    if (reply_text(r, &text) && buf_append(&c->info, text.ptr, text.len) < 0)
+    /* Without an answer it would be a life in which nobody knows who the server is. */
+    if (reply_is_passing(r))
+        conn_lose(c, "%s", c->refusal);
+    else if (reply_text(r, &text) && buf_append(&c->info, text.ptr, text.len) < 0)
         conn_lose(c, "INFO is too long");
     else
         go_on(c);

@@ -299,8 +299,10 @@ static void on_reply(struct conn *c, const struct reply *r, void *arg)
     (void)c;
 
     enter(p);
-    if (reply_is_error(r, "LOADING")) {
-        p->probe.loading = true;
+    if (reply_is_passing(r)) {
+        p->probe.loading |= reply_is_error(r, "LOADING");
+        char why[160];
+        tell_waiting(p, bytes_escape(r->text, why, sizeof(why)));
         timer_set(p->timer, LOADING_US);
     } else if (steps[p->step].take(p, r)) {
         p->step++;

@@ -39,6 +39,15 @@ bool reply_is_error(const struct reply *r, const char *code)
     return !code || bytes_is(bytes_cut(&rest, ' '), code);
 }
 
+bool reply_is_passing(const struct reply *r)
+{
+    static const char *const codes[] = {"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN"};
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        if (reply_is_error(r, codes[i]))
+            return true;
+    return false;
+}
+
 const struct reply *reply_at(const struct reply *r, size_t i)
 {
     return r && r->type == REPLY_ARRAY && i < r->count ? r->at[i] : NULL;

@@ -18,8 +18,11 @@ struct reply {
 };
 
 void reply_free(struct reply *r);
-bool reply_is_ok(const struct reply *r);                       /* +OK */
-bool reply_is_error(const struct reply *r, const char *code);  /* first word; NULL: any error */
+bool reply_is_ok(const struct reply *r);                      /* +OK */
+bool reply_is_error(const struct reply *r, const char *code); /* first word; NULL: any error */
+/* An error that says nothing of the question: the server is busy, or not ready (LOADING, BUSY, MASTERDOWN,
+ * TRYAGAIN, CLUSTERDOWN). */
+bool reply_is_passing(const struct reply *r);
 const struct reply *reply_at(const struct reply *r, size_t i); /* NULL when it is not there */
 /* Of a string or status; false when r is NULL or of another type. */
 bool reply_text(const struct reply *r, struct bytes *ret);

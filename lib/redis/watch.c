@@ -12,6 +12,7 @@
 #define TEXT_SIZE (4 * MIB) /* of all sections; some hundred commands make 30 KiB */
 #define WHY_MAX   256
 #define BUF_SIZE  (64 * KIB)
+#define OUT_MAX   (40 * MIB) /* its owner may send FUNCTION RESTORE */
 
 /* One call for each, since servers before 7.0 take only one section a call. */
 static const char *const sections[] = {
@@ -271,7 +272,7 @@ int watch_new(struct loop *l, const struct endpoint *e, const char *role, const 
               void *arg, struct watch **ret)
 {
     const struct conn_options opt = {
-        .endpoint = e, .role = role, .in_max = BUF_SIZE, .out_max = BUF_SIZE, .out_high = BUF_SIZE};
+        .endpoint = e, .role = role, .in_max = BUF_SIZE, .out_max = OUT_MAX, .out_high = BUF_SIZE};
     const struct conn_events events = {.up = on_up, .down = on_down};
     struct watch *w = calloc(1, sizeof(*w));
     if (!w)

@@ -316,7 +316,8 @@ START_TEST(test_source_lost_before_a_page)
     kit_nothing(&target, 300);
     ck_assert(sweep_running(sweep));
     fake_listen_unix(&source);
-    sweep_kick(sweep); /* does not wait for the back-off */
+    conn_hold(sweep_source_conn(sweep), true); /* does not wait for the back-off */
+    conn_hold(sweep_source_conn(sweep), false);
     expect("done 3 0\n");
     tear_down();
 }
