@@ -105,7 +105,7 @@ def test_the_source_is_loading(lab, link):
     with lab.source.raw() as client:
         client.must([("SET", f"more{i}", i) for i in range(5000)])
     lab.equal(link, at_least=5000)
-    lab.source.restart("--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024", wait=False)
+    lab.source.restart_slowly()
     link.wait_for(lambda s: "loading" in conditions(s).lower(), 20, "the condition that the source is loading")
     until(lab.source.answers, 30, "the source has loaded")
     change(lab, "loaded")
@@ -250,7 +250,7 @@ def test_the_target_is_loading(lab, link):
     with lab.source.raw() as client:
         client.must([("SET", f"more{i}", i) for i in range(5000)])
     lab.equal(link, at_least=5000)
-    lab.target.restart("--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024", wait=False)
+    lab.target.restart_slowly()
     link.wait_for(lambda s: "loading" in conditions(s).lower(), 20, "the condition that the target is loading")
     change(lab, "while loading")
     until(lab.target.answers, 30, "the target has loaded")

@@ -267,6 +267,27 @@ def test_r2_a_lost_connection_s_setting_is_not_executed_after_newer_ones(lab):
     assert lab.source.config(FLAGS) == ""
 
 
+def test_r2_where_no_connection_can_be_killed_the_keys_are_copied_again(lab, feed):
+    """Neither CLIENT KILL nor CLIENT LIST is allowed: what the lost connection wrote late is overwritten after twice the time-out."""
+    if lab.target.version < (7, 0):
+        pytest.skip("no rights for single subcommands before 7.0")
+    fill_keys(lab.source)
+    lab.target.call("ACL", "SETUSER", "default", "-client|kill", "-client|list")
+    proxy = lab.proxy(lab.target)
+    riotd = lab.live(target=proxy, feed=feed, target__timeout="1s")
+    hold = Hold(proxy, "up", lambda _, argv: argv[0] in (b"RESTORE", b"SET") and key_of(argv) == b"k7")
+    lab.source.call("SET", "k7", "older")
+    hold.wait()
+    proxy.on_request = None
+    hold.connection.cut_client()
+    lab.source.call("SET", "k7", "newer")
+    until(lambda: lab.target.redis().get("k7") == b"newer", 10, "the newer value")
+    hold.connection.release("up")
+    until(lambda: lab.target.redis().get("k7") == b"older", 5, "the late write")
+    until(lambda: lab.target.redis().get("k7") == b"newer", 10, "the newer value again")
+    lab.equal(riotd, at_least=50)
+
+
 # --- R3, R4
 
 

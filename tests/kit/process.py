@@ -15,7 +15,8 @@ def die_with_parent():
 
 
 def popen(args, **options):
-    return subprocess.Popen(args, preexec_fn=die_with_parent, **options)
+    """In a session of its own, so that a Ctrl-C at the terminal is ours alone."""
+    return subprocess.Popen(args, preexec_fn=die_with_parent, start_new_session=True, **options)
 
 
 def cpu_seconds(pid):

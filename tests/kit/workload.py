@@ -2,8 +2,10 @@
 
 import multiprocessing
 import random
+import signal
 import time
 
+from kit import process
 from kit.resp import Client, encode
 
 KINDS = ("string", "counter", "hash", "list", "set", "zset", "stream")
@@ -115,6 +117,8 @@ class Mix:
 
 def writer(address, seed, options, stop, done):
     """One process: writes batches until `stop`, comes back after a lost connection. Counts commands in `done`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
+    process.die_with_parent()
     rng = random.Random(seed)
     mix = Mix(rng, options["keys"], options["dbs"])
     client, begin, count = None, time.monotonic(), 0
@@ -153,19 +157,19 @@ class Workload:
 
     def start(self):
         self.begin = time.monotonic()
-        for process in self.processes:
-            process.start()
+        for each in self.processes:
+            each.start()
         return self
 
     def stop(self):
         """Returns how many commands were executed."""
         if not self.took:
             self.stopping.set()
-            for process in self.processes:
-                process.join(30)
-                if process.is_alive():
-                    process.kill()
-                    process.join()
+            for each in self.processes:
+                each.join(30)
+                if each.is_alive():
+                    each.kill()
+                    each.join()
             self.took = time.monotonic() - self.begin
         return self.count
 
