@@ -35,8 +35,14 @@ done
 [ -n "$missing" ] || exit 0
 
 root=''
-[ "$(id -u)" = 0 ] || root='sudo'
+if [ "$(id -u)" != 0 ]; then
+    root='sudo'
+    command -v sudo >/dev/null || {
+        echo "deps.sh: neither root nor sudo; as root: apt-get install$missing" >&2
+        exit 77
+    }
+fi
 echo "installing:$missing"
-$root apt-get update -q
+$root apt-get update -q || echo 'deps.sh: not every list of packages could be fetched' >&2
 # shellcheck disable=SC2086 # both are lists of words
 $root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
