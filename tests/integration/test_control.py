@@ -95,7 +95,7 @@ def test_requests_may_come_byte_by_byte_and_many_at_once(link):
 
 
 @pytest.mark.parametrize("bad", [b"*1\r\n$70000\r\n" + b"x" * 70000, b"*1000000\r\n", b"*-5\r\n$4\r\nPING\r\n", b"*1\r\n$-3\r\n",
-                                 b"*1\r\n:5\r\n", b"$4\r\nPING\r\n\x00\x00\r\n", b"x" * 70000])
+                                 b"*1\r\n:5\r\n", b"x" * 70000])
 def test_what_is_no_request_gets_one_error_and_the_end(link, bad):
     with Client(link.socket, timeout=10) as client:
         try:
@@ -181,11 +181,11 @@ def test_resume_after_the_set_overran_resyncs_and_says_so(lab):
     riotd = lab.live(limits__memory="16MiB")
     riotd.must("pause")
     with lab.source.raw() as client:
-        client.must([("SET", f"{i:06d}:" + "n" * 1000, i) for i in range(30_000)], depth=2000)
+        client.must([("SET", f"{i:06d}:" + "n" * 5000, i) for i in range(5000)], depth=500)
     riotd.wait_for(lambda s: s["feed"]["gaps"] >= 1 or "overr" in str(s).lower(), what="the overrun")
     done = riotd.ctl("resume")
     assert done.returncode == 0
-    lab.equal(riotd, at_least=30_000)
+    lab.equal(riotd, at_least=5000)
     assert riotd.status()["snapshot"]["round"] >= 2
     assert "resync" in riotd.log()
 

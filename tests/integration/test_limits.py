@@ -17,8 +17,7 @@ def test_the_queue_is_bounded_while_the_target_hangs(lab, feed):
     riotd = lab.live(feed=feed, limits__memory="16MiB")
     lab.target.freeze()
     with lab.source.raw() as client:
-        for base in range(0, 60_000, 2000):
-            client.must([("SET", f"{i:08d}:" + "long" * 100, i) for i in range(base, base + 2000)], depth=2000)
+        client.must([("SET", f"{i:08d}:" + "long" * 1500, i) for i in range(5000)], depth=300)
     status = riotd.wait_for(lambda s: s["feed"]["gaps"] >= 1 or s["queue"]["memory_bytes"] > 8 * MIB, what="the queue is full")
     for _ in range(20):
         status = riotd.status()
@@ -27,13 +26,13 @@ def test_the_queue_is_bounded_while_the_target_hangs(lab, feed):
     if not SANITIZED:
         assert process.memory_kib(riotd.pid, "VmHWM") < 16 * 1024 + BASE_KIB
     lab.target.thaw()
-    lab.equal(riotd, at_least=60_000)
+    lab.equal(riotd, at_least=5000)
     riotd.wait_state("live")
 
 
 def test_the_scan_does_not_fill_the_queue_while_the_target_hangs(lab):
     with lab.source.raw() as client:
-        fill.strings(client, 100_000, size=20)
+        fill.strings(client, 60_000, size=20)
     riotd = lab.link(feed="tracking")
     riotd.wait_for(lambda s: s["totals"]["copied_keys"] > 0)
     lab.target.freeze()
@@ -42,7 +41,7 @@ def test_the_scan_does_not_fill_the_queue_while_the_target_hangs(lab):
     assert status["queue"]["dirty_keys"] <= 16_384 + 2 * 1000 + 4096
     lab.target.thaw()
     riotd.wait("live")
-    assert assert_equal(lab.source, lab.target) == 100_000
+    assert assert_equal(lab.source, lab.target) == 60_000
 
 
 def test_values_in_flight_are_bounded(lab):

@@ -133,7 +133,7 @@ class Client:
         """All key names of the database, each once."""
         names, cursor = set(), b"0"
         while True:
-            cursor, page = self.call("SCAN", cursor, "COUNT", 2000)
+            cursor, page = self.call("SCAN", cursor, "COUNT", 500)
             names.update(page)
             if cursor == b"0":
                 return names
