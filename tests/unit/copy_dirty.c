@@ -136,15 +136,6 @@ START_TEST(test_live_mark_of_a_scanned_key)
 }
 END_TEST
 
-static void mark_many(enum dirty_class class, int db, char letter, unsigned count)
-{
-    char key[16];
-    for (unsigned i = 0; i < count; i++) {
-        snprintf(key, sizeof(key), "%c%05u", letter, i);
-        mark(class, db, key, 1);
-    }
-}
-
 /* How many keys come in a row that begin with the same letter, and which. */
 static unsigned row(char *ret_letter)
 {

@@ -211,7 +211,64 @@ START_TEST(test_failed_but_marked_in_flight)
 }
 END_TEST
 
+/* However many fail, the others find room; those without a name are counted, until a resync finds them again.
+ */
+START_TEST(test_many_failed)
+{
+    struct dirty_counts c;
+    char key[32];
+    size_t unnamed;
+
+    set_up(256 * KIB);
+    for (unsigned i = 0; i < 5000; i++) {
+        snprintf(key, sizeof(key), "a key of a common length %u", i);
+        mark(LIVE, 0, key, 1);
+        dirty_fail(d, take(0, key), "x");
+    }
+    dirty_counts(d, &c);
+    unnamed = c.failed_unnamed;
+    ck_assert_uint_gt(c.failed, 100);
+    ck_assert_uint_eq(c.failed + unnamed, 5000);
+    ck_assert_uint_eq(dirty_pending(&c), 0);
+    ck_assert_uint_le(dirty_memory(d), 256 * KIB / 3);
+    ck_assert_uint_eq(dirty_live_memory(d), 0);
+    ck_assert(has(0, "a key of a common length 0") && !has(0, key));
+    mark(LIVE, 0, key, 2); /* as any other */
+    ck_assert_uint_gt(dirty_live_memory(d), 0);
+    dirty_done(d, take(0, key));
+    dirty_retry_failed(d);
+    dirty_forget_unnamed(d);
+    dirty_counts(d, &c);
+    ck_assert_uint_eq(c.queued, 5000 - unnamed);
+    ck_assert_uint_eq(c.failed + c.failed_unnamed, 0);
+    for (struct dirty_key *k; (k = dirty_take(d));)
+        dirty_fail(d, k, "x"); /* and they fit again */
+    dirty_counts(d, &c);
+    ck_assert_uint_eq(c.failed, 5000 - unnamed);
+    ck_assert_uint_eq(c.failed_unnamed, 0);
+    dirty_clear(d);
+    ck_assert_uint_eq(dirty_live_memory(d), 0);
+    ck_assert(!has(0, "a key of a common length 0"));
+    tear_down();
+}
+END_TEST
+
 /* Memory (R9). */
+
+/* A table that has grown does not keep for ever what the keys need no longer. */
+START_TEST(test_memory_is_given_back)
+{
+    struct dirty_key *k;
+
+    set_up(PLENTY);
+    mark_many(LIVE, 0, 'k', 90000);
+    ck_assert_uint_gt(dirty_memory(d), 4 * MIB);
+    while ((k = dirty_take(d)))
+        dirty_done(d, k);
+    ck_assert_uint_le(dirty_memory(d), 4 * empty_bytes);
+    tear_down();
+}
+END_TEST
 
 START_TEST(test_budget)
 {
@@ -395,6 +452,6 @@ END_TEST
 
 UNIT_MAIN("copy/dirty, what becomes of keys", test_lost_is_held, test_lost_and_not_fenced, test_blame,
           test_blame_ends_with_success, test_blame_of_several, test_failed_until_marked,
-          test_failed_are_tried_again, test_failed_but_marked_in_flight, test_budget, test_budget_moves,
-          test_memory_of_long_names, test_clear, test_settled, test_settled_and_marked_in_flight,
-          test_settled_and_not_copied)
+          test_failed_are_tried_again, test_failed_but_marked_in_flight, test_many_failed,
+          test_memory_is_given_back, test_budget, test_budget_moves, test_memory_of_long_names, test_clear,
+          test_settled, test_settled_and_marked_in_flight, test_settled_and_not_copied)

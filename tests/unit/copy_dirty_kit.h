@@ -68,4 +68,13 @@ static void expect(size_t queued, size_t scan_queued, size_t in_flight, size_t w
     ck_assert_uint_eq(dirty_pending(&c), queued + in_flight + waiting);
 }
 
+static void mark_many(enum dirty_class class, int db, char letter, unsigned count)
+{
+    char key[16];
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(key, sizeof(key), "%c%05u", letter, i);
+        mark(class, db, key, 1);
+    }
+}
+
 #endif

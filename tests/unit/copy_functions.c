@@ -297,6 +297,25 @@ START_TEST(test_target_lost_first)
 }
 END_TEST
 
+/* Another server answers where the target was: it is not the one to write to. */
+START_TEST(test_another_target)
+{
+    set_up(false, false);
+    fake_rule(&fakes[SOURCE], "FUNCTION DUMP", FAKE_SILENCE);
+    fake_rule(&fakes[TARGET], "FUNCTION DUMP", NONE);
+    fake_rule(&fakes[TARGET], "FUNCTION RESTORE", "+OK\r\n");
+    copy();
+    fake_pass(&fakes[0], 20);
+    fake_bulk(&fakes[TARGET], "INFO server", "redis_version:7.0.15\r\nrun_id:bbbb\r\n");
+    conn_reset(conns[TARGET], "a test");
+    fake_until(&fakes[0], &ups, 3);
+    fake_send(&fakes[SOURCE].clients[0], "$15\r\nxxxxx0123456789\r\n");
+    expect("lost\n");
+    ck_assert_ptr_null(strstr(fake_log(&fakes[TARGET]), "FUNCTION"));
+    tear_down();
+}
+END_TEST
+
 START_TEST(test_not_connected)
 {
     set_up(false, false);
@@ -312,4 +331,5 @@ START_TEST(test_not_connected)
 END_TEST
 
 UNIT_MAIN("copy/functions", test_made_equal, test_order_of_libraries, test_merged, test_old_servers,
-          test_refused, test_requests, test_lost, test_target_lost_first, test_not_connected)
+          test_refused, test_requests, test_lost, test_target_lost_first, test_another_target,
+          test_not_connected)
