@@ -62,6 +62,7 @@ void link_set_state(struct link *k, enum link_state next, const char *format, ..
 
 /* Blockers. */
 
+PRINTF_LIKE(3, 0)
 static void vblock(struct link *k, enum blocker b, const char *format, va_list args)
 {
     struct link_blocker *one = &k->blockers[b];
