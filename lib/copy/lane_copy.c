@@ -243,11 +243,22 @@ static void hold_delete(struct lane *l, struct dirty_key *k)
     lane_advance(l);
 }
 
+/* The target has no such database: it is gone there too. */
+static bool gone_already(struct lane *l, struct dirty_key *k)
+{
+    if (writer_db(l->writer, k->db) != WRITER_DB_REFUSED || !refusal_no_such_db(writer_db_error(l->writer)))
+        return false;
+    landed(l, k);
+    dirty_done(l->dirty, k);
+    lane_advance(l);
+    return true;
+}
+
 static void key_gone(struct dirty_key *k, void *arg)
 {
     struct lane *l = arg;
 
-    if (database_refused(l, k))
+    if (gone_already(l, k) || database_refused(l, k))
         return;
     streams_forget(l->streams, k->db, dirty_name(k));
     if (l->deletes_held) {
@@ -264,6 +275,8 @@ static void note_value(struct lane *l, const struct dirty_key *k, uint64_t lengt
     rate_take(&l->bytes_rate, length);
     if (streams_is_type(start))
         streams_note(l->streams, k->db, dirty_name(k));
+    else if (start.len)
+        streams_forget(l->streams, k->db, dirty_name(k)); /* of another type by now */
 }
 
 static void key_value(struct dirty_key *k, int64_t expire_at_ms, struct bytes payload, void *arg)
@@ -303,6 +316,8 @@ static void key_value_part(struct bytes part, void *arg)
     struct lane *l = arg;
     if (l->untyped && streams_is_type(part))
         streams_note(l->streams, l->untyped->db, dirty_name(l->untyped));
+    else if (l->untyped)
+        streams_forget(l->streams, l->untyped->db, dirty_name(l->untyped));
     l->untyped = NULL;
     if (writer_restore_part(l->writer, part) < 0)
         writer_break(l->writer, "the target could not be given the rest of a value");
