@@ -148,6 +148,14 @@ static void check_eviction(struct findings *f, const struct config *c, const str
               "the target's maxmemory-policy is %s: it may drop keys that were copied", policy);
 }
 
+/* A mark without its database would be looked for in all: a key that the source has in one of them only would
+ * be deleted in the others, where it may be the target's own. `auto` takes a feed that names it. */
+static void check_merge(struct findings *f, const struct config *c)
+{
+    if (c->existing_keys == EXISTING_MERGE && c->feed == FEED_TRACKING)
+        found(f, BLOCKER_MERGE_FEED, "the feed `tracking` does not tell in which database a key changed");
+}
+
 size_t interlocks(const struct config *c, const struct state *s, const struct probe *source,
                   const struct probe *target, struct finding ret[INTERLOCKS_MAX])
 {
@@ -159,5 +167,6 @@ size_t interlocks(const struct config *c, const struct state *s, const struct pr
     check_version(&f, source, target);
     check_databases(&f, c, source, target);
     check_eviction(&f, c, target);
+    check_merge(&f, c);
     return f.n;
 }

@@ -281,8 +281,6 @@ static void on_feed_chosen(struct lane *l, enum feed_kind kind, void *arg)
 
     log_event(k->log, EVENT_FEED_CHOSEN, "changes on the source are learned by the feed `%s`",
               feed_kind_name(kind));
-    if (kind == FEED_TRACKING && k->config->existing_keys == EXISTING_MERGE)
-        link_fail(k, BLOCKER_MERGE_FEED, "the feed `tracking` does not tell in which database a key changed");
 }
 
 static void on_feed_unusable(struct lane *l, const char *why, void *arg)
