@@ -91,7 +91,7 @@ $(B)/bench/pipeline: $(B)/obj/tests/bench/pipeline.o
 	$(CC) -pie $(LDFLAGS_ALL) $< -o $@
 
 unit: $(UNIT_BIN)
-objects: $(LIB_OBJ) $(DAEMON_OBJ) $(CTL_OBJ) $(UNIT_OBJ) $(B)/obj/tests/bench/pipeline.o
+objects: $(LIB_OBJ) $(DAEMON_OBJ) $(CTL_OBJ) $(UNIT_OBJ) $(FUZZ_OBJ) $(B)/obj/tests/bench/pipeline.o
 
 # --- what is needed, from Debian; nothing is called when nothing is missing
 
@@ -105,7 +105,8 @@ deps-check:
 
 demo:
 	@tests/deps.sh build demo
-	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@echo 'building riotd and riotctl ...'
+	@$(MAKE_QUIET) all
 	@$(PYTHON) tests/demo
 
 # --- checks. The short forms are `check`; check-long has what takes minutes. PYTEST_ARGS goes to pytest.
@@ -130,8 +131,8 @@ check-unit: unit
 	@tests/unit/run $(B)/unit
 
 check-integration: all
-	RIOT_BUILD=$(B) $(PYTEST) $(BESIDE) -m '$(SHORT)' $(PYTEST_ARGS) $(SUITE)
-	RIOT_BUILD=$(B) $(PYTEST) -m '$(ALONE)' $(PYTEST_ARGS) $(SUITE)
+	RIOT_BUILD=$(B) $(PYTEST) $(BESIDE) -m '$(SHORT)' $(PYTEST_ARGS) $(SUITE); beside=$$?; \
+	RIOT_BUILD=$(B) $(PYTEST) -m '$(ALONE)' $(PYTEST_ARGS) $(SUITE) && [ $$beside -eq 0 ]
 
 check-long: all $(B)/bench/pipeline
 	RIOT_BUILD=$(B) $(PYTEST) -m long $(PYTEST_ARGS) $(SUITE)
