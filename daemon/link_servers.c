@@ -154,6 +154,15 @@ static void suspect_target(struct link *k)
                "is accepted");
 }
 
+static void warn_of_what_cannot_be_seen(struct link *k)
+{
+    if (!k->probes[LANE_TARGET].client_list_allowed)
+        log_event(k->log, EVENT_CONFIG_WARNING,
+                  "the target refuses CLIENT LIST: another riotd that writes there cannot be seen, and a "
+                  "lost connection "
+                  "cannot be shown to be dead; allow it with ACL SETUSER ... +client|list +client|kill");
+}
+
 static void accept_servers(struct link *k)
 {
     struct state *s = state_of(k->file);
@@ -162,6 +171,7 @@ static void accept_servers(struct link *k)
 
     k->held = 0;
     k->census_pending = false;
+    warn_of_what_cannot_be_seen(k);
     if (s->target_owned.owned && source->has_keyspace)
         look_at_shrinking(k, source->ndbs, source->dbs);
     if (s->target_owned.owned && k->config->existing_keys == EXISTING_MERGE)

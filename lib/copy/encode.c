@@ -159,5 +159,5 @@ int encode_read_multi(struct buf *out, struct bytes key)
 
 int encode_read_old(struct buf *out, struct bytes key)
 {
-    return around_two(out, BYTES(MULTI TIME PTTL), BYTES(DUMP), key, BYTES(EXEC));
+    return around_two(out, BYTES(MULTI TIME PTTL), BYTES(TIME DUMP), key, BYTES(EXEC));
 }

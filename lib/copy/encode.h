@@ -19,7 +19,8 @@ MUST_CHECK int encode_restore(struct buf *out, struct bytes key, int64_t expire_
 MUST_CHECK int encode_restore_head(struct buf *out, struct bytes key, int64_t expire_at_ms, uint64_t length);
 MUST_CHECK int encode_restore_tail(struct buf *out, bool expires);
 
-/* What a key is read by: PEXPIRETIME and DUMP; the same in MULTI; TIME, PTTL and DUMP in MULTI (before 7.0).
+/* What a key is read by: PEXPIRETIME and DUMP; the same in MULTI; TIME, PTTL, TIME and DUMP in MULTI (before
+ * 7.0, where PTTL reads the clock itself: the second TIME tells whether the server was held up in between).
  */
 MUST_CHECK int encode_read(struct buf *out, struct bytes key);
 MUST_CHECK int encode_read_multi(struct buf *out, struct bytes key);

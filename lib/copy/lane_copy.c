@@ -90,7 +90,8 @@ static void landed(struct lane *l, const struct dirty_key *k)
 static void fail_key(struct lane *l, struct dirty_key *k, const char *reason)
 {
     landed(l, k);
-    l->ev.key_failed(l, k->db, dirty_name(k), reason, l->arg);
+    if (!k->again) /* marked meanwhile: it is looked at again first */
+        l->ev.key_failed(l, k->db, dirty_name(k), reason, l->arg);
     dirty_fail(l->dirty, k, reason);
 }
 
@@ -151,17 +152,24 @@ static void pump_fired(void *arg)
 
 /* What a refusal does. */
 
+static void tell_refusal(struct lane *l, enum lane_side side, struct bytes error)
+{
+    char text[160];
+
+    l->refusing[side].last_us = loop_now_us(l->loop);
+    lane_condition(l, side == LANE_SOURCE ? LANE_SOURCE_REFUSES : LANE_TARGET_REFUSES, "%s",
+                   bytes_escape(error, text, sizeof(text)));
+}
+
+/* The server as a whole refuses: copying rests. */
 static void note_refusal(struct lane *l, enum lane_side side, struct bytes error)
 {
     struct refusing *r = &l->refusing[side];
     uint64_t now_us = loop_now_us(l->loop);
-    char text[160];
 
-    r->last_us = now_us;
+    tell_refusal(l, side, error);
     if (r->until_us <= now_us)
         r->until_us = now_us + MIN(backoff_next_us(&r->backoff), 1000000);
-    lane_condition(l, side == LANE_SOURCE ? LANE_SOURCE_REFUSES : LANE_TARGET_REFUSES, "%s",
-                   bytes_escape(error, text, sizeof(text)));
 }
 
 static void end_refusal(struct lane *l, enum lane_side side)
@@ -187,8 +195,7 @@ static void key_refused(struct lane *l, enum lane_side side, struct dirty_key *k
         fail_key(l, k, "the target does not understand the value's format");
         break;
     case REFUSAL_KEY:
-        note_refusal(l, side, error);
-        l->refusing[side].until_us = 0; /* only this key waits */
+        tell_refusal(l, side, error); /* only this key waits */
         if (++k->tries > KEY_TRIES) {
             fail_key(l, k, "a server refuses it again and again");
             break;
@@ -357,9 +364,7 @@ static void reader_up(void *arg)
 
 static void reader_down(const char *why, bool was_up, void *arg)
 {
-    struct lane *l = arg;
-    (void)was_up, (void)why;
-    l->alone_in_flight = false;
+    (void)was_up, (void)why, (void)arg;
 }
 
 static void room(void *arg)
@@ -441,7 +446,6 @@ static void writer_down(const char *why, bool was_up, void *arg)
     struct lane *l = arg;
 
     (void)why;
-    l->alone_in_flight = false;
     l->untyped = NULL;
     if (!was_up)
         return;

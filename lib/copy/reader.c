@@ -32,16 +32,20 @@ enum step {
 struct method {
     int (*request)(struct buf *out, struct bytes key);
     unsigned queued; /* commands between MULTI and EXEC */
-    enum step steps[10];
+    enum step steps[16];
 };
 
 static const struct method plain = {encode_read, 0, {STEP_EXPIRE_AT, STEP_VALUE}};
 static const struct method multi = {
     encode_read_multi, 2, {STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_EXEC, STEP_EXPIRE_AT, STEP_VALUE}};
 static const struct method old = {encode_read_old,
-                                  3,
-                                  {STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_QUEUED, STEP_EXEC, STEP_TIME,
-                                   STEP_SECONDS, STEP_MICROSECONDS, STEP_TTL, STEP_VALUE}};
+                                  4,
+                                  {STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_QUEUED, STEP_QUEUED, STEP_EXEC,
+                                   STEP_TIME, STEP_SECONDS, STEP_MICROSECONDS, STEP_TTL, STEP_TIME,
+                                   STEP_SECONDS, STEP_MICROSECONDS, STEP_VALUE}};
+
+/* TIME before and after PTTL may differ by so much; else the sum would be that much too early. */
+#define TORN_MS 2
 
 struct reader {
     struct loop *loop;
@@ -62,6 +66,8 @@ struct reader {
     unsigned step;
     unsigned to_pass; /* whole replies still to come and to be passed over, since MULTI was refused */
     int64_t now_ms, expire_at_ms;
+    int64_t base_ms;        /* the clock that a TTL was added to; 0: none was */
+    bool torn;              /* the server was held up between clock and TTL: it is read again */
     char error[ERROR_KEPT]; /* "": none yet */
     enum { VALUE_NONE, VALUE_TAKEN, VALUE_PASSED_OVER } in_value;
 
@@ -83,6 +89,8 @@ static struct dirty_key *shift_key(struct reader *r)
 {
     struct flight f = flights_shift(&r->flights);
     r->step = 0;
+    r->base_ms = 0;
+    r->torn = false;
     r->in_value = VALUE_NONE;
     r->keys--;
     return f.key;
@@ -93,9 +101,12 @@ static void finish_failed(struct reader *r)
     char error[ERROR_KEPT];
     memcpy(error, r->error, sizeof(error));
     r->error[0] = '\0';
+    bool torn = r->torn;
     struct dirty_key *k = shift_key(r);
     if (r->db == DB_ABSENT)
         r->ev.gone(k, r->arg);
+    else if (torn)
+        r->ev.lost(k, r->arg);
     else
         r->ev.failed(k, bytes_str(error), r->arg);
 }
@@ -181,6 +192,7 @@ static int take_expiry(struct reader *r, const struct resp_token *t, int64_t bas
      */
     r->expire_at_ms =
         t->type == RESP_INTEGER && t->number >= 0 ? base_ms + MIN(t->number, INT64_MAX - base_ms) : 0;
+    r->base_ms = r->expire_at_ms ? base_ms : 0;
     r->step++;
     return 0;
 }
@@ -203,6 +215,10 @@ static int take_clock(struct reader *r, const struct resp_token *t, int64_t unit
     if (t->type != RESP_BULK || bytes_to_i64(t->text, &n) < 0 || n < 0 || n > INT64_MAX / unit_us / 2)
         return -EBADMSG;
     r->now_ms = (unit_us == 1 ? r->now_ms : 0) + n * unit_us / 1000;
+    if (unit_us == 1 && r->base_ms && r->now_ms - r->base_ms > TORN_MS && !r->error[0]) {
+        r->torn = true;
+        keep_error(r, BYTES("TORN clock and TTL are too far apart"));
+    }
     r->step++;
     return 0;
 }

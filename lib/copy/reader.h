@@ -34,7 +34,7 @@ struct reader_events {
     void (*value_broken)(const char *why,
                          void *arg); /* no more parts will come; said before the `lost` of the others */
     void (*failed)(struct dirty_key *k, struct bytes error, void *arg);
-    void (*lost)(struct dirty_key *k, void *arg);
+    void (*lost)(struct dirty_key *k, void *arg); /* not read, and no fault of the key: to be read again */
     int (*identified)(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
                       void *arg);
     void (*up)(void *arg);

@@ -82,8 +82,9 @@ static void join(struct pair *p)
 
 bool pair_is_passing(const struct reply *r)
 {
-    return reply_is_error(r, "LOADING") || reply_is_error(r, "BUSY") || reply_is_error(r, "MASTERDOWN") ||
-           reply_is_error(r, "TRYAGAIN");
+    /* 6.0, while it loads, to CONFIG SET. */
+    return reply_is_passing(r) ||
+           (r->type == REPLY_ERROR && bytes_starts(r->text, "ERR Only CONFIG GET is allowed during loading"));
 }
 
 static void on_tracking(struct conn *c, const struct reply *r, void *arg)

@@ -112,8 +112,9 @@ START_TEST(test_reads)
     expect(BYTES("*1\r\n$5\r\nMULTI\r\n*2\r\n$11\r\nPEXPIRETIME\r\n$1\r\nk\r\n*2\r\n$4\r\nDUMP\r\n$1\r\nk\r\n"
                  "*1\r\n$4\r\nEXEC\r\n"));
     ck_assert_int_eq(encode_read_old(&out, BYTES("k")), 0);
-    expect(BYTES("*1\r\n$5\r\nMULTI\r\n*1\r\n$4\r\nTIME\r\n*2\r\n$4\r\nPTTL\r\n$1\r\nk\r\n"
-                 "*2\r\n$4\r\nDUMP\r\n$1\r\nk\r\n*1\r\n$4\r\nEXEC\r\n"));
+    expect(
+        BYTES("*1\r\n$5\r\nMULTI\r\n*1\r\n$4\r\nTIME\r\n*2\r\n$4\r\nPTTL\r\n$1\r\nk\r\n*1\r\n$4\r\nTIME\r\n"
+              "*2\r\n$4\r\nDUMP\r\n$1\r\nk\r\n*1\r\n$4\r\nEXEC\r\n"));
     tear_down();
 }
 END_TEST

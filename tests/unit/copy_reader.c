@@ -41,25 +41,44 @@ END_TEST
 START_TEST(test_old)
 {
     set_up_old();
-    fake_rule(&source, "EXEC", "*3\r\n*2\r\n$10\r\n1700000000\r\n$6\r\n123999\r\n:1000\r\n$3\r\nxyz\r\n");
+    fake_rule(&source, "EXEC",
+              "*4\r\n*2\r\n$10\r\n1700000000\r\n$6\r\n123999\r\n:1000\r\n*2\r\n$10\r\n1700000000\r\n$"
+              "6\r\n123999\r\n$3\r\nxyz\r\n");
     read_key(1, "a");
     expect("value a 1700000001123 xyz\n");
-    ck_assert_str_eq(fake_log(&source), "SELECT 1\nMULTI\nTIME\nPTTL a\nDUMP a\nEXEC\n");
+    ck_assert_str_eq(fake_log(&source), "SELECT 1\nMULTI\nTIME\nPTTL a\nTIME\nDUMP a\nEXEC\n");
     /* In its last millisecond: 0 is not "never". */
-    fake_rule(&source, "EXEC", "*3\r\n*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n:0\r\n$1\r\nx\r\n");
+    fake_rule(&source, "EXEC",
+              "*4\r\n*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n:0\r\n*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n$"
+              "1\r\nx\r\n");
     read_key(1, "b");
     expect("value b 1700000000000 x\n");
-    fake_rule(&source, "EXEC", "*3\r\n*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n:-1\r\n$1\r\nx\r\n");
+    fake_rule(&source, "EXEC",
+              "*4\r\n*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n:-1\r\n*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n$"
+              "1\r\nx\r\n");
     read_key(1, "c");
     expect("value c 0 x\n");
-    fake_rule(&source, "EXEC", "*3\r\n*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n:-2\r\n$-1\r\n");
+    fake_rule(
+        &source, "EXEC",
+        "*4\r\n*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n:-2\r\n*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n$-1\r\n");
     read_key(1, "d");
     expect("gone d\n");
     /* The end of time, and TIME was read a moment later. */
     fake_rule(&source, "EXEC",
-              "*3\r\n*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n:9223372036854775807\r\n$1\r\nx\r\n");
+              "*4\r\n*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n:9223372036854775807\r\n*2\r\n$"
+              "10\r\n1700000000\r\n$1\r\n0\r\n$1\r\nx\r\n");
     read_key(1, "e");
     expect("value e 9223372036854775807 x\n");
+    /* The server was held up before PTTL by more than can be told: read again. Without an expiry it does not
+     * matter. */
+    fake_rule(&source, "EXEC",
+              "*4\r\n*2\r\n$1\r\n1\r\n$1\r\n0\r\n:5\r\n*2\r\n$1\r\n1\r\n$4\r\n3000\r\n$1\r\nx\r\n");
+    read_key(1, "f");
+    expect("lost f\n");
+    fake_rule(&source, "EXEC",
+              "*4\r\n*2\r\n$1\r\n1\r\n$1\r\n0\r\n:-1\r\n*2\r\n$1\r\n1\r\n$4\r\n3000\r\n$1\r\nx\r\n");
+    read_key(1, "g");
+    expect("value g 0 x\n");
     tear_down();
 }
 END_TEST
@@ -69,7 +88,8 @@ START_TEST(test_unknown_version)
 {
     set_up(false, "# Server\r\nrun_id:aaaa\r\n");
     fake_rule(&source, "DUMP", "+QUEUED\r\n");
-    fake_rule(&source, "EXEC", "*3\r\n*2\r\n$1\r\n1\r\n$1\r\n0\r\n:-1\r\n$1\r\nx\r\n");
+    fake_rule(&source, "EXEC",
+              "*4\r\n*2\r\n$1\r\n1\r\n$1\r\n0\r\n:-1\r\n*2\r\n$1\r\n1\r\n$1\r\n0\r\n$1\r\nx\r\n");
     read_key(0, "a");
     expect("value a 0 x\n");
     tear_down();
@@ -79,8 +99,9 @@ END_TEST
 START_TEST(test_byte_by_byte)
 {
     static void (*const set_ups[])(void) = {set_up_plain, set_up_multi, set_up_old};
-    static const char *const execs[] = {"-ERR EXEC without MULTI\r\n", "*2\r\n:5\r\n$3\r\nabc\r\n",
-                                        "*3\r\n*2\r\n$1\r\n1\r\n$4\r\n5000\r\n:1000\r\n$3\r\nabc\r\n"};
+    static const char *const execs[] = {
+        "-ERR EXEC without MULTI\r\n", "*2\r\n:5\r\n$3\r\nabc\r\n",
+        "*4\r\n*2\r\n$1\r\n1\r\n$4\r\n5000\r\n:1000\r\n*2\r\n$1\r\n1\r\n$4\r\n5000\r\n$3\r\nabc\r\n"};
     static const char *const stories[] = {"value a 5 abc\ngone b\n", "value a 5 abc\nvalue b 5 abc\n",
                                           "value a 2005 abc\nvalue b 2005 abc\n"};
     for (size_t i = 0; i < ARRAY_LEN(set_ups); i++) {
@@ -154,13 +175,15 @@ START_TEST(test_errors_old)
     read_key(0, "a");
     expect("failed a NOPERM time\n");
     fake_rule(&source, "TIME", "+QUEUED\r\n");
-    fake_rule(&source, "EXEC", "*3\r\n-ERR no clock\r\n:5\r\n$1\r\nx\r\n");
+    fake_rule(&source, "EXEC", "*4\r\n-ERR no clock\r\n:5\r\n*2\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\nx\r\n");
     read_key(0, "b");
     expect("failed b ERR no clock\n");
-    fake_rule(&source, "EXEC", "*3\r\n*2\r\n$1\r\n1\r\n$1\r\n1\r\n-ERR no ttl\r\n$1\r\nx\r\n");
+    fake_rule(&source, "EXEC",
+              "*4\r\n*2\r\n$1\r\n1\r\n$1\r\n1\r\n-ERR no ttl\r\n*2\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\nx\r\n");
     read_key(0, "c");
     expect("failed c ERR no ttl\n");
-    fake_rule(&source, "EXEC", "*3\r\n*2\r\n$1\r\n1\r\n$1\r\n1\r\n:5\r\n-ERR no value\r\n");
+    fake_rule(&source, "EXEC",
+              "*4\r\n*2\r\n$1\r\n1\r\n$1\r\n1\r\n:5\r\n*2\r\n$1\r\n1\r\n$1\r\n1\r\n-ERR no value\r\n");
     read_key(0, "d");
     expect("failed d ERR no value\n");
     ck_assert_uint_eq(downs, 0);
@@ -269,11 +292,13 @@ START_TEST(test_not_understood)
         {set_up_multi, "EXEC", "*1\r\n:1\r\n"},
         {set_up_multi, "EXEC", "*3\r\n:1\r\n$1\r\nx\r\n:1\r\n"},
         {set_up_old, "EXEC", "*2\r\n:1\r\n$1\r\nx\r\n"},
-        {set_up_old, "EXEC", "*3\r\n:1\r\n:1\r\n$1\r\nx\r\n"},
-        {set_up_old, "EXEC", "*3\r\n*1\r\n$1\r\n1\r\n:1\r\n$1\r\nx\r\n"},
-        {set_up_old, "EXEC", "*3\r\n*2\r\n$1\r\nx\r\n$1\r\n1\r\n:1\r\n$1\r\nx\r\n"},
-        {set_up_old, "EXEC", "*3\r\n*2\r\n$2\r\n-1\r\n$1\r\n1\r\n:1\r\n$1\r\nx\r\n"},
-        {set_up_old, "EXEC", "*3\r\n*2\r\n$19\r\n9223372036854775807\r\n$1\r\n1\r\n:1\r\n$1\r\nx\r\n"},
+        {set_up_old, "EXEC", "*4\r\n:1\r\n:1\r\n$1\r\nx\r\n"},
+        {set_up_old, "EXEC", "*4\r\n*1\r\n$1\r\n1\r\n:1\r\n$1\r\nx\r\n"},
+        {set_up_old, "EXEC", "*4\r\n*2\r\n$1\r\nx\r\n$1\r\n1\r\n:1\r\n$1\r\nx\r\n"},
+        {set_up_old, "EXEC", "*4\r\n*2\r\n$2\r\n-1\r\n$1\r\n1\r\n:1\r\n$1\r\nx\r\n"},
+        {set_up_old, "EXEC",
+         "*4\r\n*2\r\n$19\r\n9223372036854775807\r\n$1\r\n1\r\n:1\r\n*2\r\n$19\r\n9223372036854775807\r\n$"
+         "1\r\n1\r\n$1\r\nx\r\n"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         cases[i].set_up();
