@@ -15,6 +15,8 @@ bindir     ?= $(exec_prefix)/bin
 sbindir    ?= $(exec_prefix)/sbin
 libdir     ?= $(exec_prefix)/lib
 sysconfdir ?= /etc
+docdir     ?= $(prefix)/share/doc/riotd
+unitdir    ?= $(libdir)/systemd/system
 INSTALL    ?= install
 
 # SANITIZE=1 builds with ASan and UBSan; use it with another B.
@@ -183,6 +185,9 @@ install: all
 	$(INSTALL) -D -m 755 $(B)/riotd $(DESTDIR)$(sbindir)/riotd
 	$(INSTALL) -D -m 755 $(B)/riotctl $(DESTDIR)$(bindir)/riotctl
 	$(INSTALL) -D -m 644 $(B)/libriot.so $(DESTDIR)$(libdir)/riotd/libriot.so
+	$(INSTALL) -D -m 644 conf/riotd.yaml $(DESTDIR)$(docdir)/riotd.yaml
+	sed 's|@sbindir@|$(sbindir)|' packaging/systemd/riotd@.service > $(B)/riotd@.service
+	$(INSTALL) -D -m 644 $(B)/riotd@.service $(DESTDIR)$(unitdir)/riotd@.service
 
 clean:
 	rm -rf build
