@@ -28,7 +28,7 @@ mirror_of_this_machine()
 {
     # shellcheck disable=SC2016 # apt's own variables
     apt-get indextargets --format '$(SITE) $(LABEL)' 'Created-By: Packages' 2> /dev/null |
-        awk '$2 == "Debian" && !found { found = $1 } END { print found ? found : "http://deb.debian.org/debian" }'
+        awk '$2 == "Debian" && !found { print $1; found = 1 }'
 }
 
 # How this machine reaches its mirrors: apt's settings of transport and checks, names, certificates.
@@ -98,9 +98,11 @@ nothing_called()
 
 try_suite()
 {
-    local suite=$1 root=$work/$1 step begin=$SECONDS
+    local suite=$1 root=$work/$1 step mirror begin=$SECONDS
+    mirror=$(mirror_of_this_machine)
+    [ -n "$mirror" ] || die 69 'apt of this machine knows no mirror of Debian; apt-get update may help'
     say "$suite: making a root"
-    make_root "$root" "$suite" "$(mirror_of_this_machine)"
+    make_root "$root" "$suite" "$mirror"
     git clone -q --no-local "$top" "$root/root/riotd"
     echo "$suite: commit $(git -C "$root/root/riotd" rev-parse --short HEAD), root made in $((SECONDS - begin)) s"
     for step in demo check; do
