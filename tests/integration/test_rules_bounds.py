@@ -6,7 +6,7 @@ import time
 
 from kit import fill
 from kit.compare import assert_equal
-from kit.proxy import bulk
+from kit.proxy import bulk, reply
 from kit.wait import SCALE, until
 from kit.wire import FLAGS, fill_keys, reads, writes, begins, Hold, settle, readings
 
@@ -72,13 +72,21 @@ def test_r8_a_set_that_overran_is_a_gap_and_everything_arrives(lab, feed):
 
 
 def test_r9_memory_is_bounded_by_the_limit(lab, feed):
-    riotd = lab.live(feed=feed, limits__memory="16MiB")
+    proxy = lab.proxy(lab.source)
+    riotd = lab.live(proxy, feed=feed, limits__memory="16MiB")
     lab.target.freeze()
+
+    def bounded(status):
+        queue = status["queue"]
+        assert queue["memory_bytes"] <= queue["memory_limit_bytes"] == 16 * 1024 * 1024, "more memory than may be used"
+        return status
+
     for start in range(0, 1000, 100):
         long_names(lab.source, start + 100, "v", start=start)
-        queue = riotd.status()["queue"]
-        assert queue["memory_bytes"] <= queue["memory_limit_bytes"] == 16 * 1024 * 1024
-    riotd.wait_for(lambda s: s["feed"]["gaps"] >= 1, 5, "the gap that the overrun is")
+        bounded(riotd.status())
+    riotd.wait_for(lambda s: bounded(s)["feed"]["gaps"] >= 1, 5, "the gap that the overrun is")
+    readings(proxy, 2)
+    assert bounded(riotd.status())["snapshot"]["round"] == 1, "a resync begins while there is no room for it"
     lab.target.thaw()
     riotd.wait("drained")
     assert lab.target.dbsize() == 1000
@@ -142,7 +150,8 @@ def test_r10_a_key_that_ends_the_connection_each_time_is_failed_and_no_other(lab
 
     target.on_request = close
     with lab.source.raw() as client:
-        client.must([("SET", f"k{i}", "v") for i in range(25)] + [("SET", "poison", "v")] + [("SET", f"l{i}", "v") for i in range(25)])
+        client.must([("SET", f"k{i}", "v") for i in range(25)] + [("SET", "poison", "v")] +
+                    [("SET", f"l{i}", "v") for i in range(25)])
     until(lambda: len(closed) >= 12 or riotd.status()["totals"]["failed_keys"], 20, "the key is tried often")
     status = riotd.status()
     assert status["totals"]["failed_keys"] > 0, "a key that can never be written is tried for ever"
@@ -189,12 +198,6 @@ def test_r11_an_expiry_is_a_moment_however_long_the_copy_takes(lab, feed):
     time.sleep(0.5)
     sent.release()
     lab.equal(riotd, at_least=50, tolerance_ms=5)
-
-
-def reply(value):
-    if isinstance(value, list):
-        return b"*%d\r\n" % len(value) + b"".join(map(reply, value))
-    return b":%d\r\n" % value if isinstance(value, int) else bulk(value)
 
 
 def test_r11_a_key_s_last_millisecond_is_no_life_without_end(lab):
@@ -249,26 +252,6 @@ def test_r12_live_marks_are_not_starved_by_the_scan(lab, feed):
     assert riotd.state == "snapshot", "the test was too slow to say anything"
     riotd.must("limit", "keys_per_s=0")
     lab.equal(riotd, at_least=8000)
-
-
-def in_background(work):
-    """Does it again and again in a thread, until the returned function is called."""
-    stop = threading.Event()
-
-    def run():
-        n = 0
-        while not stop.is_set():
-            work(n)
-            n += 1
-
-    thread = threading.Thread(target=run)
-    thread.start()
-
-    def end():
-        stop.set()
-        thread.join()
-
-    return end
 
 
 def test_r12_the_scan_is_not_starved_by_live_marks(lab, feed):
@@ -329,7 +312,7 @@ def test_r14_what_was_changed_on_the_source_is_put_back_exactly(lab):
     riotd = lab.live(feed="notify")
     assert lab.source.config(FLAGS) != before
     riotd.stop()
-    assert lab.source.config(FLAGS) == before
+    assert lab.source.config(FLAGS) == before, "it is not as it was before riotd"
 
 
 def test_r14_what_somebody_else_changed_meanwhile_is_left_alone_and_told(lab):
@@ -337,7 +320,7 @@ def test_r14_what_somebody_else_changed_meanwhile_is_left_alone_and_told(lab):
     lab.source.config(FLAGS, "KEA")
     theirs = lab.source.config(FLAGS)
     riotd.stop()
-    assert lab.source.config(FLAGS) == theirs
+    assert lab.source.config(FLAGS) == theirs, "what somebody else set is gone"
     assert "left" in riotd.log()
 
 
@@ -350,7 +333,7 @@ def test_r14_a_record_of_before_is_never_overwritten_by_a_later_start(lab):
         riotd.kill()
         riotd.start().wait("live")
     riotd.stop()
-    assert lab.source.config(FLAGS) == before
+    assert lab.source.config(FLAGS) == before, "it is not as it was before riotd"
 
 
 def test_r14_what_is_about_to_change_is_recorded_first(lab):
@@ -367,7 +350,7 @@ def test_r14_what_is_about_to_change_is_recorded_first(lab):
     assert lab.source.config(FLAGS) != before
     riotd.start().wait("live")
     riotd.stop()
-    assert lab.source.config(FLAGS) == before
+    assert lab.source.config(FLAGS) == before, "it is not as it was before riotd"
 
 
 def test_r14_no_key_of_its_own_is_left(lab, feed):
@@ -378,4 +361,4 @@ def test_r14_no_key_of_its_own_is_left(lab, feed):
     lab.source.kill_riotd_clients()
     riotd.wait("drained")
     riotd.stop()
-    assert assert_equal(lab.source, lab.target) == 50
+    assert assert_equal(lab.source, lab.target) == 50, "a key of its own"

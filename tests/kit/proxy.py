@@ -155,6 +155,13 @@ def bulk(data):
     return encode(data).partition(b"\r\n")[2]
 
 
+def reply(value):
+    """A reply, for on_reply: an array, an integer, or a bulk."""
+    if isinstance(value, list):
+        return b"*%d\r\n" % len(value) + b"".join(map(reply, value))
+    return b":%d\r\n" % value if isinstance(value, int) else bulk(value)
+
+
 class Proxy:
     """Listens on a Unix socket and forwards to the server's. Hooks, called in the connections' threads:
 
