@@ -1,43 +1,48 @@
 #include "daemon/blocker.h"
 
 const struct blocker_row blockers[BLOCKER_COUNT] = {
-    [BLOCKER_SAME_SERVER] = {"same_server", "Source and target must be two servers: correct one of the URLs.",
-                             true, false},
-    [BLOCKER_REPLICATES] = {"replicates", "Make the target a primary of its own first: REPLICAOF NO ONE.",
+    [BLOCKER_SAME_SERVER] =
+        {"same_server", "Source and target must be two servers: correct one of the URLs and restart riotd.",
+         true, false},
+    [BLOCKER_REPLICATES] = {"replicates",
+                            "Make the target a primary of its own: REPLICAOF NO ONE, then: riotctl start",
                             true, false},
-    [BLOCKER_TARGET_IS_REPLICA] =
-        {"target_is_replica",
-         "Give the URL of its primary, or promote it: REPLICAOF NO ONE. Then: riotctl start", true, false},
+    [BLOCKER_TARGET_IS_REPLICA] = {"target_is_replica",
+                                   "Promote it: REPLICAOF NO ONE, then: riotctl start. Or give the URL of "
+                                   "its primary and restart riotd.",
+                                   true, false},
     [BLOCKER_TARGET_NOT_EMPTY] =
         {"target_not_empty",
-         "Empty it, or set target.existing_keys to replace (the target becomes equal to the source) or "
-         "merge (its other keys stay). Then: riotctl start",
+         "Empty it, then: riotctl start. Or set target.existing_keys to replace (the target becomes equal to "
+         "the source) or merge (its other keys stay) and restart riotd.",
          true, false},
     [BLOCKER_TARGET_FOREIGN] =
         {"target_foreign",
          "Look whether this is the right target. If its keys may go: riotctl resume --accept "
          "target_foreign",
          false, true},
-    [BLOCKER_TARGET_EVICTS] =
-        {"target_evicts",
-         "Set maxmemory-policy noeviction on the target, or target.allow_eviction: yes. Then: "
-         "riotctl start",
-         true, false},
+    [BLOCKER_TARGET_EVICTS] = {"target_evicts",
+                               "Set maxmemory-policy noeviction on the target, then: riotctl start. Or set "
+                               "target.allow_eviction: yes and restart riotd.",
+                               true, false},
     [BLOCKER_OTHER_RIOTD] = {"other_riotd",
                              "Stop the other riotd that is connected to the target. Then: riotctl start",
                              true, false},
-    [BLOCKER_VERSION] = {"version", "Use a target at least as new as the source in DUMP format.", true,
-                         false},
+    [BLOCKER_VERSION] =
+        {"version",
+         "Use a target at least as new as the source in DUMP format: upgrade it, then: riotctl start", true,
+         false},
     [BLOCKER_DATABASE_MISSING] = {"database_missing",
-                                  "Raise `databases` on the target, or name the wanted ones in `databases`.",
+                                  "Raise `databases` in the target's configuration, or name the wanted ones "
+                                  "in riotd's `databases` and restart riotd.",
                                   true, false},
     [BLOCKER_FEED_UNUSABLE] = {"feed_unusable",
-                               "Change what the message names on the source, or choose another feed. Then: "
-                               "riotctl start",
+                               "Change what the message names on the source, then: riotctl start. Or choose "
+                               "another feed and restart riotd.",
                                true, false},
     [BLOCKER_MERGE_FEED] =
         {"merge_feed",
-         "With existing_keys: merge, the feed must name the database: set feed: notify. Then: riotctl start",
+         "With existing_keys: merge, the feed must name the database: set feed: notify and restart riotd.",
          true, false},
     [BLOCKER_SOURCE_SHRANK] =
         {"source_shrank",

@@ -106,7 +106,8 @@ static void check_owner(struct findings *f, const struct config *c, const struct
     }
     text_count(interlocks_keys(c, true, target->ndbs, target->dbs), keys);
     found(f, BLOCKER_TARGET_NOT_EMPTY,
-          "the target has %s keys that this link did not write, and existing_keys is refuse", keys);
+          "the target has %s key%s that this link did not write, and existing_keys is refuse", keys,
+          strcmp(keys, "1") ? "s" : "");
 }
 
 static void check_version(struct findings *f, const struct probe *source, const struct probe *target)
@@ -162,6 +163,8 @@ size_t interlocks(const struct config *c, const struct state *s, const struct pr
     struct findings f = {.at = ret};
 
     check_identity(&f, &source->id, &target->id);
+    if (f.n && f.at[0].blocker == BLOCKER_SAME_SERVER)
+        return f.n; /* of one server, no more can be said */
     check_others(&f, target);
     check_owner(&f, c, s, target);
     check_version(&f, source, target);

@@ -207,7 +207,7 @@ static const char *phase_reason(struct link *k, enum lane_phase phase, unsigned 
 {
     switch (phase) {
     case LANE_LIVE:
-        return "the target has every change";
+        return "the target has all keys; changes follow as they come";
     case LANE_GAP:
         return k->reason;
     default:
@@ -307,17 +307,30 @@ static int on_writer_id(struct lane *l, const char *run_id, uint64_t client_id, 
 
 static const struct {
     enum event_id begins, ends;
+    const char *what, *over;
 } condition_events[] = {
-    [LANE_SOURCE_DOWN] = {EVENT_SOURCE_LOST, EVENT_SOURCE_BACK},
-    [LANE_TARGET_DOWN] = {EVENT_TARGET_LOST, EVENT_TARGET_BACK},
-    [LANE_SOURCE_SILENT] = {EVENT_SOURCE_LOST, EVENT_SOURCE_BACK},
-    [LANE_TARGET_SILENT] = {EVENT_TARGET_LOST, EVENT_TARGET_BACK},
-    [LANE_SOURCE_LOADING] = {EVENT_SOURCE_REFUSES, EVENT_SOURCE_ANSWERS_AGAIN},
-    [LANE_TARGET_LOADING] = {EVENT_TARGET_REFUSES, EVENT_TARGET_ACCEPTS_AGAIN},
-    [LANE_SOURCE_REFUSES] = {EVENT_SOURCE_REFUSES, EVENT_SOURCE_ANSWERS_AGAIN},
-    [LANE_TARGET_REFUSES] = {EVENT_TARGET_REFUSES, EVENT_TARGET_ACCEPTS_AGAIN},
-    [LANE_OVERRUN] = {EVENT_OVERRUN, EVENT_RESYNC},
-    [LANE_FEED_UNPROVEN] = {EVENT_NOTIFY_FLAGS, EVENT_FEED_READY},
+    [LANE_SOURCE_DOWN] = {EVENT_SOURCE_LOST, EVENT_SOURCE_BACK, "the source cannot be reached",
+                          "the source can be reached again"},
+    [LANE_TARGET_DOWN] = {EVENT_TARGET_LOST, EVENT_TARGET_BACK, "the target cannot be reached",
+                          "the target can be reached again"},
+    [LANE_SOURCE_SILENT] = {EVENT_SOURCE_LOST, EVENT_SOURCE_BACK, "the source hangs",
+                            "the source answers again"},
+    [LANE_TARGET_SILENT] = {EVENT_TARGET_LOST, EVENT_TARGET_BACK, "the target hangs",
+                            "the target answers again"},
+    [LANE_SOURCE_LOADING] = {EVENT_SOURCE_REFUSES, EVENT_SOURCE_ANSWERS_AGAIN, "the source loads its data",
+                             "the source has loaded its data"},
+    [LANE_TARGET_LOADING] = {EVENT_TARGET_REFUSES, EVENT_TARGET_ACCEPTS_AGAIN, "the target loads its data",
+                             "the target has loaded its data"},
+    [LANE_SOURCE_REFUSES] = {EVENT_SOURCE_REFUSES, EVENT_SOURCE_ANSWERS_AGAIN,
+                             "the source refuses what riotd asks, which is tried again",
+                             "the source refuses no longer"},
+    [LANE_TARGET_REFUSES] = {EVENT_TARGET_REFUSES, EVENT_TARGET_ACCEPTS_AGAIN,
+                             "the target refuses what riotd writes, which is tried again",
+                             "the target accepts again"},
+    [LANE_OVERRUN] = {EVENT_OVERRUN, EVENT_RESYNC, "changes come faster than they are copied",
+                      "changes are copied again as they come"},
+    [LANE_FEED_UNPROVEN] = {EVENT_NOTIFY_FLAGS, EVENT_FEED_READY, "the feed may miss changes",
+                            "the feed is in order again"},
 };
 _Static_assert(ARRAY_LEN(condition_events) == LANE_CONDITIONS, "each condition has its events");
 
@@ -329,9 +342,9 @@ static void on_condition(struct lane *l, enum lane_condition c, const char *text
     if (k->stopping)
         return;
     if (text)
-        log_event(k->log, condition_events[c].begins, "%s: %s", lane_condition_code(c), text);
+        log_event(k->log, condition_events[c].begins, "%s: %s", condition_events[c].what, text);
     else
-        log_event(k->log, condition_events[c].ends, "%s: it is over", lane_condition_code(c));
+        log_event(k->log, condition_events[c].ends, "%s", condition_events[c].over);
 }
 
 static void on_key_failed(struct lane *l, int db, struct bytes key, const char *reason, void *arg)
@@ -556,10 +569,13 @@ static void connect_servers(struct link *k, const char *reason)
 
 int link_start(struct link *k, bool anew, char why[LINK_WHY_MAX])
 {
-    if (k->stopping || k->lane)
+    if (k->stopping)
         return refuse(why, -EPERM, "the link is being stopped: try again in a moment");
     if (k->state != LINK_IDLE && k->state != LINK_FAILED)
-        return refuse(why, -EALREADY, "the link is %s already", states[k->state].name);
+        return refuse(why, -EALREADY, "the link is %s: start works in idle and failed%s",
+                      states[k->state].name, k->state == LINK_PAUSED ? "; see resume" : "");
+    if (k->lane)
+        return refuse(why, -EPERM, "the link is being stopped: try again in a moment");
     if (anew)
         state_reset(state_of(k->file));
     int err = set_desired(k, DESIRED_RUNNING, why);

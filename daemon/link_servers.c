@@ -63,13 +63,16 @@ static bool wait_for_others(struct link *k, const struct finding *f, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (f[i].blocker != BLOCKER_OTHER_RIOTD)
             continue;
-        if (!k->others_since_us)
+        if (!k->others_since_us) {
             k->others_since_us = now_us;
+            log_event(k->log, EVENT_WAITING, "%s: waiting up to %d s for it to go", f[i].message,
+                      OTHERS_LINGER_US / 1000000);
+        }
         if (now_us - k->others_since_us >= OTHERS_LINGER_US)
             return false;
         snprintf(k->waiting[LANE_TARGET].text, sizeof(k->waiting[0].text), "%.150s; waiting for it to go",
                  f[i].message);
-        k->waiting[LANE_TARGET].since_ms = clock_wall_ms();
+        k->waiting[LANE_TARGET].since_ms = clock_wall_ms() - (int64_t)((now_us - k->others_since_us) / 1000);
         timer_set(k->again, OTHERS_LOOK_US);
         return true;
     }
@@ -95,6 +98,7 @@ static bool wait_for_former(struct link *k)
         k->waiting[LANE_TARGET].text, sizeof(k->waiting[0].text),
         "what an earlier riotd may have under way there cannot be looked up: waiting until it must be over");
     k->waiting[LANE_TARGET].since_ms = clock_wall_ms();
+    log_event(k->log, EVENT_WAITING, "the target: %s", k->waiting[LANE_TARGET].text);
     timer_set(k->again, 2000ull * k->endpoints[LANE_TARGET].timeout_ms);
     return true;
 }

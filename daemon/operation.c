@@ -78,8 +78,9 @@ static void look(struct wait *w)
     enum link_state state = link_state(w->owner->link);
 
     if (is_impossible(w, state))
-        end(w, "impossible", CTL_IMPOSSIBLE, "the link is %s: it cannot become %s by itself",
-            link_state_name(state), wait_names[w->what]);
+        end(w, "impossible", CTL_IMPOSSIBLE, "the link is %s: it cannot become %s by itself; %s",
+            link_state_name(state), wait_names[w->what],
+            state == LINK_FAILED ? "riotctl status shows why" : "riotctl start begins it");
     else if (w->what == WAIT_FOR_IDLE && state == LINK_IDLE)
         end(w, "ok", CTL_OK, "the link is idle");
     else if (w->what == WAIT_FOR_LIVE && state == LINK_LIVE)

@@ -77,6 +77,9 @@ START_TEST(test_same_server_is_told_by_run_id)
     PLAIN(k);
     k.target.id = k.source.id;
     only(&k, BLOCKER_SAME_SERVER, "aaaa");
+    k.target.ndbs = 1; /* its keys are no matter then */
+    k.target.dbs = &(struct watch_db){.keys = 7};
+    only(&k, BLOCKER_SAME_SERVER, "aaaa");
     kit_free(&k);
 }
 END_TEST
