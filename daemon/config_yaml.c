@@ -50,8 +50,13 @@ static void syntax_error(struct reader *r)
         stop(r, -ENOMEM);
         return;
     }
-    wrong(r, p->error == YAML_READER_ERROR ? p->mark : p->problem_mark, "",
-          p->problem ? p->problem : "not YAML");
+    const char *text = p->problem ? p->problem : "not YAML";
+    if (strstr(text, "tab character") ||
+        (strstr(text, "cannot start any token") && p->unread && *p->buffer.pointer == '\t'))
+        text = "a tab stands here: indent with spaces";
+    else if (strstr(text, "unexpected end of stream"))
+        text = "the file ends within a text in quotes: a closing quote is missing";
+    wrong(r, p->error == YAML_READER_ERROR ? p->mark : p->problem_mark, "", text);
     stop(r, -EBADMSG);
 }
 

@@ -179,7 +179,7 @@ static void verb_limit(struct riotd *r, struct client *c, const struct request *
     static const enum verb_arg_id args[] = {ARG_MEMORY, ARG_KEYS_PER_S, ARG_BYTES_PER_S};
     static const char *const names[] = {"memory", "keys_per_s", "bytes_per_s"};
     uint64_t before[] = {r->config->limit_memory, r->config->limit_keys_per_s, r->config->limit_bytes_per_s};
-    char why[CONFIG_WHY_MAX], value[64];
+    char why[CONFIG_WHY_MAX], value[64], memory[TEXT_MAX], bytes[TEXT_MAX];
     bool any = false;
 
     for (size_t i = 0; i < ARRAY_LEN(args); i++) {
@@ -193,14 +193,14 @@ static void verb_limit(struct riotd *r, struct client *c, const struct request *
         r->config->limit_memory = before[0];
         r->config->limit_keys_per_s = before[1];
         r->config->limit_bytes_per_s = before[2];
-        server_reply_error(c, CODE_USAGE, "%s", why);
+        server_reply_error(c, CODE_USAGE, "%s: %s", names[i], why);
         return;
     }
     if (any) {
         link_limits_changed(r->link);
-        log_event(r->log, EVENT_LIMIT,
-                  "limits: memory %" PRIu64 ", keys_per_s %" PRIu64 ", bytes_per_s %" PRIu64,
-                  r->config->limit_memory, r->config->limit_keys_per_s, r->config->limit_bytes_per_s);
+        log_event(r->log, EVENT_LIMIT, "limits: memory %s, keys_per_s %" PRIu64 ", bytes_per_s %s",
+                  text_size_exact(r->config->limit_memory, memory), r->config->limit_keys_per_s,
+                  text_size_exact(r->config->limit_bytes_per_s, bytes));
     }
     answer_json(c, status_limits(r->config));
 }
@@ -217,6 +217,17 @@ static void (*const handlers[VERB_COUNT])(struct riotd *r, struct client *c, con
     [VERB_LIMIT] = verb_limit,   [VERB_CONFIG] = verb_config,
 };
 
+/* `limit` without a value is a question. */
+static bool changes(const struct request *req)
+{
+    const struct verb *v = req->verb;
+    bool given = v->id != VERB_LIMIT;
+
+    for (size_t i = 0; i < v->nargs; i++)
+        given |= req->values[v->args[i].id].given;
+    return given && v->flags & VERB_CHANGES;
+}
+
 static void handle(struct client *c, const struct request *req, void *arg)
 {
     struct riotd *r = arg;
@@ -226,7 +237,7 @@ static void handle(struct client *c, const struct request *req, void *arg)
         server_reply_error(c, CODE_USAGE, "%s is not a verb of the daemon", req->verb->name);
         return;
     }
-    if (req->verb->flags & VERB_CHANGES) {
+    if (changes(req)) {
         snprintf(uid, sizeof(uid), "%u", (unsigned)server_client_uid(c));
         snprintf(pid, sizeof(pid), "%d", (int)server_client_pid(c));
         log_event_fields(

@@ -45,16 +45,17 @@ static int clear_stale(const char *path)
 static void give_to_group(const char *path, const struct sink *sink)
 {
     const struct group *group = getgrnam(SERVER_GROUP);
-    const char *hint = "riotctl works for root and for whoever is in that group";
+    const char *hint = "riotctl works for root, riotd's user, and members of that group";
 
     if (!group)
         sink_say(sink, SINK_WARNING, "socket_group",
-                 "there is no group " SERVER_GROUP ": the control socket %s keeps the group of riotd; %s",
+                 "there is no group " SERVER_GROUP
+                 ": the control socket %s keeps the group that riotd runs with; %s",
                  path, hint);
     else if (chown(path, (uid_t)-1, group->gr_gid))
         sink_say(sink, SINK_WARNING, "socket_group",
                  "cannot give the control socket %s to group " SERVER_GROUP
-                 " (%s): it keeps the group of riotd; %s",
+                 " (%s): it keeps the group that riotd runs with; %s",
                  path, strerror(errno), hint);
 }
 

@@ -204,8 +204,9 @@ START_TEST(yaml_that_surprises_is_refused)
     gives("name: \"a\\0b\"\n" URLS, "f.yaml:1:7: name: has a NUL in it");
     gives("source: {url: redis://a}\nsource: {timeout: 1s}\ntarget: {url: redis://b}\n",
           "f.yaml:2:1: source: given twice; first at line 1");
-    gives("name: a\n\tb: c\n", "f.yaml:2:1: found a tab character that violates indentation");
-    gives("name: 'a\n", "f.yaml:2:1: found unexpected end of stream");
+    gives("name: a\n\tb: c\n", "f.yaml:2:1: a tab stands here: indent with spaces");
+    gives("source:\n\turl: redis://a\n", "f.yaml:2:1: a tab stands here: indent with spaces");
+    gives("name: 'a\n", "f.yaml:2:1: the file ends within a text in quotes: a closing quote is missing");
     gives("name: \xff\n", "f.yaml:1:1: invalid leading UTF-8 octet");
 }
 END_TEST
