@@ -264,6 +264,8 @@ static int take_operand(struct parser *p, const char *word)
     shown(name, text);
     if (meant && strcmp(meant, text))
         return fail(p, "%s has no '%s'; did you mean %s=VALUE?", v->name, text, meant);
+    if (assigns && strchr(word, '='))
+        return fail(p, "%s has no '%s'; 'riotctl %s --help' shows all", v->name, text, v->name);
     if (assigns)
         return fail(p, "%s takes NAME=VALUE, not '%s'", v->name, text);
     return fail(p, "%s does not take '%s'", v->name, text);

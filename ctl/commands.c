@@ -125,9 +125,13 @@ static int run_help(struct session *s)
     const struct request_value *about = &s->args->request.values[ARG_VERB];
     const struct verb *v = about->given ? verb_find(about->text) : NULL;
 
+    const char *meant = about->given && !v ? verb_suggest(about->text, 0) : NULL;
+
     if (about->given && !v)
-        return session_fail(s, CTL_USAGE, code_name(CODE_USAGE), "there is no verb '%.*s'",
-                            (int)about->text.len, about->text.ptr);
+        return session_fail(s, CTL_USAGE, code_name(CODE_USAGE), "there is no verb '%.*s'; %s%s%s",
+                            (int)about->text.len, about->text.ptr,
+                            meant ? "did you mean '" : "'riotctl help' lists them", meant ? meant : "",
+                            meant ? "'?" : "");
     return commands_help(s, v);
 }
 

@@ -181,7 +181,7 @@ static void fill_row(struct row *row, const char *name, const json_t *doc, const
     }
     set_cell(row, 1, doc_text(doc, "state"));
     if (doc_number(doc, "lag.keys", &n))
-        snprintf(lag, sizeof(lag), "%s keys", text_count(n, keys));
+        snprintf(lag, sizeof(lag), "%s key%s", text_count(n, keys), n == 1 ? "" : "s");
     if (doc_number(doc, "lag.ms", &n))
         snprintf(lag + strlen(lag), sizeof(lag) - strlen(lag), "%s%s", lag[0] ? ", " : "", text_ms(n, ms));
     set_cell(row, 2, lag);

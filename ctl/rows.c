@@ -120,6 +120,8 @@ bool rows_count(struct rows *r, const json_t *doc, const char *path, const char 
 
     if (!doc_number(doc, path, &n))
         return false;
+    if (n == 1 && !strcmp(suffix, " keys"))
+        suffix = " key";
     put_part(r, separator, text_count(n, text), suffix);
     return true;
 }

@@ -7,7 +7,7 @@
 #include "ctl/rows.h"
 #include "lib/core/text.h"
 
-#define BAR_MAX        16
+#define BAR_MAX        10
 #define WRAP_MAX       3 /* rows for one message */
 #define BLOCKERS_MAX   2 /* entries shown of a list */
 #define CONDITIONS_MAX 3
@@ -42,6 +42,7 @@ static void put_headline(struct rows *r, const json_t *doc, int64_t now_ms)
 {
     const char *state = known(doc_text(doc, "state"), "unknown"), *version = doc_text(doc, "version");
     const char *name = known(doc_text(doc, "name"), "?"), *reason = doc_text(doc, "reason");
+    const char *blocked = doc_text(json_array_get(doc_get(doc, "blockers"), 0), "message");
     char age[TEXT_MAX];
 
     if (!rows_begin(r, "link", STYLE_DIM))
@@ -53,7 +54,8 @@ static void put_headline(struct rows *r, const json_t *doc, int64_t now_ms)
         rows_format(r, STYLE_PLAIN, "  for %s", age);
     if (version)
         rows_format(r, STYLE_DIM, "  (riotd %s)", version);
-    if (reason && reason[0])
+    /* What a failed link is blocked by is told below, with what to do. */
+    if (reason && reason[0] && !(blocked && !strcmp(reason, blocked)))
         rows_wrap(r, "", STYLE_PLAIN, STYLE_PLAIN, reason, 2);
 }
 
@@ -127,6 +129,7 @@ static void put_snapshot(struct rows *r, const json_t *doc)
     const json_t *s = doc_get(doc, "snapshot");
     const char *phase = doc_text(s, "phase");
     bool done = phase && !strcmp(phase, "done");
+    uint64_t round = 0;
     double percent;
 
     if (!s || !rows_begin(r, "snapshot", STYLE_DIM))
@@ -134,6 +137,8 @@ static void put_snapshot(struct rows *r, const json_t *doc)
     if (done || !phase) {
         rows_text(r, STYLE_PLAIN, known(phase, "none"));
         rows_count(r, s, "scanned_keys", ", ", " keys");
+    } else if (!strcmp(phase, "waiting")) {
+        rows_text(r, STYLE_PLAIN, phase);
     } else {
         rows_text(r, STYLE_PLAIN, phase);
         if (doc_real(s, "percent", &percent))
@@ -142,7 +147,8 @@ static void put_snapshot(struct rows *r, const json_t *doc)
         rows_count(r, s, "scanned_keys", "  ", "");
         rows_count(r, s, "estimated_keys", " of ", "");
     }
-    rows_count(r, s, "round", ", round ", "");
+    if (doc_number(s, "round", &round) && round > 1)
+        rows_count(r, s, "round", ", round ", "");
 }
 
 static void put_lag(struct rows *r, const json_t *doc)

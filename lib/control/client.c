@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -39,12 +40,16 @@ static void set_error(struct control_error *err, const char *code, enum ctl_exit
 
 static int open_failed(const char *path, int e, struct control_error *err)
 {
+    struct stat st;
+
     if (e == -EACCES || e == -EPERM)
         set_error(err, "DENIED", CTL_DENIED, "no permission for %s: be root, or in the group that owns it",
                   path);
     else if (e == -ENOENT || e == -ECONNREFUSED)
         set_error(err, "DOWN", CTL_NOT_RUNNING, "no riotd answers at %s (%s)", path,
-                  e == -ENOENT ? "there is no such socket" : "the socket is left over");
+                  e == -ENOENT                              ? "there is no such socket"
+                  : stat(path, &st) || S_ISSOCK(st.st_mode) ? "the socket is left over"
+                                                            : "that is no socket");
     else
         set_error(err, "DOWN", CTL_NOT_RUNNING, "cannot connect to %s: %s", path, strerror(-e));
     return e;
@@ -180,7 +185,8 @@ static int take_error(const redisReply *reply, struct control_error *err)
     if (code_parse(name, &code))
         set_error(err, code_name(code), code_exit(code), "%.*s", (int)rest.len, rest.len ? rest.ptr : "");
     else
-        set_error(err, code_name(CODE_FAILED), CTL_FAILED, "%.*s", (int)text.len, text.ptr);
+        set_error(err, code_name(CODE_FAILED), CTL_FAILED,
+                  "what answers is perhaps not riotd but another server: %.*s", (int)text.len, text.ptr);
     return -EPROTO;
 }
 

@@ -88,7 +88,7 @@ int request_value_parse(const struct verb_arg *arg, struct bytes text, struct re
 
     if (parse_kind(arg, text, &number)) {
         list_choices(arg, choices, sizeof(choices));
-        snprintf(why, REQUEST_WHY_MAX, "'%s' is no value for %s: it takes %s%s",
+        snprintf(why, REQUEST_WHY_MAX, "'%s' is no value for '%s': it takes %s%s",
                  bytes_escape(text, shown, sizeof(shown)), arg->name, expected[arg->kind], choices);
         return -EINVAL;
     }
@@ -105,7 +105,7 @@ static int unknown_verb(struct bytes name, char why[REQUEST_WHY_MAX])
     if (near)
         snprintf(why, REQUEST_WHY_MAX, "unknown verb '%s'; did you mean '%s'?", shown, near);
     else
-        snprintf(why, REQUEST_WHY_MAX, "unknown verb '%s'; HELP lists them", shown);
+        snprintf(why, REQUEST_WHY_MAX, "unknown verb '%s'; 'riotctl help' lists them", shown);
     return -EINVAL;
 }
 

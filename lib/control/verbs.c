@@ -20,7 +20,7 @@ static const struct verb_arg status_args[] = {
 };
 
 static const struct verb_arg start_args[] = {
-    {ARG_ANEW, KIND_FLAG, "anew", NULL, "forget what the state file says of the link", NULL, 0},
+    {ARG_ANEW, KIND_FLAG, "anew", NULL, "forget the state file; a target with keys may be refused", NULL, 0},
 };
 
 static const struct verb_arg resume_args[] = {
@@ -61,7 +61,8 @@ const struct verb verbs[] = {
                      ARGS(resume_args)},
     [VERB_STOP] = {VERB_STOP, "stop", "end replication, put settings of the source back; a start begins anew",
                    VERB_CHANGES, NO_ARGS},
-    [VERB_WAIT] = {VERB_WAIT, "wait", "wait until a condition holds", VERB_OPERATION, ARGS(wait_args)},
+    [VERB_WAIT] = {VERB_WAIT, "wait", "wait until it is live, drained (all written so far is copied) or idle",
+                   VERB_OPERATION, ARGS(wait_args)},
     [VERB_LIMIT] = {VERB_LIMIT, "limit", "show the limits, or change some until the next restart",
                     VERB_CHANGES, ARGS(limit_args)},
     [VERB_EVENTS] = {VERB_EVENTS, "events", "follow what happens, until Ctrl-C", VERB_LOCAL, NO_ARGS},

@@ -121,7 +121,7 @@ END_TEST
 START_TEST(wrong_requests_say_why)
 {
     bad("STATSU", "did you mean 'status'?");
-    bad("FLUSHALL", "unknown verb 'FLUSHALL'; HELP lists them");
+    bad("FLUSHALL", "unknown verb 'FLUSHALL'; 'riotctl help' lists them");
     bad("CUTOVER", "unknown verb 'CUTOVER'");
     bad("LIST", "unknown verb");
     bad("EVENTS", "unknown verb");

@@ -121,6 +121,7 @@ START_TEST(wrong_lines_say_why)
     bad("status --no-wait", "no option --no-wait");
     bad("limit memory", "limit takes NAME=VALUE, not 'memory'");
     bad("limit memroy=1", "did you mean memory=VALUE?");
+    bad("limit speed=1", "limit has no 'speed'");
     bad("limit memory=much", "a size");
     bad("limit --memory 32MiB", "no option --memory");
     bad("-n Orders status", "no name of a link");

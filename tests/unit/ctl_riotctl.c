@@ -283,7 +283,7 @@ START_TEST(answers)
     run("help wait", 0);
     printed("Usage: riotctl [OPTIONS] wait --for COND");
     run("help nothing", 2);
-    printed("riotctl: USAGE: there is no verb 'nothing'\n");
+    printed("riotctl: USAGE: there is no verb 'nothing'; 'riotctl help' lists them\n");
     stop();
 }
 END_TEST
