@@ -41,16 +41,28 @@ static void set_time(json_t *o, const char *name, int64_t wall_ms)
 
 static char *finish(json_t *o)
 {
-    char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+    char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15)); /* 0.42 */
     json_decref(o);
     return text;
 }
 
 /* Parts of the document. */
 
+static const char *server_state(const struct link_status *s, enum lane_side side)
+{
+    enum lane_condition silent = side == LANE_SOURCE ? LANE_SOURCE_SILENT : LANE_TARGET_SILENT;
+
+    if (!s->has_lane)
+        return s->waiting[side].text[0] ? "down" : "unknown";
+    if (!s->lane.server[side].up)
+        return "down";
+    return s->lane.conditions[silent].on ? "silent" : "up";
+}
+
 static json_t *server_part(const struct link_status *s, enum lane_side side)
 {
     const struct lane_server *server = &s->lane.server[side];
+    const char *state = server_state(s, side);
     json_t *o = json_object();
 
     set_text(o, "address", s->endpoints[side]->url.text);
@@ -60,11 +72,8 @@ static json_t *server_part(const struct link_status *s, enum lane_side side)
         set_text(o, "run_id", server->id.run_id);
         set_text(o, "role", server_role_name(server->id.role));
     }
-    set_text(o, "state",
-             s->has_lane                ? (server->up ? "up" : "down")
-             : s->waiting[side].text[0] ? "down"
-                                        : "unknown");
-    if (s->has_lane && server->up && server->round_trip_us)
+    set_text(o, "state", state);
+    if (!strcmp(state, "up") && server->round_trip_us)
         set_real(o, "round_trip_ms", server->round_trip_us / 1000.0);
     return o;
 }

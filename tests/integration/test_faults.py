@@ -68,7 +68,8 @@ def test_the_source_is_away_for_a_while_and_riotd_says_so(lab, link):
 
 def test_the_source_hangs_and_comes_back(lab, link):
     lab.source.freeze()
-    link.wait_for(lambda s: s["conditions"], 60, "a condition")
+    status = link.wait_for(lambda s: s["conditions"], 60, "a condition")
+    assert status["source"]["state"] in ("silent", "down"), status["source"]
     lab.source.thaw()
     change(lab, "thawed")
     lab.equal(link, at_least=400)
