@@ -293,7 +293,7 @@ static int make(struct lane *l, const struct lane_options *opt)
     if (!err)
         err = timer_new(l->loop, tick, l, &l->tick_timer);
     if (!err)
-        err = watch_new(l->loop, opt->target, "watch", &watch_events, l, &l->target_watch);
+        err = watch_new(l->loop, opt->target, "watch", true, &watch_events, l, &l->target_watch);
     if (!err)
         err = lane_copy_new(l);
     if (!err)

@@ -82,6 +82,7 @@ struct lane {
     bool functions_wanted;
     bool functions_moved; /* while they were being copied */
     uint64_t functions_retry_us;
+    uint64_t functions_lost_us; /* when the connection was lost while they were being copied */
     char functions_error[200];
 
     struct drain drains[DRAINS_MAX];

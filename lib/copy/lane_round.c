@@ -375,8 +375,10 @@ static void functions_done(enum functions_result result, const char *text, void 
     struct lane *l = arg;
 
     l->functions_wanted = l->functions_moved || result == FUNCTIONS_LOST || result == FUNCTIONS_REFUSED;
-    if (result == FUNCTIONS_LOST)
-        l->functions_retry_us = loop_now_us(l->loop) + FUNCTIONS_RETRY_US / 10;
+    if (result == FUNCTIONS_LOST) {
+        l->functions_lost_us = loop_now_us(l->loop);
+        l->functions_retry_us = l->functions_lost_us + FUNCTIONS_RETRY_US / 10;
+    }
     if (result == FUNCTIONS_REFUSED) {
         if (!l->functions_error[0])
             sink_say(l->opt.sink, SINK_WARNING, "functions_refused",
@@ -391,13 +393,20 @@ static void functions_done(enum functions_result result, const char *text, void 
     lane_advance(l);
 }
 
+/* R2: where the former connection cannot be shown dead, what it may still restore is waited for. */
+static bool may_be_late(const struct lane *l, const struct conn *target)
+{
+    return l->functions_lost_us && !conn_is_fenced(target) &&
+           loop_now_us(l->loop) < l->functions_lost_us + 2000ull * l->opt.target->timeout_ms;
+}
+
 static void advance_functions(struct lane *l)
 {
     struct conn *target = watch_conn(l->target_watch);
 
     if (!l->functions_wanted || functions_busy(l->functions) || l->paused || l->deletes_held ||
         !l->is_approved[LANE_TARGET] || loop_now_us(l->loop) < l->functions_retry_us || !conn_is_up(target) ||
-        strcmp(conn_server(target)->run_id, l->approved[LANE_TARGET]) != 0)
+        strcmp(conn_server(target)->run_id, l->approved[LANE_TARGET]) != 0 || may_be_late(l, target))
         return;
     l->functions_moved = false;
     if (functions_copy(l->functions, watch_conn(feed_watch(l->feed)), target, functions_done, l) < 0)

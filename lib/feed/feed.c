@@ -659,7 +659,7 @@ static int start(struct feed *f)
     int r = putback_init(&f->putback, f->loop, f->sink);
 
     if (r == 0)
-        r = watch_new(f->loop, f->source, "watch", &events, f, &f->watch);
+        r = watch_new(f->loop, f->source, "watch", false, &events, f, &f->watch);
     if (r < 0)
         return r;
     if (f->asked != FEED_AUTO && kind_ops_of(f->asked)->not_built == NULL)

@@ -268,11 +268,15 @@ static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
     leave(w);
 }
 
-int watch_new(struct loop *l, const struct endpoint *e, const char *role, const struct watch_events *ev,
-              void *arg, struct watch **ret)
+int watch_new(struct loop *l, const struct endpoint *e, const char *role, bool fenced,
+              const struct watch_events *ev, void *arg, struct watch **ret)
 {
-    const struct conn_options opt = {
-        .endpoint = e, .role = role, .in_max = BUF_SIZE, .out_max = OUT_MAX, .out_high = BUF_SIZE};
+    const struct conn_options opt = {.endpoint = e,
+                                     .role = role,
+                                     .in_max = BUF_SIZE,
+                                     .out_max = OUT_MAX,
+                                     .out_high = BUF_SIZE,
+                                     .fenced = fenced};
     const struct conn_events events = {.up = on_up, .down = on_down};
     struct watch *w = calloc(1, sizeof(*w));
     if (!w)

@@ -46,7 +46,8 @@ struct watch_events {
     void (*down)(struct watch *w, const char *why, bool was_up, void *arg);
 };
 
-MUST_CHECK int watch_new(struct loop *l, const struct endpoint *e, const char *role,
+/* fenced: as conn_options', for an owner that writes over watch_conn(). */
+MUST_CHECK int watch_new(struct loop *l, const struct endpoint *e, const char *role, bool fenced,
                          const struct watch_events *ev, void *arg, struct watch **ret);
 struct watch *watch_free(struct watch *w);
 /* Reads now. The reading whose seq is at least the returned one was begun after this call. While down: it

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from kit import fill
+from kit.compare import functions_of
 from kit.wait import until
 from kit.wire import READS, WRITES, FLAGS, fill_keys, key_of, reads, writes, begins, Hold, settle, readings, count_reads
 
@@ -195,6 +196,24 @@ def test_r2_a_killed_riotd_s_writes_are_not_executed_after_newer_ones(lab, feed)
     hold.release()
     settle(lab.target)
     assert lab.target.redis().get("k7") == b"newer", "an older write was executed after it"
+
+
+def test_r2_a_lost_connection_s_functions_are_not_restored_after_newer_ones(lab):
+    if not lab.source.has("FUNCTION") or not lab.target.has("FUNCTION"):
+        pytest.skip("a server has no functions before 7.0")
+    library = "#!lua name=one\nredis.register_function('f', function(keys, args) return {} end)"
+    proxy = lab.proxy(lab.target)
+    riotd = lab.live(target=proxy)
+    hold = Hold(proxy, "up", begins(b"FUNCTION", b"RESTORE"))
+    lab.source.call("FUNCTION", "LOAD", library.format(1))
+    hold.wait()
+    hold.connection.cut_client()
+    lab.source.call("FUNCTION", "LOAD", "REPLACE", library.format(2))
+    riotd.wait("drained")
+    assert functions_of(lab.target) == functions_of(lab.source)
+    hold.release()
+    settle(lab.target)
+    assert functions_of(lab.target) == functions_of(lab.source), "older functions were restored after newer ones"
 
 
 def test_r2_a_lost_connection_s_setting_is_not_executed_after_newer_ones(lab):

@@ -112,7 +112,7 @@ static void set_up(struct seen *s)
 static void begin(struct seen *s)
 {
     const struct watch_events ev = {on_sample, on_unreadable, on_up, on_down};
-    ck_assert_int_eq(watch_new(s->fake.loop, &s->fake.endpoint, "watch", &ev, s, &s->watch), 0);
+    ck_assert_int_eq(watch_new(s->fake.loop, &s->fake.endpoint, "watch", false, &ev, s, &s->watch), 0);
     ck_assert_ptr_null(watch_last(s->watch));
 }
 
