@@ -726,6 +726,7 @@ void link_status(struct link *k, struct link_status *ret)
     }
     for (size_t i = 0; i < ARRAY_LEN(k->endpoints); i++) {
         ret->endpoints[i] = &k->endpoints[i];
+        ret->waiting[i].code = k->waiting[i].code;
         ret->waiting[i].since_ms = k->waiting[i].since_ms;
         memcpy(ret->waiting[i].text, k->waiting[i].text, sizeof(ret->waiting[i].text));
     }

@@ -77,6 +77,7 @@ struct link_status {
     } blockers[BLOCKER_COUNT];
     /* Before there is a lane: what each side is waited for with. "" nothing. */
     struct {
+        const char *code; /* NULL: it is down */
         int64_t since_ms;
         char text[200];
     } waiting[2];

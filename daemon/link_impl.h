@@ -36,6 +36,7 @@ struct link {
     bool former_waited;       /* for what an earlier process may still have under way (R2) */
     uint64_t others_since_us; /* 0: none seen */
     struct {
+        const char *code; /* NULL: it is down */
         int64_t since_ms;
         char text[200];
     } waiting[2];

@@ -52,6 +52,7 @@ void link_release_probes(struct link *k)
         k->probes[i] = (struct probe){0};
         k->probed[i] = false;
         k->waiting[i].text[0] = '\0';
+        k->waiting[i].code = NULL;
     }
 }
 
@@ -72,6 +73,7 @@ static bool wait_for_others(struct link *k, const struct finding *f, size_t n)
             return false;
         snprintf(k->waiting[LANE_TARGET].text, sizeof(k->waiting[0].text), "%.150s; waiting for it to go",
                  f[i].message);
+        k->waiting[LANE_TARGET].code = blockers[BLOCKER_OTHER_RIOTD].code;
         k->waiting[LANE_TARGET].since_ms = clock_wall_ms() - (int64_t)((now_us - k->others_since_us) / 1000);
         timer_set(k->again, OTHERS_LOOK_US);
         return true;
@@ -97,6 +99,7 @@ static bool wait_for_former(struct link *k)
     snprintf(
         k->waiting[LANE_TARGET].text, sizeof(k->waiting[0].text),
         "what an earlier riotd may have under way there cannot be looked up: waiting until it must be over");
+    k->waiting[LANE_TARGET].code = "former_connection";
     k->waiting[LANE_TARGET].since_ms = clock_wall_ms();
     log_event(k->log, EVENT_WAITING, "the target: %s", k->waiting[LANE_TARGET].text);
     timer_set(k->again, 2000ull * k->endpoints[LANE_TARGET].timeout_ms);

@@ -53,7 +53,7 @@ static const char *server_state(const struct link_status *s, enum lane_side side
     enum lane_condition silent = side == LANE_SOURCE ? LANE_SOURCE_SILENT : LANE_TARGET_SILENT;
 
     if (!s->has_lane)
-        return s->waiting[side].text[0] ? "down" : "unknown";
+        return s->waiting[side].text[0] && !s->waiting[side].code ? "down" : "unknown";
     if (!s->lane.server[side].up)
         return "down";
     return s->lane.conditions[silent].on ? "silent" : "up";
@@ -207,7 +207,8 @@ static json_t *conditions_part(const struct link_status *s)
                           s->lane.conditions[c].text);
     for (size_t i = 0; !s->has_lane && i < ARRAY_LEN(s->waiting); i++)
         if (s->waiting[i].text[0])
-            add_condition(list, lane_condition_code(down[i]), s->waiting[i].since_ms, s->waiting[i].text);
+            add_condition(list, s->waiting[i].code ? s->waiting[i].code : lane_condition_code(down[i]),
+                          s->waiting[i].since_ms, s->waiting[i].text);
     return list;
 }
 

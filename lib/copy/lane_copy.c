@@ -385,11 +385,13 @@ static void key_answered(struct dirty_key *k, struct bytes error, uint64_t bytes
         key_refused(l, LANE_TARGET, k, error);
         return;
     }
-    if (deleted)
-        l->deleted++;
-    else
+    if (deleted) {
+        l->deleted += bytes; /* a mark that names no database is looked for in all of them: most have nothing
+                                to delete */
+    } else {
         l->copied++;
-    l->bytes += bytes;
+        l->bytes += bytes;
+    }
     if (!deleted && l->refusing[LANE_TARGET].last_us)
         end_refusal(l, LANE_TARGET);
     dirty_done(l->dirty, k);

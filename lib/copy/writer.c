@@ -108,7 +108,8 @@ static void key_answered(struct writer *w, struct flight f, const struct resp_to
 
     w->keys--;
     w->bytes -= f.bytes;
-    w->ev.answered(f.key, error, f.bytes, f.deletes, w->arg);
+    uint64_t removed = f.deletes && ok && t->number > 0;
+    w->ev.answered(f.key, error, f.deletes ? removed : f.bytes, f.deletes, w->arg);
 }
 
 static int take_token(struct writer *w, const struct resp_token *t)

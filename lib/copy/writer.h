@@ -25,7 +25,8 @@ struct writer_options {
 };
 
 struct writer_events {
-    /* error: empty when it was applied. bytes: of the payload, 0 for a deletion. */
+    /* error: empty when it was applied. bytes: of the payload; of a deletion: how many keys it removed, 0
+     * or 1. */
     void (*answered)(struct dirty_key *k, struct bytes error, uint64_t bytes, bool deleted, void *arg);
     void (*lost)(struct dirty_key *k, void *arg);
     int (*identified)(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,

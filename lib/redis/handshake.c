@@ -33,7 +33,11 @@ static bool may_go_on(struct conn *c, const struct reply *r)
     error_text(c, r, c->refusal);
     if (reply_is_error(r, "NOAUTH")) {
         bool has = c->opt.endpoint->password != NULL;
-        conn_lose(c, has ? "%s" : "the server wants a password, and none is configured: %s", c->refusal);
+        if (has)
+            conn_lose(c, "%s", c->refusal);
+        else
+            conn_lose(c, "the server wants a password, and none is configured (%s.password_file): %s",
+                      c->opt.endpoint->side, c->refusal);
         return false;
     }
     if (reply_is_error(r, "DENIED")) {
@@ -48,7 +52,8 @@ static void on_auth(struct conn *c, const struct reply *r, void *arg)
     char text[CONN_WHY_MAX];
     (void)arg;
     if (r->type == REPLY_ERROR)
-        conn_lose(c, "%s", error_text(c, r, text));
+        conn_lose(c, "%s (look at %s.password_file and the user)", error_text(c, r, text),
+                  c->opt.endpoint->side);
     else if (!reply_is_ok(r))
         conn_lose(c, "the answer to AUTH is not understood");
     else

@@ -142,7 +142,7 @@ START_TEST(test_databases_are_asked_for)
     ck_assert_int_eq(writer_delete(writer, kit_key(3, "c")), 0);
     ck_assert_uint_eq(writer_outstanding(writer), 2);
     ck_assert_uint_eq(writer_outstanding_bytes(writer), 7);
-    expect("restored b 7 \ndeleted c 0 \n");
+    expect("restored b 7 \ndeleted c 1 \n");
     select_db(0);
     ck_assert_int_eq(writer_restore(writer, kit_key(0, "d"), 1700000000123, BYTES("pay")), 0);
     expect("restored d 3 \n");
@@ -254,7 +254,7 @@ START_TEST(test_answers_byte_by_byte)
     restore(0, "a");
     restore(0, "b");
     ck_assert_int_eq(writer_delete(writer, kit_key(0, "c")), 0);
-    expect("restored a 7 \nrestored b? 7 ERR Bad data format\ndeleted c 0 \n");
+    expect("restored a 7 \nrestored b? 7 ERR Bad data format\ndeleted c 1 \n");
     tear_down();
 }
 END_TEST
