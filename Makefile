@@ -108,13 +108,13 @@ deps-check:
 demo:
 	@tests/deps.sh build demo
 	@echo 'building riotd and riotctl ...'
-	@$(MAKE_QUIET) all
+	@$(MAKE) $(QUIET) all
 	@$(PYTHON) tests/demo
 
 # --- checks. The short forms are `check`; check-long has what takes minutes. PYTEST_ARGS goes to pytest.
 
 # A make below another shares its jobs; asked for some of its own, it would warn.
-MAKE_QUIET  = $(MAKE) --no-print-directory -s $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+QUIET       = --no-print-directory -s $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 # Timing and memory are measured by tests that are marked `alone`; the others wait a lot, and run side by side.
 PYTEST     := $(PYTHON) -B -m pytest -p no:cacheprovider
 BESIDE     ?= -n 3
@@ -124,10 +124,10 @@ SUITE      ?= tests/integration
 
 check:
 	@tests/deps.sh build demo check
-	@$(MAKE_QUIET) all unit
-	@$(MAKE_QUIET) lint
-	@$(MAKE_QUIET) check-unit
-	@$(MAKE_QUIET) check-integration
+	@$(MAKE) $(QUIET) all unit
+	@$(MAKE) $(QUIET) lint
+	@$(MAKE) $(QUIET) check-unit
+	@$(MAKE) $(QUIET) check-integration
 
 check-unit: unit
 	@tests/unit/run $(B)/unit
@@ -151,16 +151,16 @@ SANITIZED := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:exitcod
              UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 
 asan:
-	@$(MAKE_QUIET) SANITIZE=1 B=build/asan all unit
+	@$(MAKE) $(QUIET) SANITIZE=1 B=build/asan all unit
 	@$(SANITIZED) tests/unit/run build/asan/unit
 	RIOT_BUILD=build/asan RIOT_SANITIZED=1 $(SANITIZED) \
 	    $(PYTEST) $(BESIDE) -m '$(SHORT)' $(PYTEST_ARGS) $(SUITE)
 
 lint:
 	@tests/lint/run
-	@$(MAKE_QUIET) B=build/lint-gcc CC=gcc OPT=-O1 WERROR=-Werror objects
+	@$(MAKE) $(QUIET) B=build/lint-gcc CC=gcc OPT=-O1 WERROR=-Werror objects
 	@echo 'lint: gcc: ok'
-	@$(MAKE_QUIET) B=build/lint-clang CC=clang-19 OPT=-O1 WERROR=-Werror objects
+	@$(MAKE) $(QUIET) B=build/lint-clang CC=clang-19 OPT=-O1 WERROR=-Werror objects
 	@echo 'lint: clang: ok'
 
 format:
@@ -169,7 +169,7 @@ format:
 FUZZ_TIME ?= 60
 fuzz:
 	@tests/deps.sh build fuzz
-	@$(MAKE_QUIET) B=build/fuzz CC=clang-19 OPT='-O1 -g' LDHARDEN=-fsanitize=address,undefined \
+	@$(MAKE) $(QUIET) B=build/fuzz CC=clang-19 OPT='-O1 -g' LDHARDEN=-fsanitize=address,undefined \
 	    HARDEN='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' fuzzers
 	@set -e; for fuzzer in $(FUZZ_BIN:$(B)/%=build/fuzz/%); do \
 	    mkdir -p build/fuzz/corpus/$${fuzzer##*/}; echo "fuzz: $${fuzzer##*/}"; \
