@@ -305,6 +305,25 @@ static void on_signal(int number, void *arg)
 
 /* The whole. */
 
+/* When the loop gives its handlers back, what was there before holds again: it is made to be nothing, so that
+ * a second signal in the process' last moments does not end it in the middle of its cleaning up. */
+static int take_signals(struct riotd *r)
+{
+    sigset_t both, before;
+
+    sigemptyset(&both);
+    sigaddset(&both, SIGTERM);
+    sigaddset(&both, SIGINT);
+    sigprocmask(SIG_BLOCK, &both, &before);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    int err = sig_new(r->loop, SIGTERM, on_signal, r, &r->term);
+    if (!err)
+        err = sig_new(r->loop, SIGINT, on_signal, r, &r->interrupt);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return err;
+}
+
 static int make(struct riotd *r, const struct riotd_options *opt)
 {
     static const struct link_events link_events = {.changed = link_changed, .lane_gone = link_lane_gone};
@@ -312,13 +331,12 @@ static int make(struct riotd *r, const struct riotd_options *opt)
     const struct link_options link_opt = {
         .config = opt->config, .passwords = opt->passwords, .state = opt->state, .log = opt->log};
 
+    signal(SIGPIPE, SIG_IGN); /* a reader of the log that goes away is no reason to end */
     int err = loop_new(&r->loop);
     if (!err)
         err = service_new(r->loop, &r->service);
     if (!err)
-        err = sig_new(r->loop, SIGTERM, on_signal, r, &r->term);
-    if (!err)
-        err = sig_new(r->loop, SIGINT, on_signal, r, &r->interrupt);
+        err = take_signals(r);
     if (!err)
         err = timer_new(r->loop, second_passed, r, &r->second);
     if (!err)
