@@ -40,11 +40,10 @@ void config_example(FILE *out)
     const char *section = "";
     size_t section_len = 0;
 
-    fputs(
-        "# The configuration of riotd, with every option. Lines that begin with #name: show the default, "
-        "or,\n"
-        "# where there is none, an example. See riotd.yaml(5); check it with: riotd --check-config -c FILE\n",
-        out);
+    fputs("# The configuration of riotd, with every option. Lines that begin with #name: show the default, "
+          "or,\n"
+          "# where there is none, an example. Check it with: riotd --check-config -c FILE\n",
+          out);
     for (size_t row = 0; row < CONFIG_OPTIONS; row++) {
         const char *path = config_options[row].path;
         const char *dot = strchr(path, '.');

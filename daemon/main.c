@@ -56,7 +56,7 @@ static void print_help(void)
            "      --print-example-config\n"
            "                         print a commented example of the configuration file\n"
            "      --version, --help\n\n"
-           "Flags win over the file. Steer it with riotctl(1).\n"
+           "Flags win over the file. Steer it with riotctl.\n"
            "Exit status: 0, 64 usage, 66 a file is missing, 69 another riotd runs this link,\n"
            "70 a bug, 73 cannot write state, 77 not permitted, 78 configuration.\n");
 }
