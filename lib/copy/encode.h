@@ -7,8 +7,6 @@
 
 #include "lib/core/buf.h"
 
-#define FLIGHT_KEY_MAX (1 * MIB) /* longer names are failed before they come here */
-
 MUST_CHECK int encode_select(struct buf *out, int db);
 MUST_CHECK int encode_unlink(struct buf *out, struct bytes key);
 MUST_CHECK int encode_exists(struct buf *out, struct bytes key);

@@ -15,19 +15,16 @@
 #define SILENT_US          1500000   /* longer than two heartbeats apart */
 #define FIXED_MEMORY       (4 * MIB) /* of limits.memory: connections' buffers; the rest is the dirty set's */
 
-static const struct {
-    enum lane_phase phase;
-    unsigned next;
-} phases[] = {
+/* What may follow each. */
 #define BIT(p) (1u << (p))
-    [LANE_CONNECTING] = {LANE_CONNECTING, BIT(LANE_SCAN)},
-    [LANE_SCAN] = {LANE_SCAN, BIT(LANE_SWEEP) | BIT(LANE_SETTLING) | BIT(LANE_GAP)},
-    [LANE_SWEEP] = {LANE_SWEEP, BIT(LANE_SETTLING) | BIT(LANE_GAP)},
-    [LANE_SETTLING] = {LANE_SETTLING, BIT(LANE_LIVE) | BIT(LANE_DONE) | BIT(LANE_GAP)},
-    [LANE_LIVE] = {LANE_LIVE, BIT(LANE_GAP)},
-    [LANE_DONE] = {LANE_DONE, BIT(LANE_GAP)},
-    [LANE_GAP] = {LANE_GAP, BIT(LANE_SCAN)},
-#undef BIT
+static const unsigned next_phases[] = {
+    [LANE_CONNECTING] = BIT(LANE_SCAN),
+    [LANE_SCAN] = BIT(LANE_SWEEP) | BIT(LANE_SETTLING) | BIT(LANE_GAP),
+    [LANE_SWEEP] = BIT(LANE_SETTLING) | BIT(LANE_GAP),
+    [LANE_SETTLING] = BIT(LANE_LIVE) | BIT(LANE_DONE) | BIT(LANE_GAP),
+    [LANE_LIVE] = BIT(LANE_GAP),
+    [LANE_DONE] = BIT(LANE_GAP),
+    [LANE_GAP] = BIT(LANE_SCAN),
 };
 
 static const char *const condition_codes[] = {
@@ -51,7 +48,7 @@ const char *lane_condition_code(enum lane_condition c)
 
 void lane_set_phase(struct lane *l, enum lane_phase phase)
 {
-    if (l->phase == phase || !(phases[l->phase].next & (1u << phase)))
+    if (l->phase == phase || !(next_phases[l->phase] & BIT(phase)))
         return;
     l->phase = phase;
     l->ev.phase(l, phase, l->arg);
@@ -60,7 +57,7 @@ void lane_set_phase(struct lane *l, enum lane_phase phase)
 /* Said when it begins and when it ends; its text may change in between without a word. */
 void lane_condition(struct lane *l, enum lane_condition c, const char *format, ...)
 {
-    struct condition *one = &l->conditions[c];
+    struct lane_problem *one = &l->conditions[c];
 
     if (!format) {
         if (one->on) {
@@ -78,6 +75,18 @@ void lane_condition(struct lane *l, enum lane_condition c, const char *format, .
         one->since_ms = clock_wall_ms();
         l->ev.condition(l, c, one->text, l->arg);
     }
+}
+
+void lane_refused(struct lane *l, enum lane_side side, const char *format, ...)
+{
+    char text[sizeof(l->conditions[0].text)];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    l->refusing[side].last_us = loop_now_us(l->loop);
+    lane_condition(l, side == LANE_SOURCE ? LANE_SOURCE_REFUSES : LANE_TARGET_REFUSES, "%s", text);
 }
 
 /* Whom the lane talks to. */
@@ -105,6 +114,11 @@ static struct conn *watch_of(struct lane *l, enum lane_side side)
     return watch_conn(side == LANE_SOURCE ? feed_watch(l->feed) : l->target_watch);
 }
 
+bool lane_approves(const struct lane *l, enum lane_side side, const struct server_id *id)
+{
+    return l->is_approved[side] && strcmp(l->approved[side], id->run_id) == 0;
+}
+
 /* One address leads to two servers. What the watch is connected to decides who is approved, so it connects
  * anew. */
 static void look_again(struct lane *l, enum lane_side side)
@@ -113,7 +127,7 @@ static void look_again(struct lane *l, enum lane_side side)
     uint64_t now_us = loop_now_us(l->loop);
 
     if (now_us - l->looked_again_us[side] < LOOK_AGAIN_US || !conn_is_up(watch) ||
-        strcmp(conn_server(watch)->run_id, l->approved[side]) != 0)
+        !lane_approves(l, side, conn_server(watch)))
         return;
     l->looked_again_us[side] = now_us;
     conn_reset(watch, "another connection to this address reached another server");
@@ -121,7 +135,7 @@ static void look_again(struct lane *l, enum lane_side side)
 
 int lane_identified(struct lane *l, enum lane_side side, const struct server_id *id, const char **why)
 {
-    if (l->is_approved[side] && strcmp(l->approved[side], id->run_id) == 0)
+    if (lane_approves(l, side, id))
         return 0;
     if (l->is_approved[side] && l->feed)
         look_again(l, side);
@@ -139,7 +153,7 @@ static void follow_approval(struct lane *l, enum lane_side side)
         struct conn *c = conns[i].conn;
         if (conns[i].side != side)
             continue;
-        if (conn_is_up(c) && strcmp(conn_server(c)->run_id, l->approved[side]) != 0)
+        if (conn_is_up(c) && !lane_approves(l, side, conn_server(c)))
             conn_reset(c, "the server was replaced");
         conn_hold(c, true);
         conn_hold(c, false);
@@ -166,19 +180,16 @@ void lane_approve(struct lane *l, enum lane_side side, const char *run_id)
 static void target_sample(struct watch *w, const struct watch_sample *s, void *arg)
 {
     struct lane *l = arg;
-    bool stranger = !l->is_approved[LANE_TARGET] || strcmp(s->id.run_id, l->approved[LANE_TARGET]) != 0;
     (void)w;
 
     lane_condition(l, LANE_TARGET_LOADING, s->loading ? "the target is loading its data" : NULL);
-    if (s->id.role == ROLE_REPLICA) {
-        lane_condition(l, LANE_TARGET_REFUSES, "the target is a replica of %s:%u", s->id.primary_host,
-                       (unsigned)s->id.primary_port);
-        l->refusing[LANE_TARGET].last_us = loop_now_us(l->loop);
-    }
-    l->ev.sample(l, LANE_TARGET, s, stranger, l->arg);
+    if (s->id.role == ROLE_REPLICA)
+        lane_refused(l, LANE_TARGET, "the target is a replica of %s:%u", s->id.primary_host,
+                     (unsigned)s->id.primary_port);
+    l->ev.sample(l, LANE_TARGET, s, !lane_approves(l, LANE_TARGET, &s->id), l->arg);
     if (s->loading)
         return;
-    if (strcmp(s->id.run_id, l->approved[LANE_TARGET]) == 0)
+    if (lane_approves(l, LANE_TARGET, &s->id))
         lane_target_sample(l, s);
     lane_scope_sample(l, LANE_TARGET, s);
 }
@@ -190,8 +201,7 @@ static void target_unreadable(struct watch *w, const char *why, void *arg)
     if (l->has_target_base)
         lane_gap(l, "INFO of the target cannot be read");
     l->has_target_base = false;
-    lane_condition(l, LANE_TARGET_REFUSES, "INFO: %s", why);
-    l->refusing[LANE_TARGET].last_us = loop_now_us(l->loop);
+    lane_refused(l, LANE_TARGET, "INFO: %s", why);
 }
 
 static void target_down(struct watch *w, const char *why, bool was_up, void *arg)
@@ -476,11 +486,7 @@ void lane_status(struct lane *l, struct lane_status *ret)
     server_status(watch_conn(source), watch_last(source), &ret->server[LANE_SOURCE]);
     server_status(watch_conn(l->target_watch), watch_last(l->target_watch), &ret->server[LANE_TARGET]);
     feed_status(l->feed, &ret->feed);
-    for (size_t i = 0; i < LANE_CONDITIONS; i++) {
-        ret->conditions[i].on = l->conditions[i].on;
-        ret->conditions[i].since_ms = l->conditions[i].since_ms;
-        memcpy(ret->conditions[i].text, l->conditions[i].text, sizeof(ret->conditions[i].text));
-    }
+    memcpy(ret->conditions, l->conditions, sizeof(ret->conditions));
 }
 
 const struct watch_sample *lane_last_sample(struct lane *l, enum lane_side side)

@@ -112,6 +112,12 @@ struct lane_server {
     uint64_t silent_us;
 };
 
+struct lane_problem {
+    bool on;
+    int64_t since_ms; /* unix time */
+    char text[200];
+};
+
 struct lane_status {
     enum lane_phase phase;
     unsigned round; /* passes begun */
@@ -129,11 +135,7 @@ struct lane_status {
     char functions_error[200]; /* "" none: the target refuses the source's function libraries */
     struct lane_server server[2];
     struct feed_status feed;
-    struct {
-        bool on;
-        int64_t since_ms;
-        char text[200];
-    } conditions[LANE_CONDITIONS];
+    struct lane_problem conditions[LANE_CONDITIONS];
 };
 void lane_status(struct lane *l, struct lane_status *ret);
 const struct watch_sample *lane_last_sample(struct lane *l, enum lane_side side); /* or NULL */

@@ -31,19 +31,18 @@ static void pump_at(struct lane *l, uint64_t when_us)
         timer_set(l->pump_timer, when_us > now_us ? when_us - now_us : 0);
 }
 
-bool lane_take_mark(struct lane *l, enum dirty_class class, int db, struct bytes key)
+void lane_take_mark(struct lane *l, enum dirty_class class, int db, struct bytes key)
 {
     int err = dirty_mark(l->dirty, class, db, key, loop_now_us(l->loop));
     if (err == 0) {
         lane_pump_soon(l);
-        return true;
+        return;
     }
     if (!l->conditions[LANE_OVERRUN].on) {
         lane_condition(l, LANE_OVERRUN,
                        "more keys changed than limits.memory has room for; a resync follows");
         lane_gap(l, "overrun: more keys changed than limits.memory has room for");
     }
-    return false;
 }
 
 static size_t window(const struct lane *l)
@@ -79,7 +78,7 @@ static uint64_t refused_until(const struct lane *l)
     return MAX(l->refusing[LANE_SOURCE].until_us, l->refusing[LANE_TARGET].until_us);
 }
 
-/* It is on its way no longer. */
+/* It is on its way no longer: there is room for another. */
 static void landed(struct lane *l, const struct dirty_key *k)
 {
     if (k->alone)
@@ -155,10 +154,7 @@ static void pump_fired(void *arg)
 static void tell_refusal(struct lane *l, enum lane_side side, struct bytes error)
 {
     char text[160];
-
-    l->refusing[side].last_us = loop_now_us(l->loop);
-    lane_condition(l, side == LANE_SOURCE ? LANE_SOURCE_REFUSES : LANE_TARGET_REFUSES, "%s",
-                   bytes_escape(error, text, sizeof(text)));
+    lane_refused(l, side, "%s", bytes_escape(error, text, sizeof(text)));
 }
 
 /* The server as a whole refuses: copying rests. */
@@ -204,7 +200,6 @@ static void key_refused(struct lane *l, enum lane_side side, struct dirty_key *k
                        MIN((uint64_t)KEY_RETRY_US << (k->tries - 1), 5000000));
         break;
     }
-    lane_pump_soon(l);
 }
 
 /* The reader's answers. */
@@ -276,14 +271,18 @@ static void key_gone(struct dirty_key *k, void *arg)
         not_written(l, k);
 }
 
-static void note_value(struct lane *l, const struct dirty_key *k, uint64_t length, struct bytes start)
+static void note_size(struct lane *l, uint64_t length)
 {
     learn_size(l, length);
     rate_take(&l->bytes_rate, length);
+}
+
+static void note_type(struct lane *l, const struct dirty_key *k, struct bytes start)
+{
     if (streams_is_type(start))
         streams_note(l->streams, k->db, dirty_name(k));
-    else if (start.len)
-        streams_forget(l->streams, k->db, dirty_name(k)); /* of another type by now */
+    else
+        streams_forget(l->streams, k->db, dirty_name(k)); /* it may have been one */
 }
 
 static void key_value(struct dirty_key *k, int64_t expire_at_ms, struct bytes payload, void *arg)
@@ -294,7 +293,8 @@ static void key_value(struct dirty_key *k, int64_t expire_at_ms, struct bytes pa
         end_refusal(l, LANE_SOURCE);
     if (database_refused(l, k))
         return;
-    note_value(l, k, payload.len, payload);
+    note_size(l, payload.len);
+    note_type(l, k, payload);
     if (writer_restore(l->writer, k, expire_at_ms, payload) < 0)
         not_written(l, k);
 }
@@ -309,7 +309,7 @@ static bool key_value_begin(struct dirty_key *k, int64_t expire_at_ms, uint64_t 
         fail_key(l, k, "the value is larger than the target's proto-max-bulk-len");
         return false;
     }
-    note_value(l, k, length, (struct bytes){0});
+    note_size(l, length);
     if (writer_restore_begin(l->writer, k, expire_at_ms, length) == 0) {
         l->untyped = k;
         return true;
@@ -321,10 +321,8 @@ static bool key_value_begin(struct dirty_key *k, int64_t expire_at_ms, uint64_t 
 static void key_value_part(struct bytes part, void *arg)
 {
     struct lane *l = arg;
-    if (l->untyped && streams_is_type(part))
-        streams_note(l->streams, l->untyped->db, dirty_name(l->untyped));
-    else if (l->untyped)
-        streams_forget(l->streams, l->untyped->db, dirty_name(l->untyped));
+    if (l->untyped)
+        note_type(l, l->untyped, part);
     l->untyped = NULL;
     if (writer_restore_part(l->writer, part) < 0)
         writer_break(l->writer, "the target could not be given the rest of a value");
@@ -395,7 +393,6 @@ static void key_answered(struct dirty_key *k, struct bytes error, uint64_t bytes
     if (!deleted && l->refusing[LANE_TARGET].last_us)
         end_refusal(l, LANE_TARGET);
     dirty_done(l->dirty, k);
-    lane_pump_soon(l);
     lane_advance(l);
 }
 

@@ -28,12 +28,6 @@ struct drain {
     bool barrier_passed; /* one that began after the question, and what it called for was done */
 };
 
-struct condition {
-    bool on;
-    int64_t since_ms;
-    char text[200];
-};
-
 /* Why the writer or the reader rests: a server refuses as a whole. */
 struct refusing {
     uint64_t until_us;
@@ -110,7 +104,7 @@ struct lane {
     uint64_t target_evicted, target_flushes, target_commands;
     enum server_role target_role;
 
-    struct condition conditions[LANE_CONDITIONS];
+    struct lane_problem conditions[LANE_CONDITIONS];
     char last_gap[160];
 
     /* counters */
@@ -125,14 +119,18 @@ struct lane {
 void lane_set_phase(struct lane *l, enum lane_phase phase);
 void lane_condition(struct lane *l, enum lane_condition c, const char *format, ...)
     PRINTF_LIKE(3, 4); /* NULL ends it */
+/* A server refuses something, for now. The condition ends by itself once nothing was refused for some
+ * seconds. */
+void lane_refused(struct lane *l, enum lane_side side, const char *format, ...) PRINTF_LIKE(3, 4);
+bool lane_approves(const struct lane *l, enum lane_side side, const struct server_id *id);
 int lane_identified(struct lane *l, enum lane_side side, const struct server_id *id, const char **why);
 
 /* lane_copy.c */
 MUST_CHECK int lane_copy_new(struct lane *l);
 void lane_pump_soon(struct lane *l);
 void lane_copy_tick(struct lane *l);
-/* A mark in the set. False: it was dropped, and a gap was declared. */
-bool lane_take_mark(struct lane *l, enum dirty_class class, int db, struct bytes key);
+/* A mark in the set; or it is dropped, and a gap is declared. */
+void lane_take_mark(struct lane *l, enum dirty_class class, int db, struct bytes key);
 
 /* lane_round.c */
 MUST_CHECK int lane_round_new(struct lane *l);

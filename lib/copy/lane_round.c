@@ -42,6 +42,19 @@ static bool scope_add(struct lane *l, int db)
     return true;
 }
 
+/* The databases of the scope, all or those that were not scanned in this round, from malloc. NULL: memory is
+ * out. */
+static int *scope_dbs(const struct lane *l, bool unscanned, size_t *ret_n)
+{
+    int *dbs = calloc(MAX(l->nscope, (size_t)1), sizeof(*dbs));
+
+    *ret_n = 0;
+    for (size_t i = 0; dbs && i < l->nscope; i++)
+        if (!unscanned || !l->scope[i].scanned)
+            dbs[(*ret_n)++] = l->scope[i].db;
+    return dbs;
+}
+
 static bool scope_is_listed(const struct lane *l)
 {
     return l->opt.dbs != NULL;
@@ -106,28 +119,21 @@ static bool may_begin_round(struct lane *l)
            writer_is_up(l->writer) && dirty_live_memory(l->dirty) < dirty_budget(l->dirty) / 2;
 }
 
-/* Scans the databases that this round has not seen. False: there is none. */
-static bool scan_more(struct lane *l)
+/* Scans the databases that this round has not seen. */
+static void scan_more(struct lane *l)
 {
-    int *dbs = calloc(MAX(l->nscope, (size_t)1), sizeof(*dbs));
-    size_t n = 0;
+    size_t n;
+    int *dbs = scope_dbs(l, true, &n);
+    int err = !dbs ? -ENOMEM : n ? scanner_begin(l->scanner, dbs, n, l->scan_count, NULL) : 0;
 
-    if (!dbs) {
-        lane_gap(l, "out of memory for a scan");
-        return true;
-    }
-    for (size_t i = 0; i < l->nscope; i++) {
-        if (l->scope[i].scanned)
-            continue;
-        l->scope[i].scanned = true;
-        dbs[n++] = l->scope[i].db;
-    }
-    int err = n ? scanner_begin(l->scanner, dbs, n, l->scan_count, NULL) : 0;
     free(dbs);
-    if (err)
-        lane_gap(l, "out of memory for a scan");
     l->scan_due = n > 0 && !err;
-    return n > 0;
+    if (err) {
+        lane_gap(l, "out of memory for a scan");
+        return;
+    }
+    for (size_t i = 0; i < l->nscope; i++)
+        l->scope[i].scanned = true;
 }
 
 static bool scan_is_over(const struct lane *l)
@@ -176,15 +182,15 @@ static bool pass_may_go_on(struct lane *l)
 
 static void begin_sweep(struct lane *l, bool census)
 {
-    int *dbs = calloc(MAX(l->nscope, (size_t)1), sizeof(*dbs));
-    for (size_t i = 0; dbs && i < l->nscope; i++)
-        dbs[i] = l->scope[i].db;
-    if (!dbs || sweep_begin(l->sweep, dbs, l->nscope, l->scan_count, census) < 0) {
-        free(dbs);
+    size_t n;
+    int *dbs = scope_dbs(l, false, &n);
+    int err = dbs ? sweep_begin(l->sweep, dbs, n, l->scan_count, census) : -ENOMEM;
+
+    free(dbs);
+    if (err) {
         lane_gap(l, "out of memory for a sweep");
         return;
     }
-    free(dbs);
     l->sweeping = census ? SWEEP_CENSUS : SWEEP_MARKS;
     l->sweep_due = sweep_running(l->sweep);
     if (!l->sweep_due)
@@ -285,8 +291,7 @@ static void scan_lost(const char *why, void *arg)
 
 static void scan_refused(const char *error, void *arg)
 {
-    lane_condition(arg, LANE_SOURCE_REFUSES, "SCAN: %s", error);
-    ((struct lane *)arg)->refusing[LANE_SOURCE].last_us = loop_now_us(((struct lane *)arg)->loop);
+    lane_refused(arg, LANE_SOURCE, "SCAN: %s", error);
 }
 
 static int scan_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
@@ -321,11 +326,7 @@ static void sweep_done(void *arg)
 
 static void sweep_refused(bool by_source, const char *error, void *arg)
 {
-    struct lane *l = arg;
-    enum lane_side side = by_source ? LANE_SOURCE : LANE_TARGET;
-    lane_condition(l, by_source ? LANE_SOURCE_REFUSES : LANE_TARGET_REFUSES, "%s: %s",
-                   by_source ? "EXISTS" : "SCAN", error);
-    l->refusing[side].last_us = loop_now_us(l->loop);
+    lane_refused(arg, by_source ? LANE_SOURCE : LANE_TARGET, "%s: %s", by_source ? "EXISTS" : "SCAN", error);
 }
 
 static int sweep_target_identified(struct conn *c, const struct server_id *id, uint64_t client_id,
@@ -360,12 +361,11 @@ static void advance_streams(struct lane *l)
 {
     if (l->streams_scan != STREAMS_SCAN_DUE || !scan_is_over(l))
         return;
-    int *dbs = calloc(MAX(l->nscope, (size_t)1), sizeof(*dbs));
-    for (size_t i = 0; dbs && i < l->nscope; i++)
-        dbs[i] = l->scope[i].db;
-    if (dbs && scanner_begin(l->scanner, dbs, l->nscope, l->scan_count, "stream") == 0) {
-        l->streams_scan = l->nscope ? STREAMS_SCAN : STREAMS_NO_SCAN;
-        l->scan_due = l->nscope > 0;
+    size_t n;
+    int *dbs = scope_dbs(l, false, &n);
+    if (dbs && scanner_begin(l->scanner, dbs, n, l->scan_count, "stream") == 0) {
+        l->streams_scan = n ? STREAMS_SCAN : STREAMS_NO_SCAN;
+        l->scan_due = n > 0;
     }
     free(dbs);
 }
@@ -405,8 +405,8 @@ static void advance_functions(struct lane *l)
     struct conn *target = watch_conn(l->target_watch);
 
     if (!l->functions_wanted || functions_busy(l->functions) || l->paused || l->deletes_held ||
-        !l->is_approved[LANE_TARGET] || loop_now_us(l->loop) < l->functions_retry_us || !conn_is_up(target) ||
-        strcmp(conn_server(target)->run_id, l->approved[LANE_TARGET]) != 0 || may_be_late(l, target))
+        loop_now_us(l->loop) < l->functions_retry_us || !conn_is_up(target) ||
+        !lane_approves(l, LANE_TARGET, conn_server(target)) || may_be_late(l, target))
         return;
     l->functions_moved = false;
     if (functions_copy(l->functions, watch_conn(feed_watch(l->feed)), target, functions_done, l) < 0)
@@ -461,6 +461,13 @@ static bool nothing_pending(struct lane *l)
            l->streams_scan == STREAMS_NO_SCAN && !l->functions_wanted && !functions_busy(l->functions);
 }
 
+static void drop_drain(struct lane *l, size_t i)
+{
+    memmove(&l->drains[i], &l->drains[i + 1], (l->ndrains - i - 1) * sizeof(l->drains[0]));
+    l->ndrains--;
+    l->barrier_for -= l->barrier_for > i;
+}
+
 static void advance_drains(struct lane *l)
 {
     advance_barrier(l);
@@ -470,9 +477,7 @@ static void advance_drains(struct lane *l)
             i++;
             continue;
         }
-        memmove(&l->drains[i], &l->drains[i + 1], (l->ndrains - i - 1) * sizeof(d));
-        l->ndrains--;
-        l->barrier_for -= l->barrier_for > i;
+        drop_drain(l, i);
         d.fn(d.arg);
     }
 }
@@ -491,9 +496,7 @@ void lane_drain_cancel(struct lane *l, void *arg)
     for (size_t i = 0; i < l->ndrains; i++) {
         if (l->drains[i].arg != arg)
             continue;
-        memmove(&l->drains[i], &l->drains[i + 1], (l->ndrains - i - 1) * sizeof(l->drains[0]));
-        l->ndrains--;
-        l->barrier_for -= l->barrier_for > i;
+        drop_drain(l, i);
         return;
     }
 }
@@ -590,10 +593,9 @@ static void feed_functions(void *arg)
 static void feed_sample(const struct watch_sample *s, void *arg)
 {
     struct lane *l = arg;
-    bool stranger = !l->is_approved[LANE_SOURCE] || strcmp(s->id.run_id, l->approved[LANE_SOURCE]) != 0;
 
     lane_condition(l, LANE_SOURCE_LOADING, s->loading ? "the source is loading its data" : NULL);
-    l->ev.sample(l, LANE_SOURCE, s, stranger, l->arg);
+    l->ev.sample(l, LANE_SOURCE, s, !lane_approves(l, LANE_SOURCE, &s->id), l->arg);
     if (!s->loading)
         lane_scope_sample(l, LANE_SOURCE, s);
 }

@@ -12,7 +12,7 @@
 
 #define IN_MAX     (256 * KIB)
 #define OUT_HIGH   (256 * KIB)
-#define OUT_MAX    (OUT_HIGH + 4 * FLIGHT_KEY_MAX)
+#define OUT_MAX    (OUT_HIGH + 4 * KEY_NAME_MAX)
 #define ERROR_KEPT 160
 
 /* What the next reply, or element of one, tells of the key that is first in the ring. */

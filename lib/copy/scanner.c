@@ -8,7 +8,7 @@
 #include "lib/copy/scanner.h"
 #include "lib/core/resp.h"
 
-#define IN_MAX       (SCANNER_KEY_MAX + 64 * KIB)
+#define IN_MAX       (KEY_NAME_MAX + 64 * KIB)
 #define RETRY_US     1000000
 #define CURSOR_TEXT  24
 #define PREFIX_SHOWN 64
@@ -259,7 +259,7 @@ static void on_up(struct conn *c, void *arg)
     struct scanner *s = arg;
 
     conn_raw(c);
-    resp_init(&s->resp, SCANNER_KEY_MAX, 512 * MIB, UINT32_MAX);
+    resp_init(&s->resp, KEY_NAME_MAX, 512 * MIB, UINT32_MAX);
     s->selected = s->asked = s->in_long = false;
     if (s->running && cursor_is_foreign(s, conn_server(c)->run_id)) {
         give_up(s, "another server process answers: its cursor cannot be used");

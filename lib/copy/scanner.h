@@ -12,8 +12,7 @@
 struct scanner;
 struct scanner_events {
     void (*key)(int db, struct bytes key, void *arg);
-    void (*long_key)(int db, struct bytes prefix, uint64_t length,
-                     void *arg);                   /* name beyond SCANNER_KEY_MAX */
+    void (*long_key)(int db, struct bytes prefix, uint64_t length, void *arg); /* name beyond KEY_NAME_MAX */
     void (*page)(void *arg);                       /* a page is complete: ask for the next */
     void (*done)(void *arg);                       /* that was the last */
     void (*lost)(const char *why, void *arg);      /* the pass cannot go on */
@@ -21,8 +20,6 @@ struct scanner_events {
     int (*identified)(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
                       void *arg);
 };
-
-#define SCANNER_KEY_MAX (1 * MIB)
 
 MUST_CHECK int scanner_new(struct loop *l, const struct endpoint *e, const char *role,
                            const struct scanner_events *ev, void *arg, struct scanner **ret);

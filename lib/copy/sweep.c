@@ -270,7 +270,7 @@ int sweep_new(struct loop *l, const struct endpoint *source, const struct endpoi
     const struct conn_options opt = {.endpoint = source,
                                      .role = "exists",
                                      .in_max = 64 * KIB,
-                                     .out_max = ASK_MAX + 2 * SCANNER_KEY_MAX,
+                                     .out_max = ASK_MAX + 2 * KEY_NAME_MAX,
                                      .out_high = ASK_MAX,
                                      .no_touch = true};
     struct sweep *s = calloc(1, sizeof(*s));

@@ -10,7 +10,7 @@
 #include "lib/core/resp.h"
 
 /* Beyond the high mark: one header with the longest key, and one piece of input. */
-#define OUT_SLACK (2 * FLIGHT_KEY_MAX + 512 * KIB)
+#define OUT_SLACK (2 * KEY_NAME_MAX + 512 * KIB)
 
 struct writer {
     struct loop *loop;

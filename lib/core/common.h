@@ -17,4 +17,6 @@
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
 
+#define KEY_NAME_MAX (1 * MIB) /* keys with longer names are told of, not copied */
+
 #endif

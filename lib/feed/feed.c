@@ -358,7 +358,7 @@ void feed_kind_unusable(struct feed *f, const char *format, ...)
 
 void feed_kind_mark(struct feed *f, int db, struct bytes key)
 {
-    if (key.len > FEED_KEY_MAX) {
+    if (key.len > KEY_NAME_MAX) {
         feed_kind_long_key(f, db, bytes_of(key.ptr, PREFIX_LEN), key.len);
         return;
     }

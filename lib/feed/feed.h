@@ -18,8 +18,7 @@
 #include "lib/redis/conn.h"
 #include "lib/redis/watch.h"
 
-#define FEED_ANY_DB  (-1) /* the mark is for this key in every database of the scope */
-#define FEED_KEY_MAX (1 * MIB)
+#define FEED_ANY_DB (-1) /* the mark is for this key in every database of the scope */
 
 enum feed_kind { FEED_AUTO, FEED_PSYNC, FEED_TRACKING, FEED_NOTIFY, FEED_NONE };
 #define FEED_KINDS 5
@@ -39,7 +38,7 @@ struct feed;
 struct feed_events {
     void (*ready)(void *arg);
     void (*mark)(int db, struct bytes key, void *arg);
-    /* A change of a key whose name is longer than FEED_KEY_MAX: it cannot be copied, and must be told. */
+    /* A change of a key whose name is longer than KEY_NAME_MAX: it cannot be copied, and must be told. */
     void (*long_key)(int db, struct bytes prefix, uint64_t length, void *arg);
     void (*gap)(const char *reason,
                 void *arg); /* a short sentence: "tracking connection lost: closed by the server" */

@@ -9,7 +9,7 @@
 #include "lib/feed/kind.h"
 
 #define HEAD_MAX    256                  /* kept of a name that is too long */
-#define WHOLE_MAX   (FEED_KEY_MAX + KIB) /* of a channel: a key and what stands before it */
+#define WHOLE_MAX   (KEY_NAME_MAX + KIB) /* of a channel: a key and what stands before it */
 #define IN_MAX      (WHOLE_MAX + MIB)
 #define OUT_MAX     (64 * KIB)
 #define BULK_MAX    ((uint64_t)1 << 40)

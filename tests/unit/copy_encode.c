@@ -149,8 +149,8 @@ static int encode_any(unsigned which, struct bytes key, struct bytes payload)
 /* All of it is a request, whatever the lengths: the sanitizers see to it that no byte goes beyond. */
 START_TEST(test_lengths)
 {
-    static const size_t lengths[] = {0, 1, 9, 10, 99, 100, 999, 1000, 9999, 10000, 65536, FLIGHT_KEY_MAX};
-    static char bytes[FLIGHT_KEY_MAX];
+    static const size_t lengths[] = {0, 1, 9, 10, 99, 100, 999, 1000, 9999, 10000, 65536, KEY_NAME_MAX};
+    static char bytes[KEY_NAME_MAX];
     struct bytes argv[8];
     size_t argc;
     char scratch[8];

@@ -565,8 +565,8 @@ END_TEST
 
 START_TEST(test_long_names)
 {
-    char *edge = kit_long_bulk(SCANNER_KEY_MAX, SCANNER_KEY_MAX);
-    char *beyond = kit_long_bulk(SCANNER_KEY_MAX + 1, SCANNER_KEY_MAX + 1);
+    char *edge = kit_long_bulk(KEY_NAME_MAX, KEY_NAME_MAX);
+    char *beyond = kit_long_bulk(KEY_NAME_MAX + 1, KEY_NAME_MAX + 1);
     char *page = malloc(3 * MIB);
 
     set_up();

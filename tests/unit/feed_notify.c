@@ -50,10 +50,10 @@ START_TEST(a_name_that_is_too_long_is_told)
     ck_assert_uint_eq(kit.long_length, 3000004);
     ck_assert(strncmp(kit.long_prefix, "longxxxx", 8) == 0);
     ck_assert(kit.seen[1]);
-    kit_ask("EVAL \"redis.call('SET','y'..string.rep('x',%u),1) return 1\" 0", (unsigned)FEED_KEY_MAX);
+    kit_ask("EVAL \"redis.call('SET','y'..string.rep('x',%u),1) return 1\" 0", (unsigned)KEY_NAME_MAX);
     kit_barrier();
     ck_assert_uint_eq(kit.long_keys, 2);
-    ck_assert_uint_eq(kit.long_length, FEED_KEY_MAX + 1);
+    ck_assert_uint_eq(kit.long_length, KEY_NAME_MAX + 1);
     ck_assert_int_eq(kit.long_prefix[0], 'y');
     kit_end();
 }
