@@ -105,8 +105,6 @@ static void add_totals(struct lane_status *sum, const struct lane_status *one)
     sum->bytes += one->bytes;
     sum->retries += one->retries;
     sum->gaps += one->gaps;
-    if (one->last_gap[0])
-        memcpy(sum->last_gap, one->last_gap, sizeof(sum->last_gap));
 }
 
 static void keep_totals(struct link *k)
@@ -117,6 +115,8 @@ static void keep_totals(struct link *k)
         return;
     lane_status(k->lane, &last);
     add_totals(&k->past, &last);
+    if (last.last_gap[0])
+        memcpy(k->past.last_gap, last.last_gap, sizeof(k->past.last_gap));
 }
 
 /* The lane may be on the stack: it is freed when that has unwound. */
@@ -440,19 +440,17 @@ static void again_fired(void *arg)
         link_probe(k);
 }
 
-static void refresh_blockers(struct link *k)
+static void refresh_blockers(struct link *k, const struct lane_status *status)
 {
-    struct lane_status status;
+    size_t failed = status->counts.failed + (size_t)status->long_keys;
 
-    lane_status(k->lane, &status);
-    if (status.counts.failed + status.long_keys)
-        link_block(k, BLOCKER_FAILED_KEYS, "%zu keys cannot be copied",
-                   status.counts.failed + (size_t)status.long_keys);
+    if (failed)
+        link_block(k, BLOCKER_FAILED_KEYS, "%zu keys cannot be copied", failed);
     else
         link_unblock(k, BLOCKER_FAILED_KEYS);
-    if (status.functions_error[0])
+    if (status->functions_error[0])
         link_block(k, BLOCKER_FUNCTIONS_REFUSED, "the function libraries cannot be copied: %s",
-                   status.functions_error);
+                   status->functions_error);
     else
         link_unblock(k, BLOCKER_FUNCTIONS_REFUSED);
 }
@@ -702,8 +700,6 @@ void link_drain_cancel(struct link *k, void *arg)
 void link_status(struct link *k, struct link_status *ret)
 {
     memset(ret, 0, sizeof(*ret));
-    if (k->lane && !k->stopping)
-        refresh_blockers(k);
     ret->state = k->state;
     ret->since_ms = k->since_ms;
     ret->reason = k->reason;
@@ -714,22 +710,15 @@ void link_status(struct link *k, struct link_status *ret)
     ret->lane.feed.state = "stopped";
     if (k->lane)
         lane_status(k->lane, &ret->lane);
-    char last_gap[sizeof(ret->lane.last_gap)];
-    memcpy(last_gap, ret->lane.last_gap, sizeof(last_gap));
+    if (k->lane && !k->stopping)
+        refresh_blockers(k, &ret->lane);
     add_totals(&ret->lane, &k->past);
-    if (last_gap[0])
-        memcpy(ret->lane.last_gap, last_gap, sizeof(last_gap));
-    for (size_t i = 0; i < BLOCKER_COUNT; i++) {
-        ret->blockers[i].on = k->blockers[i].on;
-        ret->blockers[i].since_ms = k->blockers[i].since_ms;
-        memcpy(ret->blockers[i].message, k->blockers[i].message, sizeof(ret->blockers[i].message));
-    }
-    for (size_t i = 0; i < ARRAY_LEN(k->endpoints); i++) {
+    if (!ret->lane.last_gap[0])
+        memcpy(ret->lane.last_gap, k->past.last_gap, sizeof(ret->lane.last_gap));
+    memcpy(ret->blockers, k->blockers, sizeof(ret->blockers));
+    memcpy(ret->waiting, k->waiting, sizeof(ret->waiting));
+    for (size_t i = 0; i < ARRAY_LEN(k->endpoints); i++)
         ret->endpoints[i] = &k->endpoints[i];
-        ret->waiting[i].code = k->waiting[i].code;
-        ret->waiting[i].since_ms = k->waiting[i].since_ms;
-        memcpy(ret->waiting[i].text, k->waiting[i].text, sizeof(ret->waiting[i].text));
-    }
 }
 
 void link_each_failed(const struct link *k,

@@ -64,23 +64,27 @@ void link_drain_cancel(struct link *k, void *arg);
 
 enum link_state link_state(const struct link *k);
 
+struct link_blocker {
+    bool on;
+    int64_t since_ms; /* unix time */
+    char message[320];
+};
+
+struct link_waiting {
+    const char *code; /* NULL: it is down */
+    int64_t since_ms; /* unix time */
+    char text[200];
+};
+
 struct link_status {
     enum link_state state;
     int64_t since_ms;
     const char *reason;
     bool has_lane;
     struct lane_status lane; /* without one: what is known all the same, as totals and limits */
-    struct {
-        bool on;
-        int64_t since_ms;
-        char message[320];
-    } blockers[BLOCKER_COUNT];
+    struct link_blocker blockers[BLOCKER_COUNT];
     /* Before there is a lane: what each side is waited for with. "" nothing. */
-    struct {
-        const char *code; /* NULL: it is down */
-        int64_t since_ms;
-        char text[200];
-    } waiting[2];
+    struct link_waiting waiting[2];
     const struct endpoint *endpoints[2];
 };
 void link_status(struct link *k, struct link_status *ret);

@@ -8,12 +8,6 @@
 
 enum { HOLD_SHRANK = 1, HOLD_FOREIGN = 2 };
 
-struct link_blocker {
-    bool on;
-    int64_t since_ms;
-    char message[320];
-};
-
 struct link {
     struct loop *loop;
     struct config *config;
@@ -35,11 +29,7 @@ struct link {
     struct timer *again;      /* probes again: another riotd may be about to go */
     bool former_waited;       /* for what an earlier process may still have under way (R2) */
     uint64_t others_since_us; /* 0: none seen */
-    struct {
-        const char *code; /* NULL: it is down */
-        int64_t since_ms;
-        char text[200];
-    } waiting[2];
+    struct link_waiting waiting[2];
 
     struct lane *lane;
     struct lane_status past; /* totals of the lanes that ended in this process */

@@ -56,10 +56,21 @@ void link_release_probes(struct link *k)
     }
 }
 
+static void wait_with(struct link *k, enum lane_side side, const char *code, uint64_t since_us,
+                      const char *text)
+{
+    uint64_t passed_us = loop_now_us(k->loop) - since_us;
+
+    k->waiting[side].code = code;
+    k->waiting[side].since_ms = clock_wall_ms() - (int64_t)(passed_us / 1000);
+    snprintf(k->waiting[side].text, sizeof(k->waiting[side].text), "%s", text);
+}
+
 /* Another riotd's connections may be those of a dead one, which its server has not noticed yet. */
 static bool wait_for_others(struct link *k, const struct finding *f, size_t n)
 {
     uint64_t now_us = loop_now_us(k->loop);
+    char text[200];
 
     for (size_t i = 0; i < n; i++) {
         if (f[i].blocker != BLOCKER_OTHER_RIOTD)
@@ -71,10 +82,8 @@ static bool wait_for_others(struct link *k, const struct finding *f, size_t n)
         }
         if (now_us - k->others_since_us >= OTHERS_LINGER_US)
             return false;
-        snprintf(k->waiting[LANE_TARGET].text, sizeof(k->waiting[0].text), "%.150s; waiting for it to go",
-                 f[i].message);
-        k->waiting[LANE_TARGET].code = blockers[BLOCKER_OTHER_RIOTD].code;
-        k->waiting[LANE_TARGET].since_ms = clock_wall_ms() - (int64_t)((now_us - k->others_since_us) / 1000);
+        snprintf(text, sizeof(text), "%.150s; waiting for it to go", f[i].message);
+        wait_with(k, LANE_TARGET, blockers[BLOCKER_OTHER_RIOTD].code, k->others_since_us, text);
         timer_set(k->again, OTHERS_LOOK_US);
         return true;
     }
@@ -96,11 +105,9 @@ static bool wait_for_former(struct link *k)
     if (known || k->former_waited || !s->target_owned.owned)
         return false;
     k->former_waited = true;
-    snprintf(
-        k->waiting[LANE_TARGET].text, sizeof(k->waiting[0].text),
+    wait_with(
+        k, LANE_TARGET, "former_connection", loop_now_us(k->loop),
         "what an earlier riotd may have under way there cannot be looked up: waiting until it must be over");
-    k->waiting[LANE_TARGET].code = "former_connection";
-    k->waiting[LANE_TARGET].since_ms = clock_wall_ms();
     log_event(k->log, EVENT_WAITING, "the target: %s", k->waiting[LANE_TARGET].text);
     timer_set(k->again, 2000ull * k->endpoints[LANE_TARGET].timeout_ms);
     return true;
@@ -209,10 +216,15 @@ static void both_probed(struct link *k)
         accept_servers(k);
 }
 
+static enum lane_side side_of(const struct link *k, const struct prober *p)
+{
+    return p == k->probers[LANE_SOURCE] ? LANE_SOURCE : LANE_TARGET;
+}
+
 static void probe_done(struct prober *p, const struct probe *result, void *arg)
 {
     struct link *k = arg;
-    enum lane_side side = p == k->probers[LANE_SOURCE] ? LANE_SOURCE : LANE_TARGET;
+    enum lane_side side = side_of(k, p);
 
     k->waiting[side].text[0] = '\0';
     if (keep_probe(k, side, result) < 0) {
@@ -226,7 +238,7 @@ static void probe_done(struct prober *p, const struct probe *result, void *arg)
 static void probe_waiting(struct prober *p, const char *why, void *arg)
 {
     struct link *k = arg;
-    enum lane_side side = p == k->probers[LANE_SOURCE] ? LANE_SOURCE : LANE_TARGET;
+    enum lane_side side = side_of(k, p);
 
     if (!k->waiting[side].text[0]) {
         k->waiting[side].since_ms = clock_wall_ms();
