@@ -421,7 +421,6 @@ static void server_status(struct conn *c, const struct watch_sample *s, struct l
     else if (id)
         ret->id = *id;
     ret->round_trip_us = s ? s->round_trip_us : 0;
-    ret->silent_us = ret->up ? conn_silent_us(c) : 0;
 }
 
 static bool round_is_over(const struct lane *l)
@@ -479,8 +478,6 @@ void lane_status(struct lane *l, struct lane_status *ret)
     ret->gaps = l->gaps;
     memcpy(ret->last_gap, l->last_gap, sizeof(ret->last_gap));
     ret->long_keys = l->long_keys;
-    ret->paused = l->paused;
-    ret->deletes_held = l->deletes_held;
     ret->gap_pending = l->gap;
     memcpy(ret->functions_error, l->functions_error, sizeof(ret->functions_error));
     server_status(watch_conn(source), watch_last(source), &ret->server[LANE_SOURCE]);

@@ -109,7 +109,6 @@ struct lane_server {
     bool known;
     struct server_id id;
     unsigned round_trip_us;
-    uint64_t silent_us;
 };
 
 struct lane_problem {
@@ -129,9 +128,9 @@ struct lane_status {
     uint64_t lag_keys, lag_ms;
     double copied_keys_per_s, bytes_per_s, marks_per_s;
     uint64_t marks, copied_keys, deleted_keys, bytes, retries, gaps;
-    char last_gap[160]; /* its reason; "" there was none */
-    uint64_t long_keys; /* keys whose names are too long to copy: they count as failed */
-    bool paused, deletes_held, gap_pending;
+    char last_gap[160];        /* its reason; "" there was none */
+    uint64_t long_keys;        /* keys whose names are too long to copy: they count as failed */
+    bool gap_pending;          /* a round is due */
     char functions_error[200]; /* "" none: the target refuses the source's function libraries */
     struct lane_server server[2];
     struct feed_status feed;

@@ -270,11 +270,6 @@ const char *feed_user(const struct feed *f)
     return f->source->url.user != NULL ? f->source->url.user : "default";
 }
 
-bool feed_kind_is_live(const struct feed *f)
-{
-    return f->live;
-}
-
 void feed_kind_live(struct feed *f, const char *run_id)
 {
     f->live = true;

@@ -52,7 +52,6 @@ const char *feed_user(const struct feed *f); /* whom riotd is on the source, for
 
 /* Confirmed live, on the server of this run id ("" unknown). */
 void feed_kind_live(struct feed *f, const char *run_id);
-bool feed_kind_is_live(const struct feed *f);
 /* Marks were missed, or may have been: missed, but it is still live; lost, and not live any more. */
 void feed_kind_missed(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3);
 void feed_kind_lost(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3);

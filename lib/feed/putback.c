@@ -68,18 +68,26 @@ static void read_value(struct putback *p, conn_reply_fn *fn)
     ask(p, ARRAY_LEN(argv), argv, fn);
 }
 
+/* The value that the answer holds. False: there is none, and what was to be done about it is done. */
+static bool take_value(struct putback *p, struct conn *c, const struct reply *r, char ret[NOTIFY_FLAGS_MAX])
+{
+    struct bytes why;
+
+    if (!answered(p, c))
+        return false;
+    if (putback_value(r, ret, NOTIFY_FLAGS_MAX, &why))
+        return true;
+    fail(p, why);
+    return false;
+}
+
 static void on_confirmed(struct conn *c, const struct reply *r, void *arg)
 {
     struct putback *p = arg;
     char present[NOTIFY_FLAGS_MAX];
-    struct bytes why;
 
-    if (!answered(p, c))
+    if (!take_value(p, c, r, present))
         return;
-    if (!putback_value(r, present, sizeof(present), &why)) {
-        fail(p, why);
-        return;
-    }
     if (!flags_same(present, p->rec.before)) {
         fail(p, BYTES("the source does not keep it"));
         return;
@@ -110,13 +118,10 @@ static void on_value(struct conn *c, const struct reply *r, void *arg)
 {
     struct putback *p = arg;
     char present[NOTIFY_FLAGS_MAX];
-    struct bytes why;
 
-    if (!answered(p, c))
+    if (!take_value(p, c, r, present))
         return;
-    if (!putback_value(r, present, sizeof(present), &why)) {
-        fail(p, why);
-    } else if (putback_is_ours(&p->rec, present)) {
+    if (putback_is_ours(&p->rec, present)) {
         set_value(p);
     } else {
         /* After a change that was only intended, the former value means that it never came to be, or was
