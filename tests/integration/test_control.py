@@ -386,7 +386,7 @@ def test_a_daemon_that_goes_away_while_it_is_asked_is_an_error(link):
     link.must("pause")
     waiting = process.popen([program("riotctl"), "-s", link.socket, "wait", "--for", "drained"], stdout=subprocess.DEVNULL,
                             stderr=subprocess.PIPE)
-    time.sleep(0.4)
+    link.wait_for(lambda s: any(o["verb"] == "wait" and o["state"] == "running" for o in s["operations"]), what="the operation")
     link.kill()
     assert waiting.wait(10) == 3
     assert waiting.stderr.read().strip()

@@ -92,7 +92,7 @@ def test_after_kill_9_old_connections_are_dead_before_it_writes(lab, link):
     """What the killed riotd left in the target's socket buffer may not be executed after newer writes (R2)."""
     lab.target.freeze()
     lab.source.call("SET", "k0", "older")
-    time.sleep(0.3)
+    link.wait_for(lambda s: s["queue"]["in_flight_bytes"] > 0, what="the write on its way")
     link.kill()
     lab.source.call("SET", "k0", "newer")
     lab.target.thaw()
