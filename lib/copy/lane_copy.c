@@ -5,7 +5,7 @@
 #include "lib/copy/encode.h"
 #include "lib/copy/flights.h"
 #include "lib/copy/lane_impl.h"
-#include "lib/copy/refusal.h"
+#include "lib/redis/refusal.h"
 
 #define READ_AHEAD_BYTES                                                                                     \
     (4 * MIB) /* expected in the source's output buffer: it counts there as memory in use */

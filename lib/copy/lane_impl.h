@@ -6,7 +6,7 @@
 #include "lib/copy/functions.h"
 #include "lib/copy/lane.h"
 #include "lib/copy/reader.h"
-#include "lib/copy/scanner.h"
+#include "lib/redis/scanner.h"
 #include "lib/copy/streams.h"
 #include "lib/copy/sweep.h"
 #include "lib/copy/writer.h"

@@ -7,7 +7,7 @@
 #include "lib/copy/encode.h"
 #include "lib/copy/flights.h"
 #include "lib/copy/reader.h"
-#include "lib/copy/refusal.h"
+#include "lib/redis/refusal.h"
 #include "lib/core/resp.h"
 
 #define IN_MAX     (256 * KIB)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "lib/copy/encode.h"
-#include "lib/copy/refusal.h"
+#include "lib/redis/refusal.h"
 #include "lib/copy/sweep.h"
 #include "lib/core/resp.h"
 

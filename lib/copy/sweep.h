@@ -6,7 +6,7 @@
 #ifndef RIOT_SWEEP_H
 #define RIOT_SWEEP_H
 
-#include "lib/copy/scanner.h"
+#include "lib/redis/scanner.h"
 
 struct sweep;
 struct sweep_events {

@@ -1,7 +1,7 @@
 /* refusal.c - see refusal.h. */
 #include <string.h>
 
-#include "lib/copy/refusal.h"
+#include "lib/redis/refusal.h"
 
 /* The first word of errors that no key is to blame for; from the servers' sources and tried on 6.0 to 9.1. */
 static const char *const server_codes[] = {

@@ -1,6 +1,6 @@
 #include <errno.h>
 
-#include "lib/copy/scanner.h"
+#include "lib/redis/scanner.h"
 #include "tests/unit/copy_kit.h"
 
 static struct fake server;

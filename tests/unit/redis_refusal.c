@@ -1,4 +1,4 @@
-#include "lib/copy/refusal.h"
+#include "lib/redis/refusal.h"
 #include "tests/unit/unit.h"
 
 /* Error replies of servers, as they were seen. */

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/copy/refusal.h"
-#include "lib/copy/scanner.h"
+#include "lib/redis/refusal.h"
+#include "lib/redis/scanner.h"
 #include "lib/core/resp.h"
 
 #define IN_MAX       (KEY_NAME_MAX + 64 * KIB)
