@@ -9,13 +9,39 @@
 #define VERB_COLUMN   11
 #define OPTION_COLUMN 22
 #define LEFT          64
+#define WIDTH         80
+
+/* Words, on lines of at most WIDTH: those behind the first begin at `column`. `at`: where the first begins.
+ */
+static int put_words(struct buf *out, int at, int column, const char *text)
+{
+    int e = 0;
+
+    while (*text && !e) {
+        size_t len = strlen(text), room = (size_t)(WIDTH - at);
+        if (len > room) {
+            len = room;
+            while (len && text[len] != ' ')
+                len--;
+            if (!len)
+                len = room;
+        }
+        e = buf_printf(out, "%.*s\n", (int)len, text);
+        text += len;
+        text += strspn(text, " ");
+        at = column;
+        if (*text && !e)
+            e = buf_printf(out, "%*s", column, "");
+    }
+    return e;
+}
 
 /* "  left                 text". */
 static int put_row(struct buf *out, int column, const char *left, const char *text)
 {
-    if (strlen(left) + 4 > (size_t)column)
-        return buf_printf(out, "  %s\n%*s%s\n", left, column, "", text);
-    return buf_printf(out, "  %-*s%s\n", column - 2, left, text);
+    int e = strlen(left) + 4 > (size_t)column ? buf_printf(out, "  %s\n%*s", left, column, "")
+                                              : buf_printf(out, "  %-*s", column - 2, left);
+    return e ? e : put_words(out, column, column, text);
 }
 
 static int put_option(struct buf *out, const struct args_option *o)
@@ -74,14 +100,24 @@ int usage_all(struct buf *out)
     return e ? e : buf_append_str(out, footer);
 }
 
+/* Arguments stay whole: the next line begins where the first one's do. */
 static int put_synopsis(struct buf *out, const struct verb *v)
 {
-    char text[LEFT];
-    int e = buf_printf(out, "Usage: riotctl [OPTIONS] %s", v->name);
+    char text[LEFT], one[LEFT + 4], head[80];
+    int column = snprintf(head, sizeof(head), "Usage: riotctl [OPTIONS] %s", v->name), at = column;
+    int e = buf_append_str(out, head);
 
     for (size_t i = 0; !e && i < v->nargs; i++) {
         bool required = v->args[i].flags & VERB_REQUIRED;
-        e = buf_printf(out, " %s%s%s", required ? "" : "[", written(&v->args[i], text), required ? "" : "]");
+        int len = snprintf(one, sizeof(one), " %s%s%s", required ? "" : "[", written(&v->args[i], text),
+                           required ? "" : "]");
+        if (at + len > WIDTH) {
+            e = buf_printf(out, "\n%*s", column, "");
+            at = column;
+        }
+        if (!e)
+            e = buf_append_str(out, one);
+        at += len;
     }
     return e ? e : buf_append_str(out, "\n\n");
 }
@@ -96,12 +132,20 @@ static int put_arg(struct buf *out, const struct verb_arg *arg)
     return put_row(out, OPTION_COLUMN, written(arg, left), text);
 }
 
+static int put_sentence(struct buf *out, const char *help)
+{
+    char text[256];
+
+    snprintf(text, sizeof(text), "%c%s.", help[0] - 'a' + 'A', help + 1);
+    return put_words(out, 0, 0, text);
+}
+
 int usage_verb(const struct verb *v, struct buf *out)
 {
     int e = put_synopsis(out, v);
 
     if (!e)
-        e = buf_printf(out, "%c%s.\n", v->help[0] - 'a' + 'A', v->help + 1);
+        e = put_sentence(out, v->help);
     if (!e && v->nargs)
         e = buf_append_str(out, "\nArguments:\n");
     for (size_t i = 0; !e && i < v->nargs; i++)

@@ -28,9 +28,8 @@ struct operations {
 };
 
 static const char *const wait_names[] = {
-    [WAIT_FOR_IDLE] = "idle",
-    [WAIT_FOR_LIVE] = "live",
-    [WAIT_FOR_DRAINED] = "drained",
+    [WAIT_FOR_IDLE] = "idle",         [WAIT_FOR_LIVE] = "live",           [WAIT_FOR_DRAINED] = "drained",
+    [WAIT_FOR_VERIFIED] = "verified", [WAIT_FOR_COMMITTED] = "committed", [WAIT_FOR_FINISHED] = "finished",
 };
 _Static_assert(ARRAY_LEN(wait_names) == WAIT_FOR_COUNT, "each condition has its name");
 

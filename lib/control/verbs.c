@@ -9,10 +9,21 @@
 #define WORD_MAX   32
 
 static const char *const conditions[] = {
-    [WAIT_FOR_IDLE] = "idle",
-    [WAIT_FOR_LIVE] = "live",
-    [WAIT_FOR_DRAINED] = "drained",
+    [WAIT_FOR_IDLE] = "idle",         [WAIT_FOR_LIVE] = "live",           [WAIT_FOR_DRAINED] = "drained",
+    [WAIT_FOR_VERIFIED] = "verified", [WAIT_FOR_COMMITTED] = "committed", [WAIT_FOR_FINISHED] = "finished",
     [WAIT_FOR_COUNT] = NULL,
+};
+
+const char *const fence_names[] = {
+    [FENCE_AUTO] = "auto", [FENCE_ACL] = "acl",   [FENCE_MIN_REPLICAS] = "min-replicas",
+    [FENCE_HOLD] = "hold", [FENCE_NONE] = "none", [FENCE_KINDS] = NULL,
+};
+
+static const char *const cutover_verifies[] = {
+    [CUTOVER_VERIFY_RECENT] = "recent",
+    [CUTOVER_VERIFY_FULL] = "full",
+    [CUTOVER_VERIFY_NONE] = "none",
+    [CUTOVER_VERIFY_COUNT] = NULL,
 };
 
 static const struct verb_arg status_args[] = {
@@ -31,6 +42,50 @@ static const struct verb_arg wait_args[] = {
     {ARG_FOR, KIND_CHOICE, "for", "COND", "the condition", conditions, VERB_REQUIRED},
     {ARG_TIMEOUT, KIND_DURATION, "timeout", "T", "give up after so long, such as 30s; without it, never",
      NULL, 0},
+};
+
+static const struct verb_arg verify_args[] = {
+    {ARG_SAMPLE, KIND_NUMBER, "sample", "N", "compare about N keys of each side; without it, all", NULL, 0},
+    {ARG_MATCH, KIND_TEXT, "match", "GLOB", "compare keys whose names match, as SCAN MATCH", NULL, 0},
+    {ARG_DB, KIND_NUMBER, "db", "N", "compare this database of the source alone", NULL, 0},
+    {ARG_RATE, KIND_NUMBER, "rate", "KEYS/S", "compare at most so many keys each second", NULL, 0},
+    {ARG_ROUNDS, KIND_NUMBER, "rounds", "N", "look at a differing key again up to N times; 5 if not given",
+     NULL, 0},
+    {ARG_TTL_TOLERANCE, KIND_DURATION, "ttl_tolerance", "T",
+     "expiries this near are equal; 5ms more than the clocks differ if not given", NULL, 0},
+    {ARG_REPAIR, KIND_FLAG, "repair", NULL, "copy what differs again, delete extras, and look at them again",
+     NULL, 0},
+    {ARG_LAST, KIND_FLAG, "last", NULL, "show the last report; begins nothing", NULL, 0},
+    {ARG_STOP, KIND_FLAG, "stop", NULL, "end the verify that runs", NULL, 0},
+};
+
+static const struct verb_arg cutover_args[] = {
+    {ARG_DRY_RUN, KIND_FLAG, "dry_run", NULL, "check and show the plan; changes nothing", NULL, 0},
+    {ARG_MAX_LAG_MS, KIND_NUMBER, "max_lag_ms", "MS", "begin only while the target is no further behind; 50",
+     NULL, 0},
+    {ARG_STABLE_FOR, KIND_DURATION, "stable_for", "T", "and has been so for this long; 2s", NULL, 0},
+    {ARG_MAX_WRITE_PAUSE, KIND_DURATION, "max_write_pause", "T", "undo all if writers waited for longer; 5s",
+     NULL, 0},
+    {ARG_GATE_TIMEOUT, KIND_DURATION, "gate_timeout", "T", "give up if it could not begin for so long; 60s",
+     NULL, 0},
+    {ARG_FENCE, KIND_CHOICE, "fence", "KIND", "how writers are kept away afterwards; auto", fence_names, 0},
+    {ARG_VERIFY, KIND_CHOICE, "verify", "WHAT",
+     "what is compared: what was copied last and a sample, or all before; recent", cutover_verifies, 0},
+    {ARG_VERIFY_BUDGET, KIND_DURATION, "verify_budget", "T", "the part of the pause for comparing; 50ms",
+     NULL, 0},
+    {ARG_HOLD_LEASE, KIND_DURATION, "hold_lease", "T", "fence hold: how long writers wait if riotd dies; 10m",
+     NULL, 0},
+    {ARG_QUIET_FOR, KIND_DURATION, "quiet_for", "T", "fence none: how long nothing may have been written; 5s",
+     NULL, 0},
+    {ARG_SENTINEL_DOWN_AFTER, KIND_DURATION, "sentinel_down_after", "T",
+     "with Sentinel: its down-after-milliseconds for the source", NULL, 0},
+    {ARG_THEN, KIND_TEXT, "then", "CMD", "a shell command that riotctl runs once writes may go to the target",
+     NULL, VERB_CTL_ONLY},
+};
+
+static const struct verb_arg finish_args[] = {
+    {ARG_UNFENCE, KIND_FLAG, "unfence", NULL, "let clients write to the old source again", NULL, 0},
+    {ARG_FORCE, KIND_FLAG, "force", NULL, "fence hold: even if clients came back to the old source", NULL, 0},
 };
 
 static const struct verb_arg limit_args[] = {
@@ -63,6 +118,16 @@ const struct verb verbs[] = {
                    VERB_CHANGES, NO_ARGS},
     [VERB_WAIT] = {VERB_WAIT, "wait", "wait until it is live, drained (all written so far is copied) or idle",
                    VERB_OPERATION, ARGS(wait_args)},
+    [VERB_CHECK] = {VERB_CHECK, "check", "show what could stand in the way of the link; changes nothing",
+                    VERB_OPERATION, NO_ARGS},
+    [VERB_VERIFY] = {VERB_VERIFY, "verify", "compare both sides while they are live",
+                     VERB_CHANGES | VERB_OPERATION, ARGS(verify_args)},
+    [VERB_CUTOVER] = {VERB_CUTOVER, "cutover", "make the target the one that is written to, or put all back",
+                      VERB_CHANGES | VERB_OPERATION, ARGS(cutover_args)},
+    [VERB_ABORT] = {VERB_ABORT, "abort", "end a cutover before its commit, and put all back", VERB_CHANGES,
+                    NO_ARGS},
+    [VERB_FINISH] = {VERB_FINISH, "finish", "after a cutover: let go of the old source",
+                     VERB_CHANGES | VERB_OPERATION, ARGS(finish_args)},
     [VERB_LIMIT] = {VERB_LIMIT, "limit", "show the limits, or change some until the next restart",
                     VERB_CHANGES, ARGS(limit_args)},
     [VERB_EVENTS] = {VERB_EVENTS, "events", "follow what happens, until Ctrl-C", VERB_LOCAL, NO_ARGS},

@@ -16,6 +16,11 @@ enum verb_id {
     VERB_RESUME,
     VERB_STOP,
     VERB_WAIT,
+    VERB_CHECK,
+    VERB_VERIFY,
+    VERB_CUTOVER,
+    VERB_ABORT,
+    VERB_FINISH,
     VERB_LIMIT,
     VERB_EVENTS,
     VERB_CONFIG,
@@ -35,6 +40,29 @@ enum verb_arg_id {
     ARG_MEMORY,
     ARG_KEYS_PER_S,
     ARG_BYTES_PER_S,
+    ARG_SAMPLE,
+    ARG_MATCH,
+    ARG_DB,
+    ARG_RATE,
+    ARG_ROUNDS,
+    ARG_TTL_TOLERANCE,
+    ARG_REPAIR,
+    ARG_LAST,
+    ARG_STOP,
+    ARG_DRY_RUN,
+    ARG_MAX_LAG_MS,
+    ARG_STABLE_FOR,
+    ARG_MAX_WRITE_PAUSE,
+    ARG_GATE_TIMEOUT,
+    ARG_FENCE,
+    ARG_VERIFY,
+    ARG_VERIFY_BUDGET,
+    ARG_HOLD_LEASE,
+    ARG_QUIET_FOR,
+    ARG_SENTINEL_DOWN_AFTER,
+    ARG_THEN,
+    ARG_UNFENCE,
+    ARG_FORCE,
     ARG_VERB,
     ARG_COUNT
 };
@@ -49,8 +77,24 @@ enum verb_arg_kind {
     KIND_COUNT
 };
 
-/* Choices of ARG_FOR, in this order. Others come with the verbs that make them true. */
-enum wait_for { WAIT_FOR_IDLE, WAIT_FOR_LIVE, WAIT_FOR_DRAINED, WAIT_FOR_COUNT };
+/* Choices of ARG_FOR, in this order. */
+enum wait_for {
+    WAIT_FOR_IDLE,
+    WAIT_FOR_LIVE,
+    WAIT_FOR_DRAINED,
+    WAIT_FOR_VERIFIED,
+    WAIT_FOR_COMMITTED,
+    WAIT_FOR_FINISHED,
+    WAIT_FOR_COUNT
+};
+
+/* Choices of ARG_FENCE: how clients are kept from writing to the source (CORRECTNESS 5). */
+enum fence_kind { FENCE_AUTO, FENCE_ACL, FENCE_MIN_REPLICAS, FENCE_HOLD, FENCE_NONE, FENCE_KINDS };
+extern const char *const fence_names[FENCE_KINDS + 1]; /* NULL ends them */
+
+/* Choices of ARG_VERIFY: what a cutover compares. recent: in the pause, what was copied last and a sample.
+ * full: that, and everything before the pause. */
+enum cutover_verify { CUTOVER_VERIFY_RECENT, CUTOVER_VERIFY_FULL, CUTOVER_VERIFY_NONE, CUTOVER_VERIFY_COUNT };
 
 /* Of a verb. */
 enum {

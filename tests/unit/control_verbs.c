@@ -122,7 +122,7 @@ START_TEST(wrong_requests_say_why)
 {
     bad("STATSU", "did you mean 'status'?");
     bad("FLUSHALL", "unknown verb 'FLUSHALL'; 'riotctl help' lists them");
-    bad("CUTOVER", "unknown verb 'CUTOVER'");
+    bad("RELOAD", "unknown verb 'RELOAD'");
     bad("LIST", "unknown verb");
     bad("EVENTS", "unknown verb");
     bad("STATUS WATCH yes", "no argument 'WATCH'");
