@@ -51,7 +51,7 @@ FUZZ_OBJ   := $(FUZZ_SRC:%.c=$(B)/obj/%.o)
 UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 FUZZ_BIN   := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
-LIB_LIBS    := -levent_core -levent_extra -lhiredis
+LIB_LIBS    := -levent_core -levent_extra -lhiredis -lxxhash
 DAEMON_LIBS := -lyaml -lsystemd -ljansson
 CTL_LIBS    := -ljansson -lhiredis
 
