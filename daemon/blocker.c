@@ -63,6 +63,11 @@ const struct blocker_row blockers[BLOCKER_COUNT] = {
         {"functions_refused",
          "Use a target that has functions (7.0 or newer), or give riotd the right to FUNCTION.", false,
          false},
+    [BLOCKER_FENCED] =
+        {"fenced",
+         "See the message for what is fenced on which server, and put it right by hand. Then: riotctl "
+         "finish --unfence, or riotctl start --anew",
+         true, false},
     [BLOCKER_STATE_FILE] = {"state_file",
                             "Make room, or mend the rights of the state folder. Then: riotctl start", true,
                             false},

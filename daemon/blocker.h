@@ -22,6 +22,7 @@ enum blocker {
     BLOCKER_FAILED_KEYS,
     BLOCKER_FUNCTIONS_REFUSED,
     BLOCKER_STATE_FILE,
+    BLOCKER_FENCED, /* the link has failed in, or after, a cutover: something may be fenced */
     BLOCKER_COUNT
 };
 

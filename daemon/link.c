@@ -26,6 +26,10 @@ static const struct {
     [LINK_LIVE] = {"live", BIT(LINK_RESYNC) | BIT(LINK_PAUSED) | BIT(LINK_IDLE) | BIT(LINK_FAILED)},
     [LINK_PAUSED] = {"paused", BIT(LINK_CONNECTING) | BIT(LINK_SNAPSHOT) | BIT(LINK_RESYNC) | BIT(LINK_LIVE) |
                                    BIT(LINK_IDLE) | BIT(LINK_FAILED)},
+    [LINK_CUTOVER] = {"cutover", BIT(LINK_CONNECTING) | BIT(LINK_LIVE) | BIT(LINK_RESYNC) |
+                                     BIT(LINK_COMMITTED) | BIT(LINK_IDLE) | BIT(LINK_FAILED)},
+    [LINK_COMMITTED] = {"committed", BIT(LINK_FINISHED) | BIT(LINK_CONNECTING) | BIT(LINK_FAILED)},
+    [LINK_FINISHED] = {"finished", BIT(LINK_CONNECTING)},
     [LINK_FAILED] = {"failed", BIT(LINK_CONNECTING) | BIT(LINK_IDLE)},
 };
 _Static_assert(ARRAY_LEN(states) == LINK_STATES, "each state has its row");

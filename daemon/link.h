@@ -20,6 +20,9 @@ enum link_state {
     LINK_RESYNC,
     LINK_LIVE,
     LINK_PAUSED,
+    LINK_CUTOVER,   /* from validate to the commit, or until it is undone */
+    LINK_COMMITTED, /* the target owns the data; there is no lane. Left by finish only, or start --anew */
+    LINK_FINISHED,
     LINK_FAILED,
     LINK_STATES
 };
@@ -63,6 +66,35 @@ MUST_CHECK int link_drain(struct link *k, void (*fn)(void *arg), void *arg);
 void link_drain_cancel(struct link *k, void *arg);
 
 enum link_state link_state(const struct link *k);
+
+/* For verify and the cutover. */
+
+struct lane *link_lane(
+    struct link *k); /* NULL: there is none, or it is being ended. `lane_gone` is said when it goes */
+const struct endpoint *link_endpoint(const struct link *k, enum lane_side side);
+/* Is a key of this database in the scope? And which databases are, from malloc (NULL: memory is out). */
+int *link_dbs(const struct link *k, size_t *ret_n);
+
+/* A cutover. From live only, with no blocker, and no gap pending: else -EPERM and why. While it lasts, start,
+ * pause, resume, stop and accept answer -EBUSY, a gap does not change the state (see lane_generation()), and
+ * limits are lifted. */
+MUST_CHECK int link_cutover(struct link *k, char why[LINK_WHY_MAX]);
+/* It was undone, or did not begin: the state is again what the lane is at, limits hold again. */
+void link_cutover_undone(struct link *k, const char *reason);
+/* The lane ends without a word to either server (what was changed on the source stays recorded, for finish).
+ * The state file says committed already. */
+void link_committed(struct link *k, const char *reason);
+/* After finish, which has put back what the feed had changed on the source: see link_put_back(). */
+void link_finished(struct link *k, const char *reason);
+/* Notify flags go back to what they were, if they are still ours; fn(false): they could not be within
+ * bound_us. */
+MUST_CHECK int link_put_back(struct link *k, uint64_t bound_us, void (*fn)(bool put_back, void *arg),
+                             void *arg);
+/* Only a person can go on: what is fenced is in the text. The lane ends, the fence stays. */
+void link_cutover_failed(struct link *k, const char *text);
+/* As the process starts, in place of link_begin(): the state file tells of a cutover that was under way. With
+ * `undone` the link waits in state cutover for link_begin(); else it is committed, or finished. */
+void link_begin_after_cutover(struct link *k, bool undoing, const char *reason);
 
 struct link_blocker {
     bool on;

@@ -14,6 +14,7 @@
 #include "daemon/server.h"
 #include "daemon/service.h"
 #include "daemon/status.h"
+#include "daemon/waiting.h"
 #include "lib/core/text.h"
 
 #define SECOND_US        1000000
@@ -30,6 +31,7 @@ struct riotd {
     struct server *server;
     struct link *link;
     struct operations *operations;
+    struct waiting *waiting;
     struct timer *second;
     struct sig *term, *interrupt;
     unsigned seconds;
@@ -74,15 +76,15 @@ static void operation_ended(const struct operation *op, void *arg)
 static void link_changed(void *arg)
 {
     struct riotd *r = arg;
-    if (r->operations)
-        operations_look(r->operations);
+    if (r->waiting)
+        waiting_look(r->waiting);
 }
 
 static void link_lane_gone(void *arg)
 {
     struct riotd *r = arg;
-    if (r->operations)
-        operations_lane_gone(r->operations);
+    if (r->waiting)
+        waiting_lane_gone(r->waiting);
 }
 
 /* Verbs. */
@@ -165,8 +167,8 @@ static void verb_wait(struct riotd *r, struct client *c, const struct request *r
 
     if (timeout->given && timeout->number == 0)
         server_reply_error(c, CODE_USAGE, "--timeout 0 would end at once: leave it out to wait without end");
-    else if (operation_wait(r->operations, (enum wait_for)req->values[ARG_FOR].number,
-                            timeout->given ? timeout->number : 0, &id) < 0)
+    else if (waiting_start(r->waiting, (enum wait_for)req->values[ARG_FOR].number,
+                           timeout->given ? timeout->number : 0, &id) < 0)
         server_reply_error(c, CODE_BUSY, "%d operations are running: wait for one of them to end",
                            OPERATIONS_KEPT);
     else
@@ -342,7 +344,9 @@ static int make(struct riotd *r, const struct riotd_options *opt)
     if (!err)
         err = link_new(r->loop, &link_opt, &link_events, r, &r->link);
     if (!err)
-        err = operations_new(r->loop, r->link, &operations_events, r, &r->operations);
+        err = operations_new(&operations_events, r, &r->operations);
+    if (!err)
+        err = waiting_new(r->loop, r->link, NULL, r->operations, &r->waiting);
     return err;
 }
 
@@ -350,6 +354,7 @@ static void unmake(struct riotd *r)
 {
     log_tap(r->log, NULL, NULL);
     server_free(r->server);
+    waiting_free(r->waiting);
     operations_free(r->operations);
     link_free(r->link);
     timer_free(r->second);

@@ -8,11 +8,12 @@
 #ifndef RIOTD_STATE_FILE_H
 #define RIOTD_STATE_FILE_H
 
+#include "lib/control/verbs.h"
 #include "lib/feed/feed.h"
 #include "lib/redis/server.h"
 #include "lib/redis/watch.h"
 
-#define STATE_SCHEMA       1
+#define STATE_SCHEMA       2 /* 1, which knew no cutover, is read too */
 #define STATE_INSTANCE_MAX 9 /* 8 hex digits */
 #define STATE_URL_MAX      512
 #define STATE_IDS_MAX      64
@@ -46,6 +47,51 @@ struct state_connection {
     uint64_t client_id;
 };
 
+/* The cutover's journal: written, durably, before what it tells of is done. */
+enum cutover_stage {
+    STAGE_NONE,
+    STAGE_PAUSING,   /* a soft fence may be in force: it ends by itself */
+    STAGE_FENCING,   /* the originals are below; the hard fence may be in force, on any of the nodes */
+    STAGE_UNDOING,   /* what was fenced is being put back */
+    STAGE_COMMITTED, /* the point of no return has passed */
+    STAGE_FINISHED,
+};
+const char *cutover_stage_name(enum cutover_stage s); /* "none", "pausing", ... */
+
+#define STATE_NODES_MAX    65
+#define STATE_SETTINGS_MAX 4096       /* of all nodes */
+#define STATE_SETTING_MAX  (64 * KIB) /* of one text */
+
+/* One thing that a hard fence changes on a node: a user of its ACL, or a setting of its configuration. */
+struct state_setting {
+    char *name;   /* of the user, or the setting */
+    char *before; /* the user's line of ACL LIST, or the setting's value */
+    char *after;  /* as read back after ours; "" while the change is only intended */
+};
+
+struct state_node {
+    char
+        address[300]; /* host:port, or a socket's path; of the primary, the source's URL without its scheme */
+    char run_id[RUN_ID_MAX];
+    bool primary;
+    size_t nsettings;
+    struct state_setting *settings;
+};
+
+struct state_cutover {
+    enum cutover_stage stage;
+    enum fence_kind fence;
+    bool unfenced;                               /* finished with --unfence */
+    int64_t began_ms, committed_ms, finished_ms; /* unix time; 0: not yet */
+    uint64_t write_pause_ms;
+    uint64_t lease_ms; /* hold: of the pause that is renewed */
+    /* Of the source's primary at the commit, so that what slips in later can be counted. */
+    char run_id[RUN_ID_MAX], replid[RUN_ID_MAX];
+    uint64_t write_calls; /* WATCH_UNKNOWN: could not be told */
+    size_t nnodes;
+    struct state_node *nodes;
+};
+
 struct state {
     char instance[STATE_INSTANCE_MAX]; /* made once, with the file */
     enum state_desired desired;
@@ -54,6 +100,7 @@ struct state {
     struct notify_record notify;
     size_t nconnections;
     struct state_connection connections[STATE_IDS_MAX];
+    struct state_cutover cutover;
 };
 
 /* Where: `flag` (--state-dir), else $STATE_DIRECTORY, else /var/lib/riotd for root, else
@@ -74,6 +121,8 @@ const char *state_file_path(const struct state_file *f);
 /* Durable when 0. Writes nothing when nothing has changed since the last save. -errno: the disk has the old
  * state, or (only when the last step failed) perhaps the new one; the next call writes again. */
 MUST_CHECK int state_save(struct state_file *f);
+/* Did the last save fail after the new file had its name? Then the disk may have either. */
+bool state_save_unknown(const struct state_file *f);
 uint64_t state_save_us(
     const struct state_file *f); /* the longest save so far: a pause lease is at least ten times it */
 
@@ -93,6 +142,13 @@ void state_own_target(struct state *s, const char *url, const struct server_id *
 void state_connection_add(struct state *s, enum state_side side, const char *run_id, uint64_t client_id);
 void state_connection_remove(struct state *s, enum state_side side, uint64_t client_id);
 void state_connections_clear(struct state *s, enum state_side side);
+/* A node without settings, at the end. -ENOSPC: STATE_NODES_MAX. */
+MUST_CHECK int state_node_add(struct state_cutover *c, const char *address, const char *run_id, bool primary,
+                              struct state_node **ret);
+MUST_CHECK int state_setting_add(struct state_node *n, struct bytes name, struct bytes before,
+                                 struct state_setting **ret);
+MUST_CHECK int state_setting_after(struct state_setting *s, struct bytes after); /* replaces it */
+void state_nodes_clear(struct state_cutover *c);
 /* For `start --anew`: keeps the instance, what was changed on the source, and connections that may live
  * on. */
 void state_reset(struct state *s);

@@ -261,8 +261,11 @@ static const char *const next_commands[LINK_STATES][3] = {
     [LINK_CONNECTING] = {"riotctl status --watch", "riotctl stop"},
     [LINK_SNAPSHOT] = {"riotctl wait --for live", "riotctl pause", "riotctl limit"},
     [LINK_RESYNC] = {"riotctl wait --for live", "riotctl pause", "riotctl limit"},
-    [LINK_LIVE] = {"riotctl wait --for drained", "riotctl pause"},
+    [LINK_LIVE] = {"riotctl verify", "riotctl cutover --dry-run", "riotctl pause"},
     [LINK_PAUSED] = {"riotctl resume", "riotctl stop"},
+    [LINK_CUTOVER] = {"riotctl status --watch", "riotctl abort"},
+    [LINK_COMMITTED] = {"riotctl finish"},
+    [LINK_FINISHED] = {NULL},
     [LINK_FAILED] = {"riotctl start"},
 };
 

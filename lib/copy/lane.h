@@ -104,6 +104,41 @@ bool lane_is_dirty(const struct lane *l, int db, struct bytes key);
 MUST_CHECK int lane_drain(struct lane *l, void (*fn)(void *arg), void *arg);
 void lane_drain_cancel(struct lane *l, void *arg);
 
+/* The same without the end: fn(arg) once a barrier begun after this call has passed, the watch list was read,
+ * and what both told of is marked; copied it need not be. For verify: what differs now and is not dirty
+ * differs for good. Counts among the drains; lane_drain_cancel() by arg. -ENOTCONN: not live, ask again. */
+MUST_CHECK int lane_settle(struct lane *l, void (*fn)(void *arg), void *arg);
+
+/* For a cutover. */
+
+/* Failed keys and function libraries are tried again now. */
+void lane_retry(struct lane *l);
+/* What was told since the lane began: unchanged from a barrier on, nothing was written to the source, as far
+ * as the feed knows, and nothing was missed. */
+struct lane_generation {
+    uint64_t gaps, marks;
+};
+void lane_generation(const struct lane *l, struct lane_generation *ret);
+/* The newest copied keys first, as many as a fixed ring (256 KiB of limits.memory) has names of; a key may
+ * come more than once. fn returns false to end. */
+void lane_each_recent(const struct lane *l, bool (*fn)(int db, struct bytes key, void *arg), void *arg);
+
+/* R13: copying ends. Nothing may be pending (as right after a drain): else -EBUSY. What `confirm` asks for is
+ * proved on each connection that wrote (WAIT, WAITAOF: on another they prove nothing), the target's watch
+ * list is read once more, and then every connection to the target is closed, with no reply outstanding and
+ * every former one known to be dead. fn(0), or fn(-errno, why): nothing is sealed then. From fn(0) on not one
+ * byte goes to the target. The feed goes on, and its marks are kept. */
+struct lane_confirm {
+    unsigned replicas; /* of the target that must have received it; 0: none is asked for */
+    bool aof;          /* and the target itself must have written it to its append-only file (7.2+) */
+    unsigned timeout_ms;
+};
+typedef void lane_sealed_fn(int err, const char *why, void *arg);
+MUST_CHECK int lane_seal(struct lane *l, const struct lane_confirm *confirm, lane_sealed_fn *fn, void *arg);
+/* Copying goes on, as if nothing had been: also ends a seal that is under way, whose fn is not called then.
+ */
+void lane_unseal(struct lane *l);
+
 struct lane_server {
     bool up;
     bool known;

@@ -16,6 +16,14 @@ struct watch_db {
     uint64_t keys, expires;
 };
 
+/* As the primary tells of it. */
+#define WATCH_REPLICAS_MAX 64
+struct watch_replica {
+    char host[256];
+    uint16_t port;
+    bool online;
+};
+
 /* One reading. Values that the server does not tell are absent: `has_*` false, counters WATCH_UNKNOWN. */
 #define WATCH_UNKNOWN UINT64_MAX
 struct watch_sample {
@@ -31,6 +39,12 @@ struct watch_sample {
     uint64_t swaps;            /* of swapdb */
     uint64_t group_changes;    /* of xack, xreadgroup, xclaim, xautoclaim, the xgroup subcommands, xsetid */
     uint64_t function_changes; /* of function load, delete, flush, restore */
+    /* Of every command that may write, those of scripts and transactions among them, and of every command
+     * that is not known here (a module's). Commands that a pause or a fence keeps from running are not
+     * counted. */
+    uint64_t write_calls;
+    size_t nreplicas; /* lines slaveN of INFO replication that name an address */
+    struct watch_replica *replicas;
     bool has_keyspace;
     size_t ndbs;
     struct watch_db *dbs; /* ascending */

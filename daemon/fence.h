@@ -1,0 +1,105 @@
+/* fence.h - how clients are kept from writing to the source, and how they are let go (CORRECTNESS 5).
+ *
+ * Soft: CLIENT PAUSE ... WRITE on the primary, a lease that ends by itself and is renewed until it is let go.
+ * Hard: by ACL, by min-replicas, by a pause that stays renewed (hold), or by nothing (none), on the primary
+ * and on every replica. Each step is asked for and answered by fn, once, from the loop. What is about to be
+ * changed is written to the state file, durably, before it is changed (nodes and settings of
+ * state_of()->cutover; the stage is its owner's). What is put back is put back exactly, if it is still what
+ * this link made it; else it is left alone, and named.
+ *
+ * Its connections are fenced (R2), their ids are in the state file: what a lost one may still have under way
+ * is dead before anything is put back.
+ */
+#ifndef RIOTD_FENCE_H
+#define RIOTD_FENCE_H
+
+#include "daemon/log.h"
+#include "daemon/state_file.h"
+#include "lib/redis/endpoint.h"
+#include "lib/redis/watch.h"
+
+struct fence;
+
+struct fence_options {
+    const struct endpoint *source; /* borrowed */
+    struct state_file *state;
+    struct log *log;
+};
+
+struct fence_events {
+    /* The pause ran out, or cannot be shown not to have. Said once; until fence_unpause() or fence_lift()
+     * nothing more is promised. */
+    void (*lapsed)(const char *why, void *arg);
+    /* While watching: what was lost, and fenced again. `writes`: how many write calls slipped in;
+     * WATCH_UNKNOWN: not known. */
+    void (*lost)(const char *what, uint64_t writes, void *arg);
+    void (*again)(void *arg);                      /* all is fenced again */
+    void (*unwatched)(const char *why, void *arg); /* the source cannot be asked; NULL: it can again */
+};
+
+MUST_CHECK int fence_new(struct loop *l, const struct fence_options *opt, const struct fence_events *ev,
+                         void *arg, struct fence **ret);
+/* Closes its connections; what is fenced stays so. A pause ends with its lease. */
+struct fence *fence_free(struct fence *f);
+
+/* err: 0, or -errno with a text for people. */
+typedef void fence_fn(int err, const char *why, void *arg);
+
+/* What can be done here. Connects to the primary and to every replica that it tells of. Changes nothing. */
+struct fence_kind_report {
+    bool allowed;
+    char why_not[200];
+};
+struct fence_report {
+    struct server_id id; /* of the primary */
+    bool can_pause;      /* CLIENT PAUSE ... WRITE (6.2+), and the right to it */
+    char why_no_pause[160];
+    struct fence_kind_report kinds[FENCE_KINDS]; /* auto: is any allowed? */
+    enum fence_kind chosen; /* what auto would take: the first allowed of acl, min-replicas, hold */
+    size_t nnodes;
+    struct {
+        char address[300];
+        bool primary, reached;
+        char why[160]; /* not reached */
+    } nodes[STATE_NODES_MAX];
+    unsigned sentinels; /* their connections to the primary (names sentinel-...-cmd) */
+    int64_t clock_skew_ms;
+    struct watch_sample sample; /* of the primary. Its lists are not kept: NULL */
+};
+void fence_probe(struct fence *f, fence_fn *fn, void *arg);
+void fence_report(const struct fence *f, struct fence_report *ret); /* of the last probe */
+
+/* The soft fence. The lease is counted from before the request was sent; it is renewed at a third of it. No
+ * renewal goes beyond `bound_ms` from the first; 0: no bound. */
+void fence_pause(struct fence *f, uint64_t lease_ms, uint64_t bound_ms, fence_fn *fn, void *arg);
+bool fence_is_paused(const struct fence *f);     /* as far as is known */
+uint64_t fence_paused_us(const struct fence *f); /* since the first request was sent; 0: it is not */
+/* Ends the pause, unless somebody else's is longer. */
+void fence_unpause(struct fence *f, fence_fn *fn, void *arg);
+
+/* The hard fence, while paused. Originals are written down first. `hold` and `none` change nothing more. */
+void fence_set(struct fence *f, enum fence_kind kind, fence_fn *fn, void *arg);
+/* The pause never ran out, by our clock and by the server's; the nodes are the ones that were probed, each
+ * with its run id, role and replication id; what was fenced reads back as fenced, on each; nothing is
+ * unfenced: a user that was created since is a reason to say no. */
+void fence_prove(struct fence *f, fence_fn *fn, void *arg);
+/* A reading of INFO of the primary, begun after this call; see fence_sample(). */
+void fence_read(struct fence *f, fence_fn *fn, void *arg);
+const struct watch_sample *fence_sample(const struct fence *f); /* or NULL */
+
+/* Undo: the hard fence off on every node, read back, then the pause. From the record of the state file: also
+ * after a restart. Goes on until every node has answered. -EEXIST: something was changed by someone else
+ * since, and was left alone; why names it. */
+void fence_lift(struct fence *f, fence_fn *fn, void *arg);
+
+/* After the commit. UNPAUSE, or with hold: the pause is renewed with hold_lease_ms from now on. */
+void fence_release(struct fence *f, uint64_t hold_lease_ms, fence_fn *fn, void *arg);
+/* Looks at every node each second, new ones too, and fences again what is not fenced. */
+void fence_watch(struct fence *f, bool on);
+bool fence_is_held(const struct fence *f); /* while watching: as last read back */
+/* finish with hold: kills all clients of the source but riotd's and replicas, until none came back for 2 s,
+ * then ends the pause and counts writes for 10 s (told as `lost`). -EBUSY: clients came back, why names them;
+ * not with force. */
+void fence_end_hold(struct fence *f, bool force, fence_fn *fn, void *arg);
+
+#endif
