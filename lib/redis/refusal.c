@@ -29,3 +29,14 @@ bool refusal_no_such_db(struct bytes error)
 {
     return bytes_starts(error, "ERR DB index is out of range");
 }
+
+bool refusal_is_passing(struct bytes error)
+{
+    static const char *const codes[] = {"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN"};
+    struct bytes code = bytes_cut(&error, ' ');
+
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        if (bytes_is(code, codes[i]))
+            return true;
+    return false;
+}

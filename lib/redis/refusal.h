@@ -16,4 +16,8 @@ enum refusal refusal_of(struct bytes error);
  * sides have, so a target with more databases leads to it. */
 bool refusal_no_such_db(struct bytes error);
 
+/* It says nothing of the question: the server is busy, or not ready (LOADING, BUSY, MASTERDOWN, TRYAGAIN,
+ * CLUSTERDOWN). */
+bool refusal_is_passing(struct bytes error);
+
 #endif

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/redis/refusal.h"
+
 #define DEPTH_MAX  7  /* what 0.14 can do; 1.x would go to 1024 */
 #define LENGTH_MAX 32 /* of "$123\r\n" and of the CRLF behind a bulk */
 
@@ -41,11 +43,7 @@ bool reply_is_error(const struct reply *r, const char *code)
 
 bool reply_is_passing(const struct reply *r)
 {
-    static const char *const codes[] = {"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN"};
-    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
-        if (reply_is_error(r, codes[i]))
-            return true;
-    return false;
+    return r->type == REPLY_ERROR && refusal_is_passing(r->text);
 }
 
 const struct reply *reply_at(const struct reply *r, size_t i)

@@ -29,6 +29,7 @@ struct scanner {
     size_t ndbs, at; /* dbs[at] is being scanned */
     unsigned count;
     char type[16];
+    char *match;             /* or NULL */
     char run_id[RUN_ID_MAX]; /* where the present cursor comes from; "" before a database's first page */
     char cursor[CURSOR_TEXT], next_cursor[CURSOR_TEXT];
     bool running;
@@ -45,28 +46,38 @@ struct scanner {
     uint64_t long_length;
 };
 
+/* The whole of it, or nothing: the buffer holds one request at a time. */
+static int append_request(struct scanner *s, struct buf *out)
+{
+    char count[16], db[16];
+
+    snprintf(count, sizeof(count), "%u", s->count);
+    snprintf(db, sizeof(db), "%d", s->dbs[s->at]);
+    struct bytes scan[8] = {BYTES("SCAN"), bytes_str(s->cursor), BYTES("COUNT"), bytes_str(count)};
+    size_t n = 4;
+    if (s->type[0]) {
+        scan[n++] = BYTES("TYPE");
+        scan[n++] = bytes_str(s->type);
+    }
+    if (s->match) {
+        scan[n++] = BYTES("MATCH");
+        scan[n++] = bytes_str(s->match);
+    }
+    const struct bytes select[] = {BYTES("SELECT"), bytes_str(db)};
+    int err = s->selected ? 0 : request_append(out, ARRAY_LEN(select), select);
+    return err ? err : request_append(out, n, scan);
+}
+
 static void send_request(struct scanner *s)
 {
-    char request[256], count[16], db[16];
-    int n = 0;
-
     if (!s->running || !s->wanted || s->asked || !conn_is_up(s->conn))
         return;
     if (strcmp(s->cursor, "0") == 0)
         snprintf(s->run_id, sizeof(s->run_id), "%s", conn_server(s->conn)->run_id);
-    if (!s->selected) {
-        int len = snprintf(db, sizeof(db), "%d", s->dbs[s->at]);
-        n = snprintf(request, sizeof(request), "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", len, db);
+    if (append_request(s, conn_out(s->conn)) < 0) {
+        conn_reset(s->conn, "out of memory");
+        return;
     }
-    int count_len = snprintf(count, sizeof(count), "%u", s->count);
-    n += snprintf(request + n, sizeof(request) - (size_t)n,
-                  "*%d\r\n$4\r\nSCAN\r\n$%zu\r\n%s\r\n$5\r\nCOUNT\r\n$%d\r\n%s\r\n", s->type[0] ? 6 : 4,
-                  strlen(s->cursor), s->cursor, count_len, count);
-    if (s->type[0])
-        n += snprintf(request + n, sizeof(request) - (size_t)n, "$4\r\nTYPE\r\n$%zu\r\n%s\r\n",
-                      strlen(s->type), s->type);
-    if (buf_append(conn_out(s->conn), request, (size_t)n) < 0)
-        return; /* cannot be: the buffer holds one request at a time */
     s->expect = s->selected ? EXPECT_PAGE : EXPECT_SELECT;
     s->asked = true;
     s->error = s->absent = s->stale = false;
@@ -307,6 +318,7 @@ struct scanner *scanner_free(struct scanner *s)
     conn_free(s->conn);
     timer_free(s->retry);
     free(s->dbs);
+    free(s->match);
     free(s);
     return NULL;
 }
@@ -330,6 +342,21 @@ int scanner_begin(struct scanner *s, const int *dbs, size_t ndbs, unsigned count
     s->stale = s->asked;
     s->running = ndbs > 0;
     timer_clear(s->retry);
+    return 0;
+}
+
+int scanner_match(struct scanner *s, const char *glob)
+{
+    char *copy = glob ? strdup(glob) : NULL;
+
+    if (glob && strlen(glob) > SCANNER_MATCH_MAX) {
+        free(copy);
+        return -EINVAL;
+    }
+    if (glob && !copy)
+        return -ENOMEM;
+    free(s->match);
+    s->match = copy;
     return 0;
 }
 

@@ -9,6 +9,8 @@
 
 #include "lib/redis/conn.h"
 
+#define SCANNER_MATCH_MAX 4096
+
 struct scanner;
 struct scanner_events {
     void (*key)(int db, struct bytes key, void *arg);
@@ -29,6 +31,9 @@ struct scanner *scanner_free(struct scanner *s);
  * TYPE (6.0+). The first page comes after scanner_next(). */
 MUST_CHECK int scanner_begin(struct scanner *s, const int *dbs, size_t ndbs, unsigned count,
                              const char *type);
+/* A glob for SCAN MATCH, copied; NULL: none. For the passes begun from now on; -EINVAL: longer than
+ * SCANNER_MATCH_MAX. */
+MUST_CHECK int scanner_match(struct scanner *s, const char *glob);
 void scanner_next(struct scanner *s);
 void scanner_stop(struct scanner *s);
 struct conn *scanner_conn(struct scanner *s);

@@ -6,6 +6,7 @@
  * and decides.
  *
  * It talks only to servers whose run id it was told; another one that answers there is a loss (`down`).
+ * Callbacks run from the loop; comparer_free() is not legal in them.
  */
 #ifndef RIOT_COMPARE_H
 #define RIOT_COMPARE_H
@@ -24,6 +25,7 @@ enum compare_verdict {
     COMPARE_TTL,
     COMPARE_UNKNOWN, /* it cannot be told: a module's value with unlike bytes, a payload that cannot be
                         decoded, an error */
+    COMPARE_VERDICTS,
 };
 const char *compare_verdict_name(
     enum compare_verdict v); /* "missing", "extra", "type", "value", "ttl", ... */
@@ -53,9 +55,12 @@ struct compare_options {
 
 struct compare_events {
     void (*up)(void *arg); /* both sides are up: keys can be given */
-    void (*down)(int side, const char *why,
-                 void *arg); /* after it, nothing is outstanding: each was answered by `lost` */
+    /* A side was lost, or could not be reached. After it, nothing is outstanding: each was answered by `lost`
+     * before. */
+    void (*down)(int side, const char *why, void *arg);
     void (*result)(int db, struct bytes key, uint64_t tag, const struct compare_result *borrowed, void *arg);
+    /* Not read, and no fault of the key: a connection was lost, or a server is loading. Ask again, but not at
+     * once. */
     void (*lost)(int db, struct bytes key, uint64_t tag, void *arg);
     void (*room)(void *arg); /* it is no longer full */
 };
@@ -70,8 +75,13 @@ size_t comparer_outstanding(const struct comparer *c);
 /* The key is copied. The answer comes from the loop, in any order. -ENOTCONN, -ENOBUFS (wait for `room`),
  * -ENOMEM. */
 MUST_CHECK int comparer_compare(struct comparer *c, int db, struct bytes key, bool deep, uint64_t tag);
+/* Is the key on the source? Asks nothing else, and nothing of the target: COMPARE_EQUAL, COMPARE_EXTRA, or
+ * COMPARE_UNKNOWN. */
+MUST_CHECK int comparer_exists(struct comparer *c, int db, struct bytes key, uint64_t tag);
 /* Sends what was gathered since: keys are read in batches, several to a MULTI. */
 void comparer_flush(struct comparer *c);
+/* From now on that side is the server with this run id. */
+void comparer_approve(struct comparer *c, int side, const char *run_id);
 struct conn *comparer_conn(struct comparer *c, int side); /* to see which connections these are */
 
 #endif

@@ -36,6 +36,7 @@ void spot_clear(struct spot *s);
 MUST_CHECK int spot_gather(struct spot *s, int db, unsigned n, void (*fn)(void *arg), void *arg);
 /* Compares from the first, until all are, or budget_us has passed: what is then outstanding is waited for. */
 MUST_CHECK int spot_run(struct spot *s, uint64_t budget_us);
+void spot_approve(struct spot *s, int side, const char *run_id);
 /* Closes the connections, with nothing outstanding, and makes no new ones. */
 void spot_close(struct spot *s);
 

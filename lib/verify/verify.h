@@ -64,7 +64,9 @@ struct verify_finding {
 
 struct verify_report {
     enum verify_verdict verdict;
-    char reason[160]; /* of inconclusive and stopped; "" else */
+    char reason[160];  /* of inconclusive and stopped; "" else */
+    char waiting[160]; /* while it runs: what it waits for, a lost server or a feed that is not live; "" else
+                        */
     bool repair, sampled;
     int64_t began_ms, ended_ms; /* unix time; ended 0: it runs */
     uint64_t keys, target_keys; /* to be gone through, as estimated */
@@ -88,6 +90,9 @@ MUST_CHECK int verify_new(struct loop *l, const struct verify_options *opt, cons
                           void *arg, struct verify **ret);
 struct verify *verify_free(struct verify *v);
 void verify_stop(struct verify *v); /* `done` follows, verdict stopped */
+/* From now on that side (0 source, 1 target) is the server with this run id: it was restarted, or replaced.
+ */
+void verify_approve(struct verify *v, int side, const char *run_id);
 /* At any time. */
 void verify_read(const struct verify *v, struct verify_report *ret);
 

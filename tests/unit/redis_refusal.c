@@ -54,4 +54,18 @@ START_TEST(test_of_the_key)
 }
 END_TEST
 
-UNIT_MAIN("copy/refusal", test_of_the_server, test_for_ever, test_of_the_key)
+START_TEST(test_passing)
+{
+    static const struct bytes yes[] = {BYTES("LOADING Redis is loading the dataset in memory"),
+                                       BYTES("BUSY Redis is busy running a script"), BYTES("TRYAGAIN"),
+                                       BYTES("MASTERDOWN x"), BYTES("CLUSTERDOWN x")};
+    static const struct bytes no[] = {BYTES("BUSYKEY x"), BYTES("NOPERM x"), BYTES(""), BYTES("ERR LOADING")};
+
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+        ck_assert(refusal_is_passing(yes[i]));
+    for (size_t i = 0; i < ARRAY_LEN(no); i++)
+        ck_assert(!refusal_is_passing(no[i]));
+}
+END_TEST
+
+UNIT_MAIN("redis/refusal", test_of_the_server, test_for_ever, test_of_the_key, test_passing)

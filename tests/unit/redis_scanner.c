@@ -166,6 +166,29 @@ START_TEST(test_databases_one_after_the_other)
 }
 END_TEST
 
+START_TEST(test_by_a_glob)
+{
+    char *glob = calloc(1, SCANNER_MATCH_MAX + 2);
+    ck_assert_ptr_nonnull(glob);
+    set_up();
+    fake_rule(&server, "SCAN 0", "*2\r\n$1\r\n0\r\n*0\r\n");
+    ck_assert_int_eq(scanner_match(scanner, "user:*"), 0);
+    begin_0();
+    scanner_next(scanner);
+    expect("done\n");
+    expect_log("SELECT 0\nSCAN 0 COUNT 100 MATCH user:*\n");
+    memset(glob, '*', SCANNER_MATCH_MAX + 1);
+    ck_assert_int_eq(scanner_match(scanner, glob), -EINVAL);
+    ck_assert_int_eq(scanner_match(scanner, NULL), 0);
+    begin_0();
+    scanner_next(scanner);
+    expect("done\n");
+    expect_log("SELECT 0\nSCAN 0 COUNT 100\n");
+    tear_down();
+    free(glob);
+}
+END_TEST
+
 START_TEST(test_no_databases)
 {
     set_up();
@@ -603,7 +626,7 @@ START_TEST(test_stopped_in_a_long_name)
 }
 END_TEST
 
-UNIT_MAIN("copy/scanner", test_pages_at_the_owners_pace, test_databases_one_after_the_other,
+UNIT_MAIN("copy/scanner", test_pages_at_the_owners_pace, test_databases_one_after_the_other, test_by_a_glob,
           test_no_databases, test_byte_by_byte, test_asked_for_before_it_is_connected,
           test_refused_and_asked_again, test_refused_select, test_no_such_database,
           test_stopped_while_refused, test_not_understood, test_nobody_asked,
