@@ -72,7 +72,8 @@ enum link_state link_state(const struct link *k);
 struct lane *link_lane(
     struct link *k); /* NULL: there is none, or it is being ended. `lane_gone` is said when it goes */
 const struct endpoint *link_endpoint(const struct link *k, enum lane_side side);
-/* Is a key of this database in the scope? And which databases are, from malloc (NULL: memory is out). */
+/* The databases of the scope, of the source, from malloc (NULL: memory is out). All of them are known only
+ * while there is a lane. */
 int *link_dbs(const struct link *k, size_t *ret_n);
 
 /* A cutover. From live only, with no blocker, and no gap pending: else -EPERM and why. While it lasts, start,

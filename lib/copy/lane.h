@@ -98,6 +98,8 @@ void lane_gap(struct lane *l, const char *reason);
 /* For verify: a repair, and is a difference known already? */
 void lane_mark(struct lane *l, int db, struct bytes key);
 bool lane_is_dirty(const struct lane *l, int db, struct bytes key);
+/* The databases of the scope as it is now, of the source, from malloc. NULL: memory is out. */
+int *lane_dbs(const struct lane *l, size_t *ret_n);
 
 /* R6. fn(arg) once all that was written to the source before this call has been applied, and nothing is
  * pending. Calls again and again are allowed: all wait. lane_drain_cancel() by arg. */

@@ -25,6 +25,7 @@ struct scope_db {
 struct drain {
     void (*fn)(void *arg);
     void *arg;
+    bool settles;        /* it does not wait for the set to be empty */
     bool barrier_passed; /* one that began after the question, and what it called for was done */
 };
 

@@ -55,6 +55,11 @@ static int *scope_dbs(const struct lane *l, bool unscanned, size_t *ret_n)
     return dbs;
 }
 
+int *lane_dbs(const struct lane *l, size_t *ret_n)
+{
+    return scope_dbs(l, false, ret_n);
+}
+
 static bool scope_is_listed(const struct lane *l)
 {
     return l->opt.dbs != NULL;
@@ -426,6 +431,13 @@ static void feed_barrier_done(int err, void *arg)
         l->barrier_seq = watch_read(l->target_watch);
 }
 
+/* Where INFO counts no commands, groups may have moved at any time. */
+static bool groups_are_counted(struct lane *l)
+{
+    const struct watch_sample *s = watch_last(feed_watch(l->feed));
+    return s && s->has_stats;
+}
+
 static void barrier_passed(struct lane *l)
 {
     size_t n = MIN(l->barrier_for, l->ndrains);
@@ -434,7 +446,7 @@ static void barrier_passed(struct lane *l)
     lane_advance(l);
     for (size_t i = 0; i < n; i++)
         l->drains[i].barrier_passed = true;
-    if (l->streams_moved)
+    if (l->streams_moved || !groups_are_counted(l))
         all_streams_again(l);
     l->functions_wanted = true;
     l->functions_retry_us = 0;
@@ -452,13 +464,23 @@ static void advance_barrier(struct lane *l)
         l->barrier = BARRIER_FEED;
 }
 
+/* All that is known to have changed is in the set, or was copied. */
+static bool all_marked(struct lane *l)
+{
+    return l->phase == LANE_LIVE && !l->gap && scan_is_over(l) && l->streams_scan == STREAMS_NO_SCAN;
+}
+
 static bool nothing_pending(struct lane *l)
 {
     struct dirty_counts counts;
     dirty_counts(l->dirty, &counts);
-    return l->phase == LANE_LIVE && !l->gap && !dirty_pending(&counts) && !counts.failed &&
-           !counts.failed_unnamed && !l->long_keys && !l->deletes_dropped && scan_is_over(l) &&
-           l->streams_scan == STREAMS_NO_SCAN && !l->functions_wanted && !functions_busy(l->functions);
+    return all_marked(l) && !dirty_pending(&counts) && !counts.failed && !counts.failed_unnamed &&
+           !l->long_keys && !l->deletes_dropped && !l->functions_wanted && !functions_busy(l->functions);
+}
+
+static bool drain_is_over(struct lane *l, const struct drain *d)
+{
+    return d->barrier_passed && (d->settles ? all_marked(l) : nothing_pending(l));
 }
 
 static void drop_drain(struct lane *l, size_t i)
@@ -473,7 +495,7 @@ static void advance_drains(struct lane *l)
     advance_barrier(l);
     for (size_t i = 0; i < l->ndrains;) {
         struct drain d = l->drains[i];
-        if (!d.barrier_passed || !nothing_pending(l)) {
+        if (!drain_is_over(l, &d)) {
             i++;
             continue;
         }
@@ -482,13 +504,23 @@ static void advance_drains(struct lane *l)
     }
 }
 
-int lane_drain(struct lane *l, void (*fn)(void *arg), void *arg)
+static int add_drain(struct lane *l, bool settles, void (*fn)(void *arg), void *arg)
 {
     if (l->ndrains == DRAINS_MAX)
         return -EBUSY;
-    l->drains[l->ndrains++] = (struct drain){.fn = fn, .arg = arg};
+    l->drains[l->ndrains++] = (struct drain){.fn = fn, .arg = arg, .settles = settles};
     lane_advance(l);
     return 0;
+}
+
+int lane_drain(struct lane *l, void (*fn)(void *arg), void *arg)
+{
+    return add_drain(l, false, fn, arg);
+}
+
+int lane_settle(struct lane *l, void (*fn)(void *arg), void *arg)
+{
+    return l->phase == LANE_LIVE && !l->gap ? add_drain(l, true, fn, arg) : -ENOTCONN;
 }
 
 void lane_drain_cancel(struct lane *l, void *arg)
