@@ -1,0 +1,93 @@
+/* batch.c - see batch.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/verify/batch.h"
+
+static void forget_reading(struct reading *r)
+{
+    free(r->error);
+    *r = (struct reading){0};
+}
+
+static void forget_readings(struct batch *b)
+{
+    for (unsigned i = 0; i < b->n; i++)
+        for (int side = 0; side < 2; side++)
+            forget_reading(&b->items[i].side[side]);
+    b->side[0] = b->side[1] = (struct batch_side){0};
+}
+
+int batch_begin(struct batch *b, int db, enum batch_kind kind)
+{
+    if (kind == BATCH_DEEP && !b->digests) {
+        b->digests = calloc(2 * BATCH_KEYS, sizeof(*b->digests));
+        if (!b->digests)
+            return -ENOMEM;
+    }
+    forget_readings(b);
+    b->next = NULL;
+    b->db = db;
+    b->kind = kind;
+    b->n = b->left = b->tries = 0;
+    b->expected = 0;
+    b->names_len = 0;
+    if (b->names_cap > 4 * BATCH_NAMES) {
+        free(b->names);
+        b->names = NULL;
+        b->names_cap = 0;
+    }
+    return 0;
+}
+
+static int reserve_name(struct batch *b, size_t len)
+{
+    if (b->names_cap - b->names_len >= len)
+        return 0;
+    size_t cap = MAX(MAX((size_t)1024, b->names_cap * 2), b->names_len + len);
+    char *names = realloc(b->names, cap);
+    if (!names)
+        return -ENOMEM;
+    b->names = names;
+    b->names_cap = cap;
+    return 0;
+}
+
+int batch_add(struct batch *b, struct bytes key, uint64_t tag)
+{
+    struct item *item = &b->items[b->n];
+
+    int err = reserve_name(b, key.len);
+    if (err)
+        return err;
+    if (key.len)
+        memcpy(b->names + b->names_len, key.ptr, key.len);
+    *item = (struct item){.at = b->names_len, .len = key.len, .tag = tag};
+    b->names_len += key.len;
+    b->n++;
+    return 0;
+}
+
+void batch_again(struct batch *b, const bool keep[BATCH_KEYS])
+{
+    unsigned n = 0;
+
+    forget_readings(b);
+    for (unsigned i = 0; i < b->n; i++)
+        if (keep[i])
+            b->items[n++] = b->items[i];
+    b->n = n;
+    b->tries++;
+}
+
+struct batch *batch_free(struct batch *b)
+{
+    if (b) {
+        forget_readings(b);
+        free(b->digests);
+        free(b->names);
+        free(b);
+    }
+    return NULL;
+}

@@ -1,0 +1,79 @@
+/* batch.h - keys that are asked for in one MULTI on each side, and what came of them. Of this room only. */
+#ifndef RIOT_VERIFY_BATCH_H
+#define RIOT_VERIFY_BATCH_H
+
+#include "lib/rdb/digest.h"
+
+#define BATCH_KEYS 32
+#define BATCH_NAMES                                                                                          \
+    (64 * KIB) /* no more are added beyond it: one more name may be as long as KEY_NAME_MAX                  \
+                */
+#define BATCH_ERROR 120
+
+enum batch_kind {
+    BATCH_QUICK,  /* expiry, and the body's hash */
+    BATCH_DEEP,   /* and the value's digest */
+    BATCH_EXISTS, /* EXISTS, of the source only */
+};
+
+/* Of one key on one side. */
+struct reading {
+    bool exists;
+    uint8_t first; /* byte of the payload: its type */
+    bool passing;  /* the error says nothing of the key */
+    int undecoded; /* deep: why there is no digest, a negative errno; 0: there is */
+    int64_t expire_at_ms;
+    uint64_t bytes;
+    struct hash128 body;
+    char *error; /* from malloc; NULL: none */
+};
+
+struct item {
+    size_t at, len; /* of its name */
+    uint64_t tag;
+    struct reading side[2];
+};
+
+/* Of one side as a whole. */
+struct batch_side {
+    bool answered;
+    bool clock;  /* now_ms is known */
+    bool failed; /* none was read, or none but those with an error of their own: `error` */
+    bool torn;   /* the server was held up between clock and TTLs: what expires is to be read again */
+    bool passing;
+    int64_t now_ms;
+    char error[BATCH_ERROR];
+};
+
+struct batch {
+    struct batch *next;
+    int db;
+    enum batch_kind kind;
+    unsigned n, left; /* keys; sides that have not answered */
+    unsigned tries;
+    uint64_t expected; /* bytes of payloads */
+    struct batch_side side[2];
+    struct item items[BATCH_KEYS];
+    struct value_digest *digests; /* deep: of each key, of the two sides */
+    char *names;
+    size_t names_len, names_cap;
+};
+
+static inline struct bytes batch_name(const struct batch *b, unsigned i)
+{
+    return bytes_of(b->names + b->items[i].at, b->items[i].len);
+}
+
+static inline struct value_digest *batch_digest(const struct batch *b, unsigned i, int side)
+{
+    return &b->digests[2 * i + (unsigned)side];
+}
+
+/* Empty, for keys of this database. */
+MUST_CHECK int batch_begin(struct batch *b, int db, enum batch_kind kind);
+MUST_CHECK int batch_add(struct batch *b, struct bytes key, uint64_t tag);
+/* Forgets what was read, and the keys of which `keep` is false: to be sent once more. */
+void batch_again(struct batch *b, const bool keep[BATCH_KEYS]);
+struct batch *batch_free(struct batch *b);
+
+#endif

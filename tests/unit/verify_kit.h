@@ -1,0 +1,72 @@
+/* verify_kit.h - for the tests of lib/verify: two real servers in the test's own loop, and what they hold.
+ * Static functions, since each test program is one file.
+ */
+#ifndef RIOT_VERIFY_KIT_H
+#define RIOT_VERIFY_KIT_H
+
+#include "lib/verify/compare.h"
+#include "tests/unit/copy_server.h"
+#include "tests/unit/redis_fake.h"
+
+#define KIT_UNUSED __attribute__((unused))
+
+static struct fake none; /* for its loop only */
+static struct real source, target;
+
+KIT_UNUSED static void servers_begin(void)
+{
+    fake_init(&none);
+    real_begin(&source, "source");
+    real_begin(&target, "target");
+}
+
+KIT_UNUSED static void servers_end(void)
+{
+    real_end(&target);
+    real_end(&source);
+    fake_done(&none);
+}
+
+KIT_UNUSED static void read_run_id(struct real *r, char out[RUN_ID_MAX])
+{
+    const char *at = strstr(real_ask(r, "INFO server"), "run_id:");
+    ck_assert_ptr_nonnull(at);
+    snprintf(out, RUN_ID_MAX, "%.40s", at + strlen("run_id:"));
+}
+
+KIT_UNUSED static void compare_options(struct compare_options *opt)
+{
+    *opt = (struct compare_options){.source = &source.endpoint,
+                                    .target = &target.endpoint,
+                                    .into_db = URL_DB_NONE,
+                                    .ttl_tolerance_ms = 5,
+                                    .role = "verify"};
+    read_run_id(&source, opt->run_id[0]);
+    read_run_id(&target, opt->run_id[1]);
+}
+
+KIT_UNUSED PRINTF_LIKE(1, 2) static void on_both(const char *format, ...)
+{
+    char line[4096];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    (void)real_ask(&source, "%s", line);
+    (void)real_ask(&target, "%s", line);
+}
+
+KIT_UNUSED static void eval(struct real *r, const char *script)
+{
+    const struct bytes argv[] = {BYTES("EVAL"), bytes_str(script), BYTES("0")};
+    const struct reply *reply = real_request(r, ARRAY_LEN(argv), argv);
+    ck_assert_msg(reply->type != REPLY_ERROR, "%s", reply->text.ptr);
+}
+
+KIT_UNUSED static void eval_both(const char *script)
+{
+    eval(&source, script);
+    eval(&target, script);
+}
+
+#endif
