@@ -84,8 +84,10 @@ static const char *written(const struct verb_arg *arg, char out[LEFT])
 static const char footer[] =
     "\n'riotctl VERB --help' tells all about a verb.\n\n"
     "Exit codes: 0 ok, 1 failed, 2 usage, 3 riotd is not running, 4 denied, 6 refused\n"
-    "and nothing changed, 7 the wait ended, the operation goes on, 13 the condition\n"
-    "can no longer become true.\n";
+    "and nothing changed, 7 the wait ended and the operation goes on, 8 undone and as\n"
+    "before, 9 a person is needed: the text says what is fenced, 10 the sides differ,\n"
+    "11 inconclusive, 12 errors in a check, 13 the condition can no longer become\n"
+    "true, 130 interrupted: what runs in riotd goes on.\n";
 
 int usage_all(struct buf *out)
 {
@@ -128,7 +130,9 @@ static int put_arg(struct buf *out, const struct verb_arg *arg)
     size_t at = (size_t)snprintf(text, sizeof(text), "%s", arg->help);
 
     for (size_t i = 0; arg->choices && arg->choices[i] && at < sizeof(text); i++)
-        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", i ? ", " : ": ", arg->choices[i]);
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", i ? ", " : "; one of ", arg->choices[i]);
+    if (arg->preset && at < sizeof(text))
+        snprintf(text + at, sizeof(text) - at, "; default %s", arg->preset);
     return put_row(out, OPTION_COLUMN, written(arg, left), text);
 }
 

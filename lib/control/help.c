@@ -31,6 +31,8 @@ static int put_arg(struct buf *out, const struct verb_arg *arg, const char *sepa
 
     if (!e && arg->choices)
         e = put_choices(out, arg);
+    if (!e && arg->preset)
+        e = buf_printf(out, ",\"default\":\"%s\"", arg->preset);
     return e ? e : buf_append_str(out, "}");
 }
 

@@ -27,78 +27,87 @@ static const char *const cutover_verifies[] = {
 };
 
 static const struct verb_arg status_args[] = {
-    {ARG_WATCH, KIND_FLAG, "watch", NULL, "show it again each second, until Ctrl-C", NULL, VERB_CTL_ONLY},
+    {ARG_WATCH, KIND_FLAG, "watch", NULL, "show it again each second, until Ctrl-C", NULL, NULL,
+     VERB_CTL_ONLY},
 };
 
 static const struct verb_arg start_args[] = {
-    {ARG_ANEW, KIND_FLAG, "anew", NULL, "forget the state file; a target with keys may be refused", NULL, 0},
+    {ARG_ANEW, KIND_FLAG, "anew", NULL, "forget the state file; a target with keys may be refused", NULL,
+     NULL, 0},
 };
 
 static const struct verb_arg resume_args[] = {
-    {ARG_ACCEPT, KIND_TEXT, "accept", "BLOCKER", "accept what this blocker warns of (see status)", NULL, 0},
+    {ARG_ACCEPT, KIND_TEXT, "accept", "BLOCKER", "accept what this blocker warns of (see status)", NULL, NULL,
+     0},
 };
 
 static const struct verb_arg wait_args[] = {
-    {ARG_FOR, KIND_CHOICE, "for", "COND", "the condition", conditions, VERB_REQUIRED},
+    {ARG_FOR, KIND_CHOICE, "for", "COND", "the condition", conditions, NULL, VERB_REQUIRED},
     {ARG_TIMEOUT, KIND_DURATION, "timeout", "T", "give up after so long, such as 30s; without it, never",
-     NULL, 0},
+     NULL, NULL, 0},
 };
 
 static const struct verb_arg verify_args[] = {
-    {ARG_SAMPLE, KIND_NUMBER, "sample", "N", "compare about N keys of each side; without it, all", NULL, 0},
-    {ARG_MATCH, KIND_TEXT, "match", "GLOB", "compare keys whose names match, as SCAN MATCH", NULL, 0},
-    {ARG_DB, KIND_NUMBER, "db", "N", "compare this database of the source alone", NULL, 0},
-    {ARG_RATE, KIND_NUMBER, "rate", "KEYS/S", "compare at most so many keys each second", NULL, 0},
-    {ARG_ROUNDS, KIND_NUMBER, "rounds", "N", "look at a differing key again up to N times; 5 if not given",
-     NULL, 0},
+    {ARG_SAMPLE, KIND_NUMBER, "sample", "N", "compare about N keys of each side; without it, all", NULL, NULL,
+     0},
+    {ARG_MATCH, KIND_TEXT, "match", "GLOB", "compare keys whose names match, as SCAN MATCH", NULL, NULL, 0},
+    {ARG_DB, KIND_NUMBER, "db", "N", "compare this database of the source alone", NULL, NULL, 0},
+    {ARG_RATE, KIND_NUMBER, "rate", "KEYS/S",
+     "compare at most so many keys each second; without it, no limit", NULL, NULL, 0},
+    {ARG_ROUNDS, KIND_NUMBER, "rounds", "N", "look at a differing key again up to N times", NULL, "5", 0},
     {ARG_TTL_TOLERANCE, KIND_DURATION, "ttl_tolerance", "T",
-     "expiries this near are equal; 5ms more than the clocks differ if not given", NULL, 0},
+     "expiries this near are equal; without it, 5ms more than the clocks differ", NULL, NULL, 0},
     {ARG_REPAIR, KIND_FLAG, "repair", NULL, "copy what differs again, delete extras, and look at them again",
-     NULL, 0},
-    {ARG_LAST, KIND_FLAG, "last", NULL, "show the last report; begins nothing", NULL, 0},
-    {ARG_STOP, KIND_FLAG, "stop", NULL, "end the verify that runs", NULL, 0},
+     NULL, NULL, 0},
+    {ARG_LAST, KIND_FLAG, "last", NULL, "show the last report; begins nothing", NULL, NULL, 0},
+    {ARG_STOP, KIND_FLAG, "stop", NULL, "end the verify that runs", NULL, NULL, 0},
 };
 
 static const struct verb_arg cutover_args[] = {
-    {ARG_DRY_RUN, KIND_FLAG, "dry_run", NULL, "check and show the plan; changes nothing", NULL, 0},
-    {ARG_MAX_LAG_MS, KIND_NUMBER, "max_lag_ms", "MS", "begin only while the target is no further behind; 50",
-     NULL, 0},
-    {ARG_STABLE_FOR, KIND_DURATION, "stable_for", "T", "and has been so for this long; 2s", NULL, 0},
-    {ARG_MAX_WRITE_PAUSE, KIND_DURATION, "max_write_pause", "T", "undo all if writers waited for longer; 5s",
-     NULL, 0},
-    {ARG_GATE_TIMEOUT, KIND_DURATION, "gate_timeout", "T", "give up if it could not begin for so long; 60s",
-     NULL, 0},
-    {ARG_FENCE, KIND_CHOICE, "fence", "KIND", "how writers are kept away afterwards; auto", fence_names, 0},
+    {ARG_DRY_RUN, KIND_FLAG, "dry_run", NULL, "check and show the plan; changes nothing", NULL, NULL, 0},
+    {ARG_MAX_LAG_MS, KIND_NUMBER, "max_lag_ms", "MS",
+     "begin only while the target is no further behind than this", NULL, "50", 0},
+    {ARG_STABLE_FOR, KIND_DURATION, "stable_for", "T", "and has been so for this long", NULL, "2s", 0},
+    {ARG_MAX_WRITE_PAUSE, KIND_DURATION, "max_write_pause", "T", "undo all if writers waited for longer",
+     NULL, "5s", 0},
+    {ARG_GATE_TIMEOUT, KIND_DURATION, "gate_timeout", "T", "give up if it could not begin for so long", NULL,
+     "60s", 0},
+    {ARG_FENCE, KIND_CHOICE, "fence", "KIND", "how writers are kept from the source afterwards", fence_names,
+     "auto", 0},
     {ARG_VERIFY, KIND_CHOICE, "verify", "WHAT",
-     "what is compared: what was copied last and a sample, or all before; recent", cutover_verifies, 0},
-    {ARG_VERIFY_BUDGET, KIND_DURATION, "verify_budget", "T", "the part of the pause for comparing; 50ms",
-     NULL, 0},
-    {ARG_HOLD_LEASE, KIND_DURATION, "hold_lease", "T", "fence hold: how long writers wait if riotd dies; 10m",
-     NULL, 0},
-    {ARG_QUIET_FOR, KIND_DURATION, "quiet_for", "T", "fence none: how long nothing may have been written; 5s",
-     NULL, 0},
+     "what is compared in the pause: what was copied last and a sample (recent), that and all keys before "
+     "the pause (full), or nothing",
+     cutover_verifies, "recent", 0},
+    {ARG_VERIFY_BUDGET, KIND_DURATION, "verify_budget", "T", "the part of the pause for comparing", NULL,
+     "50ms", 0},
+    {ARG_HOLD_LEASE, KIND_DURATION, "hold_lease", "T", "fence hold: how long writers wait if riotd dies",
+     NULL, "10m", 0},
+    {ARG_QUIET_FOR, KIND_DURATION, "quiet_for", "T", "fence none: how long nothing may have been written",
+     NULL, "5s", 0},
     {ARG_SENTINEL_DOWN_AFTER, KIND_DURATION, "sentinel_down_after", "T",
-     "with Sentinel: its down-after-milliseconds for the source", NULL, 0},
+     "with Sentinel: its down-after-milliseconds for the source", NULL, NULL, 0},
     {ARG_THEN, KIND_TEXT, "then", "CMD", "a shell command that riotctl runs once writes may go to the target",
-     NULL, VERB_CTL_ONLY},
+     NULL, NULL, VERB_CTL_ONLY},
 };
 
 static const struct verb_arg finish_args[] = {
-    {ARG_UNFENCE, KIND_FLAG, "unfence", NULL, "let clients write to the old source again", NULL, 0},
-    {ARG_FORCE, KIND_FLAG, "force", NULL, "fence hold: even if clients came back to the old source", NULL, 0},
+    {ARG_UNFENCE, KIND_FLAG, "unfence", NULL, "let clients write to the old source again", NULL, NULL, 0},
+    {ARG_FORCE, KIND_FLAG, "force", NULL, "fence hold: even if clients came back to the old source", NULL,
+     NULL, 0},
 };
 
 static const struct verb_arg limit_args[] = {
     {ARG_MEMORY, KIND_SIZE, "memory", "SIZE", "for all that is queued and in flight; at least 16MiB", NULL,
+     NULL, VERB_ASSIGN},
+    {ARG_KEYS_PER_S, KIND_NUMBER, "keys_per_s", "N", "keys copied each second; 0: no limit", NULL, NULL,
      VERB_ASSIGN},
-    {ARG_KEYS_PER_S, KIND_NUMBER, "keys_per_s", "N", "keys copied each second; 0: no limit", NULL,
-     VERB_ASSIGN},
-    {ARG_BYTES_PER_S, KIND_SIZE, "bytes_per_s", "SIZE", "bytes copied each second; 0: no limit", NULL,
+    {ARG_BYTES_PER_S, KIND_SIZE, "bytes_per_s", "SIZE", "bytes copied each second; 0: no limit", NULL, NULL,
      VERB_ASSIGN},
 };
 
 static const struct verb_arg help_args[] = {
-    {ARG_VERB, KIND_TEXT, "verb", "VERB", "the verb to tell about", NULL, VERB_CTL_ONLY | VERB_POSITIONAL},
+    {ARG_VERB, KIND_TEXT, "verb", "VERB", "the verb to tell about", NULL, NULL,
+     VERB_CTL_ONLY | VERB_POSITIONAL},
 };
 
 #define ARGS(list) list, ARRAY_LEN(list)
@@ -116,7 +125,8 @@ const struct verb verbs[] = {
                      ARGS(resume_args)},
     [VERB_STOP] = {VERB_STOP, "stop", "end replication, put settings of the source back; a start begins anew",
                    VERB_CHANGES, NO_ARGS},
-    [VERB_WAIT] = {VERB_WAIT, "wait", "wait until it is live, drained (all written so far is copied) or idle",
+    [VERB_WAIT] = {VERB_WAIT, "wait",
+                   "wait until a condition holds: live, drained (all written so far is copied), ...",
                    VERB_OPERATION, ARGS(wait_args)},
     [VERB_CHECK] = {VERB_CHECK, "check", "show what could stand in the way of the link; changes nothing",
                     VERB_OPERATION, NO_ARGS},

@@ -118,6 +118,7 @@ struct verb_arg {
     const char *placeholder; /* "COND"; NULL for a flag */
     const char *help;
     const char *const *choices; /* KIND_CHOICE: NULL ends them */
+    const char *preset; /* what holds where it is not given, as it would be written; NULL: help tells */
     unsigned flags;
 };
 

@@ -47,6 +47,17 @@ static void check_text(const char *text)
     ck_assert_msg(text[0] && !strpbrk(text, "\"\\\n\t"), "not for JSON as it is: %s", text);
 }
 
+/* It can be written as it is told. */
+static void check_preset(const struct verb_arg *arg)
+{
+    struct request_value v = {.given = false};
+
+    if (!arg->preset)
+        return;
+    check_text(arg->preset);
+    ck_assert_msg(!request_value_parse(arg, bytes_str(arg->preset), &v, why), "%s: %s", arg->name, why);
+}
+
 START_TEST(table_is_complete)
 {
     bool seen[ARG_COUNT] = {false};
@@ -64,6 +75,7 @@ START_TEST(table_is_complete)
             seen[arg->id] = true;
             ck_assert_int_eq(arg->kind == KIND_FLAG, !arg->placeholder);
             ck_assert_int_eq(arg->kind == KIND_CHOICE, arg->choices != NULL);
+            check_preset(arg);
             for (const char *p = arg->name; *p; p++)
                 ck_assert(islower((unsigned char)*p) || *p == '_');
         }

@@ -147,6 +147,9 @@ START_TEST(help_is_whole_and_narrow)
         ck_assert_ptr_nonnull(strstr(rest.ptr, verbs[i].name));
     ck_assert_ptr_nonnull(strstr(rest.ptr, "riotctl [OPTIONS] wait --for COND [--timeout T]\n"));
     ck_assert_ptr_nonnull(strstr(rest.ptr, "riotctl [OPTIONS] limit [memory=SIZE] [keys_per_s=N]"));
+    ck_assert_ptr_nonnull(strstr(rest.ptr, "; default 2s\n"));
+    ck_assert_ptr_nonnull(strstr(rest.ptr, "; one of\n"));
+    ck_assert_ptr_nonnull(strstr(rest.ptr, "auto, acl, min-replicas, hold, none; default auto\n"));
     while (rest.len) {
         struct bytes line = bytes_cut(&rest, '\n');
         ck_assert_msg(line.len <= 80, "%.*s", (int)line.len, line.ptr);
