@@ -9,6 +9,10 @@
  *
  * Its connections are fenced (R2), their ids are in the state file: what a lost one may still have under way
  * is dead before anything is put back.
+ *
+ * One step is asked for at a time; but fence_lift() may be called at any time, in fn and in an event too:
+ * what was under way ends with it, and that one's fn is not called. fence_free() is legal in fn and in an
+ * event.
  */
 #ifndef RIOTD_FENCE_H
 #define RIOTD_FENCE_H
