@@ -5,17 +5,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/doc.h"
 #include "ctl/screen.h"
 #include "lib/core/clock.h"
 
 #define STEP_MS     1000 /* a signal that came just before a wait is seen after so long */
-#define PROGRESS_US 1000000
+#define PROGRESS_MS 1000
+#define CODE_MAX    24
 
 struct follow {
     struct session *s;
     struct control *events;
+    const struct follow_view *view;
+    void *arg;
     uint64_t id;
     const char *verb;
     bool shown;       /* a line of progress stands on the terminal */
@@ -31,33 +35,50 @@ static void clear_progress(struct follow *f)
     f->shown = false;
 }
 
-static int end_with(struct follow *f, const json_t *end, const char *text)
+int follow_tell_end(struct session *s, const struct follow_end *end)
 {
-    const char *result = doc_text(end, "result"), *said = doc_text(end, "text");
-    uint64_t status = CTL_FAILED;
-    char code[24] = "FAILED";
     struct buf out;
 
-    clear_progress(f);
-    doc_number(end, "exit_code", &status);
-    if (f->s->args->json && text)
-        session_print_json(text, true);
-    if (status) {
-        if (result && result[0])
-            snprintf(code, sizeof(code), "%s", result);
-        for (char *c = code; *c; c++)
-            *c = (char)toupper((unsigned char)*c);
-        return session_fail(f->s, (enum ctl_exit)MIN(status, 255u), code, "%s",
-                            said && said[0] ? said : "the operation did not succeed");
-    }
-    if (f->s->args->json || !said || !said[0])
+    if (end->status)
+        return session_fail(s, (enum ctl_exit)end->status, end->code, "%s",
+                            end->text[0] ? end->text : "the operation did not succeed");
+    if (s->args->json || !end->text[0])
         return CTL_OK;
     buf_init(&out, SESSION_TEXT_MAX);
-    term_put(&out, &f->s->out, bytes_str(said), SIZE_MAX);
+    term_put(&out, &s->out, bytes_str(end->text), SIZE_MAX);
     if (!buf_append_str(&out, "\n"))
         session_print(&out);
     buf_free(&out);
     return CTL_OK;
+}
+
+static const char *code_of(const char *result, char out[CODE_MAX])
+{
+    snprintf(out, CODE_MAX, "%s", result && result[0] ? result : "failed");
+    for (char *c = out; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    return out;
+}
+
+static int end_with(struct follow *f, const json_t *doc, const char *json)
+{
+    const char *text = doc_text(doc, "text");
+    uint64_t status = CTL_FAILED;
+    char code[CODE_MAX];
+
+    clear_progress(f);
+    doc_number(doc, "exit_code", &status);
+    struct follow_end end = {
+        .status = (int)MIN(status, 255u),
+        .code = code_of(doc_text(doc, "result"), code),
+        .text = text ? text : "",
+        .json = json ? json : "{}",
+    };
+    if (f->view->ended)
+        return f->view->ended(f->s, &end, f->arg);
+    if (f->s->args->json)
+        session_print_json(end.json, true);
+    return follow_tell_end(f->s, &end);
 }
 
 /* Looks for the end in the status: events may have been lost, or have no reader. -1: it goes on. */
@@ -80,33 +101,79 @@ static int look_in_status(struct follow *f, const json_t *doc)
     return -1;
 }
 
-static void show_progress(struct follow *f, const json_t *doc)
+typedef void show_fn(const json_t *doc, const struct term *t, struct buf *out, void *arg);
+
+/* What the view has to say of it, above the line of progress. */
+static void show_lines(struct follow *f, show_fn *fn, const json_t *doc)
 {
     struct buf out;
 
-    if (!f->s->err.tty)
+    if (!fn || f->s->args->json)
         return;
-    buf_init(&out, 4 * KIB);
-    if (!buf_printf(&out, "\r\033[K%s: ", f->verb)) {
-        struct term t = f->s->err;
-        t.width -= (unsigned)strlen(f->verb) + 3;
-        screen_line(doc, &t, &out);
-        session_print_err(&out);
-        f->shown = true;
-    }
+    buf_init(&out, SESSION_TEXT_MAX);
+    fn(doc, &f->s->out, &out, f->arg);
+    if (buf_len(&out))
+        clear_progress(f);
+    session_print(&out);
     buf_free(&out);
+}
+
+static void show_progress(struct follow *f, const json_t *doc)
+{
+    struct term t = f->s->err;
+    struct buf out;
+
+    if (!t.tty)
+        return;
+    term_size(STDERR_FILENO, &f->s->err);
+    t = f->s->err;
+    t.width -= 1; /* a full last column may wrap */
+    buf_init(&out, 4 * KIB);
+    int e = buf_append_str(&out, "\r\033[K");
+    if (!e && f->view->progress) {
+        f->view->progress(doc, &t, &out, f->arg);
+    } else if (!e && !buf_printf(&out, "%s: ", f->verb)) {
+        t.width -= (unsigned)strlen(f->verb) + 2;
+        screen_line(doc, &t, &out);
+    }
+    session_print_err(&out);
+    f->shown = true;
+    buf_free(&out);
+}
+
+static int leave_running(struct follow *f)
+{
+    clear_progress(f);
+    return session_fail(f->s, CTL_INTERRUPTED, "INTERRUPTED", "operation %llu (%s) goes on in riotd; %s",
+                        (unsigned long long)f->id, f->verb,
+                        f->view->left ? f->view->left : "'riotctl status' shows it");
+}
+
+static int tell_gone(struct follow *f, struct control_error *err)
+{
+    size_t len = strlen(err->text);
+
+    clear_progress(f);
+    if (f->view->gone)
+        snprintf(err->text + len, sizeof(err->text) - len, "; %s", f->view->gone);
+    return session_error(f->s, err);
 }
 
 /* -1: goes on. */
 static int ask_status(struct follow *f)
 {
+    const struct bytes argv = BYTES("STATUS");
+    struct control_error err;
     char *text;
-    int status = session_ask(f->s, "STATUS", &text);
+    int status = session_open(f->s);
 
     if (status)
         return status;
+    if (control_request(f->s->conn, 1, &argv, &text, &err))
+        return session_interrupted() ? leave_running(f) : tell_gone(f, &err);
     json_t *doc = doc_parse(text);
     free(text);
+    show_lines(f, f->view->status, doc);
     status = look_in_status(f, doc);
     if (status < 0 && doc)
         show_progress(f, doc);
@@ -122,6 +189,7 @@ static int take_event(struct follow *f, const char *text)
     int status = -1;
     uint64_t id;
 
+    show_lines(f, f->view->event, doc);
     if (event && !strcmp(event, "gap"))
         status = ask_status(f);
     else if (event && !strcmp(event, "operation_ended") && doc_number(doc, "operation", &id) && id == f->id)
@@ -130,38 +198,28 @@ static int take_event(struct follow *f, const char *text)
     return status;
 }
 
-static int leave_running(struct follow *f)
-{
-    clear_progress(f);
-    return session_fail(f->s, CTL_INTERRUPTED, "INTERRUPTED",
-                        "operation %llu (%s) goes on in riotd; 'riotctl status' shows it",
-                        (unsigned long long)f->id, f->verb);
-}
-
 /* -1: goes on. */
 static int step(struct follow *f)
 {
+    unsigned period_ms = f->view->progress_ms ? f->view->progress_ms : PROGRESS_MS;
     struct control_error err;
     char *text;
     int status = -1;
 
     if (session_interrupted())
         return leave_running(f);
-    int e = control_event(f->events, STEP_MS, &text, &err);
+    int e = control_event(f->events, f->s->err.tty ? MIN(period_ms, STEP_MS) : STEP_MS, &text, &err);
     if (!e) {
         status = take_event(f, text);
         free(text);
     } else if (e != -EAGAIN && e != -EINTR) {
-        clear_progress(f);
-        return session_error(f->s, &err);
+        return tell_gone(f, &err);
     }
     if (status >= 0 || session_interrupted())
         return status;
     if (f->s->err.tty && clock_mono_us() >= f->next_us) {
-        f->next_us = clock_mono_us() + PROGRESS_US;
-        status = ask_status(f);
-        if (session_interrupted())
-            return leave_running(f);
+        f->next_us = clock_mono_us() + period_ms * 1000;
+        return ask_status(f);
     }
     return status;
 }
@@ -188,13 +246,14 @@ static int take_answer(struct follow *f, const char *text)
     return MAX(status, CTL_OK);
 }
 
-int follow_request(struct session *s)
+int follow_operation(struct session *s, const struct follow_view *view, void *arg)
 {
     const struct verb *v = s->args->request.verb;
-    struct follow f = {.s = s, .verb = v->name, .next_us = clock_mono_us() + PROGRESS_US / 2};
+    struct follow f = {.s = s, .view = view, .arg = arg, .verb = v->name};
     char *text;
     int status = CTL_OK;
 
+    f.next_us = clock_mono_us() + PROGRESS_MS * 1000 / 2;
     session_catch();
     if (!s->args->no_wait && v->flags & VERB_OPERATION)
         status = session_listen(s, &f.events);
@@ -206,6 +265,13 @@ int follow_request(struct session *s)
     }
     control_free(f.events);
     return status;
+}
+
+int follow_request(struct session *s)
+{
+    static const struct follow_view plain = {.event = NULL};
+
+    return follow_operation(s, &plain, NULL);
 }
 
 /* --- events --- */

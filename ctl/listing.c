@@ -6,88 +6,25 @@
 #include <string.h>
 
 #include "ctl/doc.h"
+#include "ctl/grid.h"
 #include "ctl/screen.h"
 #include "lib/core/text.h"
 
-#define COLUMNS_MAX 5
-#define CELL_MAX    256
-#define ASK_MS      2000 /* of one riotd among several */
-
-/* --- a table, as wide as its cells are --- */
-
-struct grid {
-    const struct term *t;
-    struct buf *out;
-    size_t columns;
-    size_t width[COLUMNS_MAX];
-};
-
-struct row {
-    char cell[COLUMNS_MAX][CELL_MAX];
-};
-
-static size_t cell_width(const struct term *t, const char *text)
-{
-    struct buf scratch;
-
-    buf_init(&scratch, (size_t)8 * CELL_MAX);
-    size_t width = term_put(&scratch, t, bytes_str(text), SIZE_MAX);
-    buf_free(&scratch);
-    return width;
-}
-
-static void measure(struct grid *g, const struct row *row)
-{
-    for (size_t i = 0; i < g->columns; i++)
-        g->width[i] = MAX(g->width[i], cell_width(g->t, row->cell[i]));
-}
-
-static int put_row(struct grid *g, const struct row *row, enum style s)
-{
-    int e = buf_append_str(g->out, term_style(g->t, s));
-
-    for (size_t i = 0; !e && i < g->columns; i++) {
-        size_t used = term_put(g->out, g->t, bytes_str(row->cell[i]), SIZE_MAX);
-        if (i + 1 < g->columns)
-            e = buf_printf(g->out, "%*s", (int)(g->width[i] - used + 2), "");
-    }
-    return e ? e : buf_printf(g->out, "%s\n", term_plain(g->t));
-}
-
-static int put_rows(struct grid *g, const struct row *head, const struct row *rows, size_t count)
-{
-    if (head)
-        measure(g, head);
-    for (size_t i = 0; i < count; i++)
-        measure(g, &rows[i]);
-    int e = head ? put_row(g, head, STYLE_BOLD) : 0;
-    for (size_t i = 0; !e && i < count; i++)
-        e = put_row(g, &rows[i], STYLE_PLAIN);
-    return e;
-}
-
-static void set_cell(struct row *row, size_t column, const char *text)
-{
-    struct bytes b = bytes_str(text);
-    size_t len = MIN(b.len, (size_t)CELL_MAX - 1);
-    if (len)
-        memcpy(row->cell[column], b.ptr, len);
-    row->cell[column][len] = '\0';
-}
+#define ASK_MS 2000 /* of one riotd among several */
 
 /* A value of JSON as people write it. */
-static void set_value(struct row *row, size_t column, const json_t *value)
+static void set_value(struct grid_row *row, size_t column, const json_t *value)
 {
     if (json_is_string(value)) {
-        set_cell(row, column, json_string_value(value));
+        grid_set(row, column, json_string_value(value));
         return;
     }
     if (json_is_boolean(value)) {
-        set_cell(row, column, json_is_true(value) ? "yes" : "no");
+        grid_set(row, column, json_is_true(value) ? "yes" : "no");
         return;
     }
     char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    set_cell(row, column, text);
+    grid_set(row, column, text);
     free(text);
 }
 
@@ -97,7 +34,7 @@ int listing_limits(const struct session *s, const json_t *doc, struct buf *out)
 {
     const struct verb *v = &verbs[VERB_LIMIT];
     struct grid g = {.t = &s->out, .out = out, .columns = 2};
-    struct row *rows = calloc(json_object_size(doc) + 1, sizeof(*rows));
+    struct grid_row *rows = calloc(json_object_size(doc) + 1, sizeof(*rows));
     size_t count = 0;
     const char *name;
     json_t *value;
@@ -107,16 +44,16 @@ int listing_limits(const struct session *s, const json_t *doc, struct buf *out)
     json_object_foreach((json_t *)(uintptr_t)doc, name, value)
     {
         const struct verb_arg *arg = verb_arg_find(v, bytes_str(name));
-        struct row *row = &rows[count++];
+        struct grid_row *row = &rows[count++];
         char text[TEXT_MAX];
         uint64_t n;
-        set_cell(row, 0, name);
+        grid_set(row, 0, name);
         if (arg && arg->kind == KIND_SIZE && doc_number(doc, name, &n))
-            set_cell(row, 1, text_size_exact(n, text));
+            grid_set(row, 1, text_size_exact(n, text));
         else
             set_value(row, 1, value);
     }
-    int e = put_rows(&g, NULL, rows, count);
+    int e = grid_put(&g, NULL, rows, count);
     free(rows);
     return e;
 }
@@ -125,21 +62,21 @@ int listing_limits(const struct session *s, const json_t *doc, struct buf *out)
 
 int listing_options(const struct session *s, const json_t *doc, struct buf *out)
 {
-    static const struct row head = {{"OPTION", "VALUE", "ORIGIN"}};
+    static const struct grid_row head = {{"OPTION", "VALUE", "ORIGIN"}, STYLE_BOLD};
     struct grid g = {.t = &s->out, .out = out, .columns = 3};
     const json_t *list = doc_get(doc, "options"), *each;
-    struct row *rows = calloc(json_array_size(list) + 1, sizeof(*rows));
+    struct grid_row *rows = calloc(json_array_size(list) + 1, sizeof(*rows));
     size_t i;
 
     if (!rows)
         return -ENOMEM;
     json_array_foreach(list, i, each)
     {
-        set_cell(&rows[i], 0, doc_text(each, "name"));
+        grid_set(&rows[i], 0, doc_text(each, "name"));
         set_value(&rows[i], 1, doc_get(each, "value"));
         set_value(&rows[i], 2, doc_get(each, "origin"));
     }
-    int e = put_rows(&g, &head, rows, json_array_size(list));
+    int e = grid_put(&g, &head, rows, json_array_size(list));
     free(rows);
     return e;
 }
@@ -166,27 +103,28 @@ static json_t *ask_link(const char *path, struct control_error *err)
     return doc;
 }
 
-static void fill_row(struct row *row, const char *name, const json_t *doc, const struct control_error *err)
+static void fill_row(struct grid_row *row, const char *name, const json_t *doc,
+                     const struct control_error *err)
 {
     char keys[TEXT_MAX], ms[TEXT_MAX], lag[2 * TEXT_MAX + 16] = "";
     uint64_t n;
 
-    set_cell(row, 0, name);
+    grid_set(row, 0, name);
     if (!doc) {
-        set_cell(row, 1,
+        grid_set(row, 1,
                  !strcmp(err->code, "DENIED") ? "no permission"
                  : !strcmp(err->code, "DOWN") ? "not running"
                                               : "no answer");
         return;
     }
-    set_cell(row, 1, doc_text(doc, "state"));
+    grid_set(row, 1, doc_text(doc, "state"));
     if (doc_number(doc, "lag.keys", &n))
         snprintf(lag, sizeof(lag), "%s key%s", text_count(n, keys), n == 1 ? "" : "s");
     if (doc_number(doc, "lag.ms", &n))
         snprintf(lag + strlen(lag), sizeof(lag) - strlen(lag), "%s%s", lag[0] ? ", " : "", text_ms(n, ms));
-    set_cell(row, 2, lag);
-    set_cell(row, 3, doc_text(doc, "source.address"));
-    set_cell(row, 4, doc_text(doc, "target.address"));
+    grid_set(row, 2, lag);
+    grid_set(row, 3, doc_text(doc, "source.address"));
+    grid_set(row, 4, doc_text(doc, "target.address"));
 }
 
 static json_t *link_document(const struct paths_instance *at, json_t *status, const struct control_error *err)
@@ -208,14 +146,14 @@ static void print_links_json(json_t *links)
     json_decref(doc);
 }
 
-static void print_links(struct session *s, const struct row *rows, size_t count)
+static void print_links(struct session *s, const struct grid_row *rows, size_t count)
 {
-    static const struct row head = {{"LINK", "STATE", "LAG", "SOURCE", "TARGET"}};
+    static const struct grid_row head = {{"LINK", "STATE", "LAG", "SOURCE", "TARGET"}, STYLE_BOLD};
     struct buf out;
     struct grid g = {.t = &s->out, .out = &out, .columns = 5};
 
     buf_init(&out, SESSION_TEXT_MAX);
-    if (!put_rows(&g, &head, rows, count))
+    if (!grid_put(&g, &head, rows, count))
         session_print(&out);
     buf_free(&out);
 }
@@ -239,7 +177,7 @@ static size_t add_named(const struct session *s, struct paths_instance *list, si
 int listing_links(struct session *s)
 {
     static struct paths_instance list[PATHS_INSTANCES_MAX + 1];
-    static struct row rows[PATHS_INSTANCES_MAX + 1];
+    static struct grid_row rows[PATHS_INSTANCES_MAX + 1];
     size_t count = add_named(s, list, paths_list(&s->env, list));
     json_t *links = json_array();
 

@@ -74,9 +74,7 @@ void rows_gap(struct rows *r)
     put(r, "\n");
 }
 
-/* How much of the text stands on one row of so many columns: up to the last blank that fits, or as much as
- * fits. */
-static size_t break_at(const char *text, size_t columns)
+size_t rows_break(const char *text, size_t columns)
 {
     size_t len = strlen(text);
 
@@ -99,7 +97,7 @@ void rows_wrap(struct rows *r, const char *label, enum style label_style, enum s
     for (unsigned n = 0; n < most && (!n || *text); n++) {
         if (!rows_begin(r, n ? "" : label, label_style))
             return;
-        size_t len = n + 1 < most && r->left ? break_at(text, columns) : strlen(text);
+        size_t len = n + 1 < most && r->left ? rows_break(text, columns) : strlen(text);
         rows_format(r, s, "%.*s", (int)MIN(len, PIECE_MAX), text);
         text += len;
         text += strspn(text, " ");

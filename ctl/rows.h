@@ -27,6 +27,10 @@ void rows_gap(struct rows *r);
 void rows_wrap(struct rows *r, const char *label, enum style label_style, enum style s, const char *text,
                unsigned most);
 
+/* How much of the text stands on one row of so many columns: up to the last blank that fits, or as much as
+ * fits. */
+size_t rows_break(const char *text, size_t columns);
+
 /* Parts of a row, with a separator in front of all but the first behind the label: "; 12 keys". Where the
  * document does not know the number, nothing. Each is prefix, number, suffix. True: it was put. */
 bool rows_count(struct rows *r, const json_t *doc, const char *path, const char *separator,
