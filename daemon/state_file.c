@@ -12,7 +12,7 @@
 #include "lib/core/clock.h"
 #include "lib/core/hash.h"
 
-#define FILE_BYTES_MAX MIB
+#define FILE_BYTES_MAX (8 * MIB)
 #define READ_STEP      (64 * KIB)
 
 struct state_file {
@@ -20,6 +20,7 @@ struct state_file {
     char *name, *temp; /* inside the folder */
     int folder, lock;  /* open; -1: not yet */
     char *saved;       /* what the disk has, as far as is known; NULL: unknown */
+    bool unknown;      /* the last save failed after the new file had its name */
     uint64_t longest_us;
     struct state state;
 };
@@ -223,6 +224,7 @@ struct state_file *state_file_free(struct state_file *f)
     free(f->name);
     free(f->temp);
     free(f->saved);
+    state_nodes_clear(&f->state.cutover);
     free(f);
     return NULL;
 }
@@ -285,17 +287,30 @@ static int replace(struct state_file *f, char *text)
      * leaves. */
     free(f->saved);
     f->saved = NULL;
+    f->unknown = true;
     if (fsync(f->folder) < 0)
         return -errno;
+    f->unknown = false;
     f->saved = text;
     return 0;
+}
+
+/* What could not be read again is not written. */
+static int render(struct state_file *f, char **ret)
+{
+    int err = state_render(&f->state, ret);
+    if (err < 0 || strlen(*ret) < FILE_BYTES_MAX)
+        return err;
+    free(*ret);
+    return -EFBIG;
 }
 
 int state_save(struct state_file *f)
 {
     uint64_t begun = clock_mono_us();
     char *text;
-    int err = state_render(&f->state, &text);
+    f->unknown = false;
+    int err = render(f, &text);
     if (err < 0)
         return err;
     if (f->saved && strcmp(f->saved, text) == 0) {
@@ -310,6 +325,11 @@ int state_save(struct state_file *f)
     uint64_t took = clock_mono_us() - begun;
     f->longest_us = MAX(f->longest_us, took);
     return 0;
+}
+
+bool state_save_unknown(const struct state_file *f)
+{
+    return f->unknown;
 }
 
 uint64_t state_save_us(const struct state_file *f)

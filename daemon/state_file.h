@@ -2,8 +2,9 @@
  *
  * Whoever learns something that must hold over a restart changes the struct and calls state_save() before it
  * acts. A save is durable when it returns 0: temp file, write, fsync, rename, fsync of the folder; on failure
- * the old file stays. The lock, NAME.lock, is held until state_file_free(): one riotd a link. Nothing secret
- * is kept. What cannot be understood is refused, never guessed.
+ * the old file stays. The lock, NAME.lock, is held until state_file_free(): one riotd a link. The lines of an
+ * ACL have hashes of passwords in them: the file is for its owner alone, and they are shown nowhere. What
+ * cannot be understood is refused, never guessed.
  */
 #ifndef RIOTD_STATE_FILE_H
 #define RIOTD_STATE_FILE_H
@@ -16,7 +17,7 @@
 #define STATE_SCHEMA       2 /* 1, which knew no cutover, is read too */
 #define STATE_INSTANCE_MAX 9 /* 8 hex digits */
 #define STATE_URL_MAX      512
-#define STATE_IDS_MAX      64
+#define STATE_IDS_MAX      256
 #define STATE_WHY_MAX      512
 
 /* The last of start, pause and stop; none of them so far: autostart decides. */
@@ -145,12 +146,18 @@ void state_connections_clear(struct state *s, enum state_side side);
 /* A node without settings, at the end. -ENOSPC: STATE_NODES_MAX. */
 MUST_CHECK int state_node_add(struct state_cutover *c, const char *address, const char *run_id, bool primary,
                               struct state_node **ret);
+struct state_node *state_node_find(struct state_cutover *c, const char *address); /* NULL: there is none */
+void state_node_remove(struct state_cutover *c, struct state_node *n);
+/* At the end; neither name nor value may hold a NUL. -ENOSPC: STATE_SETTINGS_MAX of this node; -E2BIG. */
 MUST_CHECK int state_setting_add(struct state_node *n, struct bytes name, struct bytes before,
                                  struct state_setting **ret);
+struct state_setting *state_setting_find(struct state_node *n, struct bytes name);
+size_t state_settings_count(const struct state_cutover *c); /* of all nodes: at most STATE_SETTINGS_MAX */
 MUST_CHECK int state_setting_after(struct state_setting *s, struct bytes after); /* replaces it */
 void state_nodes_clear(struct state_cutover *c);
 /* For `start --anew`: keeps the instance, what was changed on the source, and connections that may live
- * on. */
+ * on. A cutover that was committed or finished is forgotten, with what it left fenced; one that is still to
+ * be undone is not. */
 void state_reset(struct state *s);
 
 const char *state_desired_name(enum state_desired d); /* "none", "idle", "running", "paused" */

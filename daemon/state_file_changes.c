@@ -1,6 +1,7 @@
 /* Changes of the state that have rules. Plain data: no file is touched. */
 #include "daemon/state_file.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,10 +120,127 @@ static void forget_server(struct state_server *s)
     s->ndbs = 0;
 }
 
+/* The cutover's record. */
+
+static void free_node(struct state_node *n)
+{
+    for (size_t i = 0; i < n->nsettings; i++) {
+        free(n->settings[i].name);
+        free(n->settings[i].before);
+        free(n->settings[i].after);
+    }
+    free(n->settings);
+}
+
+int state_node_add(struct state_cutover *c, const char *address, const char *run_id, bool primary,
+                   struct state_node **ret)
+{
+    if (c->nnodes == STATE_NODES_MAX)
+        return -ENOSPC;
+    struct state_node *nodes = realloc(c->nodes, (c->nnodes + 1) * sizeof(*nodes));
+    if (!nodes)
+        return -ENOMEM;
+    c->nodes = nodes;
+    struct state_node *n = &nodes[c->nnodes++];
+    *n = (struct state_node){.primary = primary};
+    COPY_TEXT(n->address, address);
+    COPY_TEXT(n->run_id, run_id);
+    *ret = n;
+    return 0;
+}
+
+struct state_node *state_node_find(struct state_cutover *c, const char *address)
+{
+    for (size_t i = 0; i < c->nnodes; i++) {
+        if (strcmp(c->nodes[i].address, address) == 0)
+            return &c->nodes[i];
+    }
+    return NULL;
+}
+
+void state_node_remove(struct state_cutover *c, struct state_node *n)
+{
+    size_t i = (size_t)(n - c->nodes);
+    free_node(n);
+    c->nnodes--;
+    memmove(n, n + 1, (c->nnodes - i) * sizeof(*n));
+}
+
+size_t state_settings_count(const struct state_cutover *c)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->nnodes; i++)
+        count += c->nodes[i].nsettings;
+    return count;
+}
+
+int state_setting_add(struct state_node *n, struct bytes name, struct bytes before,
+                      struct state_setting **ret)
+{
+    if (n->nsettings == STATE_SETTINGS_MAX)
+        return -ENOSPC;
+    if (name.len >= STATE_SETTING_MAX || before.len >= STATE_SETTING_MAX)
+        return -E2BIG;
+    struct state_setting *settings = realloc(n->settings, (n->nsettings + 1) * sizeof(*settings));
+    if (!settings)
+        return -ENOMEM;
+    n->settings = settings;
+    struct state_setting s = {bytes_dup(name), bytes_dup(before), bytes_dup(BYTES(""))};
+    if (!s.name || !s.before || !s.after) {
+        free(s.name);
+        free(s.before);
+        free(s.after);
+        return -ENOMEM;
+    }
+    settings[n->nsettings] = s;
+    *ret = &settings[n->nsettings++];
+    return 0;
+}
+
+struct state_setting *state_setting_find(struct state_node *n, struct bytes name)
+{
+    for (size_t i = 0; i < n->nsettings; i++) {
+        if (bytes_is(name, n->settings[i].name))
+            return &n->settings[i];
+    }
+    return NULL;
+}
+
+int state_setting_after(struct state_setting *s, struct bytes after)
+{
+    if (after.len >= STATE_SETTING_MAX)
+        return -E2BIG;
+    char *copy = bytes_dup(after);
+    if (!copy)
+        return -ENOMEM;
+    free(s->after);
+    s->after = copy;
+    return 0;
+}
+
+void state_nodes_clear(struct state_cutover *c)
+{
+    for (size_t i = 0; i < c->nnodes; i++)
+        free_node(&c->nodes[i]);
+    free(c->nodes);
+    c->nodes = NULL;
+    c->nnodes = 0;
+}
+
+/* What an undo has still to put back stays. */
+static void forget_cutover(struct state_cutover *c)
+{
+    if (c->stage == STAGE_PAUSING || c->stage == STAGE_FENCING || c->stage == STAGE_UNDOING)
+        return;
+    state_nodes_clear(c);
+    *c = (struct state_cutover){.stage = STAGE_NONE};
+}
+
 void state_reset(struct state *s)
 {
     s->desired = DESIRED_NONE;
     s->target_owned = (struct state_owned){.owned = false};
     forget_server(&s->source);
     forget_server(&s->target);
+    forget_cutover(&s->cutover);
 }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SCHEMA_WITHOUT_CUTOVER 1
+
 static const char *const desired_names[] = {[DESIRED_NONE] = "none",
                                             [DESIRED_IDLE] = "idle",
                                             [DESIRED_RUNNING] = "running",
@@ -15,6 +17,15 @@ static const char *const desired_names[] = {[DESIRED_NONE] = "none",
 static const char *const role_names[] = {
     [ROLE_UNKNOWN] = "unknown", [ROLE_PRIMARY] = "primary", [ROLE_REPLICA] = "replica"};
 static const char *const side_names[] = {[STATE_SOURCE] = "source", [STATE_TARGET] = "target"};
+
+static const char *const stage_names[] = {
+    [STAGE_NONE] = "none",       [STAGE_PAUSING] = "pausing",     [STAGE_FENCING] = "fencing",
+    [STAGE_UNDOING] = "undoing", [STAGE_COMMITTED] = "committed", [STAGE_FINISHED] = "finished"};
+
+const char *cutover_stage_name(enum cutover_stage s)
+{
+    return (size_t)s < ARRAY_LEN(stage_names) ? stage_names[s] : "?";
+}
 
 const char *state_desired_name(enum state_desired d)
 {
@@ -91,6 +102,12 @@ static json_t *notify_json(struct writer *w, const struct notify_record *n)
     return o;
 }
 
+static void append(struct writer *w, json_t *list, json_t *value)
+{
+    if (json_array_append_new(list, value) < 0)
+        w->err = -ENOMEM;
+}
+
 static json_t *connections_json(struct writer *w, const struct state *s)
 {
     json_t *list = json_array();
@@ -100,14 +117,88 @@ static json_t *connections_json(struct writer *w, const struct state *s)
         put_text(w, o, "side", side_names[c->side]);
         put_text(w, o, "run_id", c->run_id);
         put_u64(w, o, "client_id", c->client_id);
-        if (json_array_append_new(list, o) < 0)
-            w->err = -ENOMEM;
+        append(w, list, o);
     }
     return list;
 }
 
+/* A user's name and patterns may hold any byte but NUL and blanks, and must come back as they were: what is
+ * no UTF-8 is written as {"bytes": text}, each byte as the character of its number. */
+static json_t *exact_json(const char *text)
+{
+    json_t *value = json_string(text);
+    if (value)
+        return value;
+    char *wide = malloc(2 * strlen(text) + 1), *to = wide;
+    if (!wide)
+        return NULL;
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+        if (*at < 0x80) {
+            *to++ = (char)*at;
+        } else {
+            *to++ = (char)(0xc0 | *at >> 6);
+            *to++ = (char)(0x80 | (*at & 0x3f));
+        }
+    }
+    *to = '\0';
+    value = json_object();
+    if (json_object_set_new(value, "bytes", json_string(wide)) < 0) {
+        json_decref(value);
+        value = NULL;
+    }
+    free(wide);
+    return value;
+}
+
+static json_t *node_json(struct writer *w, const struct state_node *n)
+{
+    json_t *o = json_object(), *settings = json_array();
+    put_text(w, o, "address", n->address);
+    put_text(w, o, "run_id", n->run_id);
+    put(w, o, "primary", json_boolean(n->primary));
+    for (size_t i = 0; i < n->nsettings; i++) {
+        json_t *s = json_object();
+        put(w, s, "name", exact_json(n->settings[i].name));
+        put(w, s, "before", exact_json(n->settings[i].before));
+        put(w, s, "after", exact_json(n->settings[i].after));
+        append(w, settings, s);
+    }
+    put(w, o, "settings", settings);
+    return o;
+}
+
+static void put_ms(struct writer *w, json_t *object, const char *name, int64_t ms)
+{
+    put(w, object, name, json_integer(ms));
+}
+
+static json_t *cutover_json(struct writer *w, const struct state_cutover *c)
+{
+    json_t *o = json_object(), *nodes = json_array();
+    put_text(w, o, "stage", stage_names[c->stage]);
+    put_text(w, o, "fence", fence_names[c->fence]);
+    put(w, o, "unfenced", json_boolean(c->unfenced));
+    put_ms(w, o, "began_ms", c->began_ms);
+    put_ms(w, o, "committed_ms", c->committed_ms);
+    put_ms(w, o, "finished_ms", c->finished_ms);
+    put_u64(w, o, "write_pause_ms", c->write_pause_ms);
+    put_u64(w, o, "lease_ms", c->lease_ms);
+    put_text(w, o, "run_id", c->run_id);
+    put_text(w, o, "replid", c->replid);
+    if (c->write_calls == WATCH_UNKNOWN)
+        put(w, o, "write_calls", json_null());
+    else
+        put_u64(w, o, "write_calls", c->write_calls);
+    for (size_t i = 0; i < c->nnodes; i++)
+        append(w, nodes, node_json(w, &c->nodes[i]));
+    put(w, o, "nodes", nodes);
+    return o;
+}
+
 int state_render(const struct state *s, char **ret)
 {
+    if (state_settings_count(&s->cutover) > STATE_SETTINGS_MAX)
+        return -EFBIG;
     struct writer w = {0};
     json_t *o = json_object();
     put(&w, o, "schema", json_integer(STATE_SCHEMA));
@@ -118,6 +209,7 @@ int state_render(const struct state *s, char **ret)
     put(&w, o, "target", server_json(&w, &s->target));
     put(&w, o, "notify", notify_json(&w, &s->notify));
     put(&w, o, "connections", connections_json(&w, s));
+    put(&w, o, "cutover", cutover_json(&w, &s->cutover));
     char *text = w.err == 0 ? json_dumps(o, JSON_INDENT(2)) : NULL;
     json_decref(o);
     if (!text)
@@ -175,6 +267,14 @@ static uint64_t to_u64(struct reader *r, const json_t *value, const char *name)
     return (uint64_t)json_integer_value(value);
 }
 
+static bool get_bool(struct reader *r, const json_t *o, const char *name)
+{
+    const json_t *value = json_object_get(o, name);
+    if (!json_is_boolean(value))
+        bad(r, "%s is missing or not a boolean", name);
+    return json_is_true(value);
+}
+
 static unsigned get_word(struct reader *r, const json_t *o, const char *name, const char *const *words,
                          unsigned count)
 {
@@ -227,9 +327,7 @@ static void read_owned(struct reader *r, const json_t *root, struct state_owned 
     const json_t *o = object(r, json_object_get(root, "target_owned"), "target_owned", 5);
     if (!o)
         return;
-    if (!json_is_boolean(json_object_get(o, "owned")))
-        bad(r, "owned is missing or not a boolean");
-    s->owned = json_is_true(json_object_get(o, "owned"));
+    s->owned = get_bool(r, o, "owned");
     get_text(r, o, "url", s->url, sizeof(s->url));
     get_text(r, o, "run_id", s->run_id, sizeof(s->run_id));
     get_text(r, o, "replid", s->replid, sizeof(s->replid));
@@ -264,6 +362,127 @@ static void read_connections(struct reader *r, const json_t *root, struct state 
     }
 }
 
+static int64_t get_ms(struct reader *r, const json_t *o, const char *name)
+{
+    return (int64_t)to_u64(r, json_object_get(o, name), name);
+}
+
+/* What exact_json() wrote, into `out` of STATE_SETTING_MAX bytes. */
+static void get_exact(struct reader *r, const json_t *o, const char *name, char *out)
+{
+    const json_t *value = json_object_get(o, name);
+    const json_t *wide = json_is_object(value) ? object(r, value, name, 1) : NULL;
+    const unsigned char *at;
+    size_t len = 0;
+
+    if (!wide) {
+        get_text(r, o, name, out, STATE_SETTING_MAX);
+        return;
+    }
+    const json_t *text = json_object_get(wide, "bytes");
+    if (!json_is_string(text) || strlen(json_string_value(text)) != json_string_length(text)) {
+        bad(r, "%s is not a text", name);
+        return;
+    }
+    for (at = (const unsigned char *)json_string_value(text); *at && len < STATE_SETTING_MAX - 1; at++) {
+        if (*at > 0xc3) {
+            bad(r, "%s holds a character that is no byte", name);
+            return;
+        }
+        if (*at >= 0xc0) { /* jansson has seen that another one follows */
+            out[len++] = (char)((*at & 3) << 6 | (at[1] & 0x3f));
+            at++;
+        } else {
+            out[len++] = (char)*at;
+        }
+    }
+    out[len] = '\0';
+    if (*at)
+        bad(r, "%s is too long", name);
+}
+
+struct texts {
+    char name[STATE_SETTING_MAX], before[STATE_SETTING_MAX], after[STATE_SETTING_MAX];
+};
+
+static void read_setting(struct reader *r, const json_t *value, struct texts *t, struct state_node *n)
+{
+    struct state_setting *s;
+    const json_t *o = object(r, value, "a setting", 3);
+    if (!o)
+        return;
+    get_exact(r, o, "name", t->name);
+    get_exact(r, o, "before", t->before);
+    get_exact(r, o, "after", t->after);
+    if (r->bad)
+        return;
+    if (state_setting_find(n, bytes_str(t->name)))
+        bad(r, "a setting is there twice");
+    else if (state_setting_add(n, bytes_str(t->name), bytes_str(t->before), &s) < 0 ||
+             state_setting_after(s, bytes_str(t->after)) < 0)
+        bad(r, "memory is out");
+}
+
+static void read_node(struct reader *r, const json_t *value, struct texts *t, struct state_cutover *c)
+{
+    char address[sizeof(c->nodes->address)] = "", run_id[RUN_ID_MAX] = "";
+    const json_t *o = object(r, value, "a node", 4);
+    struct state_node *n;
+    if (!o)
+        return;
+    get_text(r, o, "address", address, sizeof(address));
+    get_text(r, o, "run_id", run_id, sizeof(run_id));
+    bool primary = get_bool(r, o, "primary");
+    const json_t *settings = json_object_get(o, "settings");
+    if (!json_is_array(settings) || json_array_size(settings) > STATE_SETTINGS_MAX)
+        bad(r, "settings is missing, not a list, or too long");
+    if (r->bad)
+        return;
+    if (state_node_find(c, address))
+        bad(r, "a node is there twice");
+    else if (state_node_add(c, address, run_id, primary, &n) < 0)
+        bad(r, "memory is out");
+    for (size_t i = 0; !r->bad && i < json_array_size(settings); i++)
+        read_setting(r, json_array_get(settings, i), t, n);
+}
+
+static void read_nodes(struct reader *r, const json_t *o, struct state_cutover *c)
+{
+    const json_t *nodes = json_object_get(o, "nodes");
+    if (!json_is_array(nodes) || json_array_size(nodes) > STATE_NODES_MAX) {
+        bad(r, "nodes is missing, not a list, or too long");
+        return;
+    }
+    struct texts *t = malloc(sizeof(*t));
+    if (!t)
+        bad(r, "memory is out");
+    for (size_t i = 0; !r->bad && i < json_array_size(nodes); i++)
+        read_node(r, json_array_get(nodes, i), t, c);
+    if (!r->bad && state_settings_count(c) > STATE_SETTINGS_MAX)
+        bad(r, "settings: there are too many");
+    free(t);
+}
+
+static void read_cutover(struct reader *r, const json_t *root, struct state_cutover *c)
+{
+    const json_t *o = object(r, json_object_get(root, "cutover"), "cutover", 12);
+    if (!o)
+        return;
+    c->stage = (enum cutover_stage)get_word(r, o, "stage", stage_names, ARRAY_LEN(stage_names));
+    c->fence = (enum fence_kind)get_word(r, o, "fence", fence_names, FENCE_KINDS);
+    c->unfenced = get_bool(r, o, "unfenced");
+    c->began_ms = get_ms(r, o, "began_ms");
+    c->committed_ms = get_ms(r, o, "committed_ms");
+    c->finished_ms = get_ms(r, o, "finished_ms");
+    c->write_pause_ms = to_u64(r, json_object_get(o, "write_pause_ms"), "write_pause_ms");
+    c->lease_ms = to_u64(r, json_object_get(o, "lease_ms"), "lease_ms");
+    get_text(r, o, "run_id", c->run_id, sizeof(c->run_id));
+    get_text(r, o, "replid", c->replid, sizeof(c->replid));
+    const json_t *calls = json_object_get(o, "write_calls");
+    c->write_calls = json_is_null(calls) ? WATCH_UNKNOWN : to_u64(r, calls, "write_calls");
+    read_nodes(r, o, c);
+}
+
 static bool is_instance(const char *text)
 {
     return strlen(text) == STATE_INSTANCE_MAX - 1 &&
@@ -277,12 +496,13 @@ static void read_state(struct reader *r, const json_t *root, struct state *s)
         bad(r, "it has no schema number: it is not a state file of riotd");
         return;
     }
-    if (json_integer_value(schema) != STATE_SCHEMA) {
-        bad(r, "it has schema %lld, this riotd knows %d only: it was written by another version",
-            json_integer_value(schema), STATE_SCHEMA);
+    json_int_t number = json_integer_value(schema);
+    if (number != STATE_SCHEMA && number != SCHEMA_WITHOUT_CUTOVER) {
+        bad(r, "it has schema %lld, this riotd knows %d only: it was written by another version", number,
+            STATE_SCHEMA);
         return;
     }
-    if (!object(r, root, "the file", 8))
+    if (!object(r, root, "the file", number == STATE_SCHEMA ? 9 : 8))
         return;
     get_text(r, root, "instance", s->instance, sizeof(s->instance));
     if (!is_instance(s->instance))
@@ -293,6 +513,8 @@ static void read_state(struct reader *r, const json_t *root, struct state *s)
     read_server(r, root, "target", &s->target);
     read_notify(r, root, &s->notify);
     read_connections(r, root, s);
+    if (number == STATE_SCHEMA)
+        read_cutover(r, root, &s->cutover);
 }
 
 int state_parse(struct bytes text, struct state *s, char why[STATE_WHY_MAX])

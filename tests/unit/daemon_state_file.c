@@ -119,6 +119,159 @@ START_TEST(everything_comes_back)
 }
 END_TEST
 
+/* The state as text, with the first `from` in it replaced. */
+static char *changed(const char *from, const char *to)
+{
+    struct state *s = calloc(1, sizeof(*s));
+    struct state_node *a, *b;
+    struct state_setting *setting;
+    char *text, *result;
+    strcpy(s->instance, "0123abcd");
+    s->cutover.fence = FENCE_ACL;
+    state_connection_add(s, STATE_SOURCE, "r", 1);
+    ck_assert_int_eq(state_node_add(&s->cutover, "a:1", "", true, &a), 0);
+    ck_assert_int_eq(state_setting_add(a, BYTES("u"), BYTES("on"), &setting), 0);
+    ck_assert_int_eq(state_setting_add(a, BYTES("v"), BYTES("off"), &setting), 0);
+    ck_assert_int_eq(state_node_add(&s->cutover, "b:1", "", false, &b), 0);
+    ck_assert_int_eq(state_render(s, &text), 0);
+    char *at = strstr(text, from);
+    ck_assert_msg(at != NULL, "no %s in %s", from, text);
+    ck_assert_int_ge(asprintf(&result, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from)), 0);
+    free(text);
+    state_nodes_clear(&s->cutover);
+    free(s);
+    return result;
+}
+
+/* Any byte but NUL. */
+static void every_byte(char out[256])
+{
+    for (unsigned i = 1; i < 256; i++)
+        out[i - 1] = (char)i;
+    out[255] = '\0';
+}
+
+START_TEST(the_cutover_comes_back)
+{
+    char bytes[256];
+    struct state_node *n;
+    struct state_setting *set;
+    setup();
+    every_byte(bytes);
+    ck_assert_int_eq(open_it(), 0);
+    state_of(f)->cutover = (struct state_cutover){.stage = STAGE_COMMITTED,
+                                                  .fence = FENCE_MIN_REPLICAS,
+                                                  .unfenced = true,
+                                                  .began_ms = 1,
+                                                  .committed_ms = INT64_MAX,
+                                                  .finished_ms = 3,
+                                                  .write_pause_ms = 4,
+                                                  .lease_ms = 5,
+                                                  .run_id = "run",
+                                                  .replid = "rep",
+                                                  .write_calls = WATCH_UNKNOWN};
+    struct state_cutover *c = &state_of(f)->cutover;
+    ck_assert_int_eq(state_node_add(c, "h:1", "r1", true, &n), 0);
+    ck_assert_int_eq(state_setting_add(n, bytes_str(bytes), BYTES("caf\xc3\xa9"), &set), 0);
+    ck_assert_int_eq(state_setting_add(n, BYTES("x"), bytes_str(bytes), &set), 0);
+    ck_assert_int_eq(state_setting_after(set, BYTES("first")), 0);
+    ck_assert_int_eq(state_setting_after(set, bytes_str(bytes)), 0);
+    ck_assert_int_eq(state_node_add(c, "[::1]:2", "r2", false, &n), 0);
+    ck_assert_int_eq(state_save(f), 0);
+    again();
+    c = &state_of(f)->cutover;
+    ck_assert_int_eq(c->stage, STAGE_COMMITTED);
+    ck_assert_int_eq(c->fence, FENCE_MIN_REPLICAS);
+    ck_assert(c->unfenced);
+    ck_assert_int_eq(c->began_ms, 1);
+    ck_assert_int_eq(c->committed_ms, INT64_MAX);
+    ck_assert_int_eq(c->finished_ms, 3);
+    ck_assert_uint_eq(c->write_pause_ms, 4);
+    ck_assert_uint_eq(c->lease_ms, 5);
+    ck_assert_str_eq(c->run_id, "run");
+    ck_assert_str_eq(c->replid, "rep");
+    ck_assert_uint_eq(c->write_calls, WATCH_UNKNOWN);
+    ck_assert_uint_eq(c->nnodes, 2);
+    n = state_node_find(c, "h:1");
+    ck_assert_ptr_nonnull(n);
+    ck_assert(n->primary);
+    ck_assert_str_eq(n->run_id, "r1");
+    ck_assert_uint_eq(n->nsettings, 2);
+    ck_assert_str_eq(state_setting_find(n, bytes_str(bytes))->before, "caf\xc3\xa9");
+    ck_assert_str_eq(state_setting_find(n, bytes_str(bytes))->after, "");
+    ck_assert_str_eq(state_setting_find(n, BYTES("x"))->before, bytes);
+    ck_assert_str_eq(state_setting_find(n, BYTES("x"))->after, bytes);
+    ck_assert_ptr_null(state_setting_find(n, BYTES("y")));
+    state_node_remove(c, n);
+    ck_assert_ptr_null(state_node_find(c, "h:1"));
+    ck_assert(!state_node_find(c, "[::1]:2")->primary);
+    teardown();
+}
+END_TEST
+
+START_TEST(a_file_without_a_cutover_is_read)
+{
+    setup();
+    char *text = changed("\"schema\": 2", "\"schema\": 1");
+    char *at = strstr(text, ",\n  \"cutover\"");
+    ck_assert_ptr_nonnull(at);
+    strcpy(at, "}");
+    write_file(text);
+    ck_assert_msg(open_it() == 0, "%s", why);
+    ck_assert_int_eq(state_of(f)->cutover.stage, STAGE_NONE);
+    /* It is written as this version writes it. */
+    ck_assert_int_eq(state_save(f), 0);
+    again();
+    free(text);
+    teardown();
+}
+END_TEST
+
+START_TEST(what_cannot_be_read_again_is_not_written)
+{
+    struct state_setting *set;
+    struct state_node *n;
+    char *text = malloc(STATE_SETTING_MAX + 1), name[16];
+    setup();
+    ck_assert_int_eq(open_it(), 0);
+    memset(text, 'x', STATE_SETTING_MAX);
+    text[STATE_SETTING_MAX] = '\0';
+    struct state_cutover *c = &state_of(f)->cutover;
+    ck_assert_int_eq(state_node_add(c, "a", "", true, &n), 0);
+    ck_assert_int_eq(state_setting_add(n, BYTES("a"), bytes_str(text), &set), -E2BIG);
+    text[STATE_SETTING_MAX - 1] = '\0';
+    ck_assert_int_eq(state_setting_add(n, BYTES("a"), bytes_str(text), &set), 0);
+    ck_assert_int_eq(state_save(f), 0);
+    again();
+    n = state_node_find(&state_of(f)->cutover, "a");
+    ck_assert_str_eq(n->settings[0].before, text);
+    for (unsigned i = 0; i < 128; i++) {
+        snprintf(name, sizeof(name), "u%u", i);
+        ck_assert_int_eq(state_setting_add(n, bytes_str(name), bytes_str(text), &set), 0);
+    }
+    ino_t before = inode();
+    ck_assert_int_eq(state_save(f), -EFBIG);
+    ck_assert(!state_save_unknown(f));
+    ck_assert_uint_eq(inode(), before);
+    state_nodes_clear(&state_of(f)->cutover);
+    for (unsigned i = 0; i < STATE_NODES_MAX; i++) {
+        snprintf(name, sizeof(name), "n%u", i);
+        ck_assert_int_eq(state_node_add(&state_of(f)->cutover, name, "", false, &n), 0);
+    }
+    ck_assert_int_eq(state_node_add(&state_of(f)->cutover, "more", "", false, &n), -ENOSPC);
+    for (unsigned i = 0; i < STATE_SETTINGS_MAX; i++) {
+        snprintf(name, sizeof(name), "s%u", i);
+        ck_assert_int_eq(state_setting_add(n, bytes_str(name), BYTES(""), &set), 0);
+    }
+    ck_assert_int_eq(state_setting_add(n, BYTES("more"), BYTES(""), &set), -ENOSPC);
+    ck_assert_int_eq(state_save(f), 0);
+    ck_assert_int_eq(state_setting_add(n - 1, BYTES("more"), BYTES(""), &set), 0);
+    ck_assert_int_eq(state_save(f), -EFBIG);
+    free(text);
+    teardown();
+}
+END_TEST
+
 START_TEST(the_largest_state_comes_back)
 {
     setup();
@@ -232,22 +385,6 @@ START_TEST(a_temp_file_left_by_a_crash_is_replaced)
 }
 END_TEST
 
-/* The state as text, with the first `from` in it replaced. */
-static char *changed(const char *from, const char *to)
-{
-    struct state *s = calloc(1, sizeof(*s));
-    char *text, *result;
-    strcpy(s->instance, "0123abcd");
-    state_connection_add(s, STATE_SOURCE, "r", 1);
-    ck_assert_int_eq(state_render(s, &text), 0);
-    char *at = strstr(text, from);
-    ck_assert_msg(at != NULL, "no %s in %s", from, text);
-    ck_assert_int_ge(asprintf(&result, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from)), 0);
-    free(text);
-    free(s);
-    return result;
-}
-
 static void refused(const char *from, const char *to, const char *reason)
 {
     char *text = changed(from, to);
@@ -267,8 +404,9 @@ START_TEST(what_is_not_understood_is_refused)
     ck_assert_msg(open_it() == 0, "%s", why);
     f = state_file_free(f);
     free(text);
-    refused("\"schema\": 1", "\"schema\": 2", "schema 2, this riotd knows 1 only");
-    refused("\"schema\": 1", "\"schema\": \"1\"", "no schema number");
+    refused("\"schema\": 2", "\"schema\": 3", "schema 3, this riotd knows 2 only");
+    refused("\"schema\": 2", "\"schema\": 1", "the file does not have the fields");
+    refused("\"schema\": 2", "\"schema\": \"2\"", "no schema number");
     refused("0123abcd", "0123ABCD", "instance");
     refused("\"none\"", "\"never\"", "desired");
     refused("\"none\"", "7", "desired");
@@ -284,15 +422,30 @@ START_TEST(what_is_not_understood_is_refused)
     refused("\"keys\": {}", "\"keys\": []", "keys is missing");
     refused("\"before\": \"\"", "\"before\": \"0123456789012345678901234567890123\"", "before");
     refused("\"before\": \"\"", "\"before\": \"a\\u0000b\"", "not JSON");
-    refused("\"schema\": 1,", "\"schema\": 1, \"schema\": 1,", "not JSON");
+    refused("\"schema\": 2,", "\"schema\": 2, \"schema\": 2,", "not JSON");
     refused("}", "", "not JSON");
+    refused("\"stage\": \"none\"", "\"stage\": \"some\"", "stage");
+    refused("\"fence\": \"acl\"", "\"fence\": \"wall\"", "fence");
+    refused("\"unfenced\": false", "\"unfenced\": null", "unfenced");
+    refused("\"committed_ms\": 0", "\"committed_ms\": -1", "committed_ms");
+    refused("\"write_calls\": 0", "\"write_calls\": \"0\"", "write_calls");
+    refused("\"lease_ms\": 0,", "", "cutover does not have the fields");
+    refused("\"primary\": true", "\"primary\": 1", "primary");
+    refused("\"address\": \"b:1\"", "\"address\": \"a:1\"", "a node is there twice");
+    refused("\"address\": \"b:1\"", "\"address\": null", "address");
+    refused("\"settings\": []", "\"settings\": {}", "settings");
+    refused("\"name\": \"u\"", "\"nume\": \"u\"", "name");
+    refused("\"name\": \"v\"", "\"name\": \"u\"", "a setting is there twice");
+    refused("\"before\": \"on\"", "\"before\": {\"bytes\": 1}", "before");
+    refused("\"before\": \"on\"", "\"before\": {\"byte\": \"x\"}", "before");
+    refused("\"before\": \"on\"", "\"before\": {\"bytes\": \"\u20ac\"}", "before holds a character");
     teardown();
 }
 END_TEST
 
 START_TEST(what_is_no_state_file_is_refused)
 {
-    const char *const texts[] = {"", "{", "[]", "1", "null", "{}", "\xff\xfe", "{\"schema\": 1}"};
+    const char *const texts[] = {"", "{", "[]", "1", "null", "{}", "\xff\xfe", "{\"schema\": 2}"};
     setup();
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         write_file(texts[i]);
@@ -316,7 +469,7 @@ START_TEST(a_file_that_is_too_large_is_refused)
 {
     setup();
     write_file("{}");
-    ck_assert_int_eq(truncate(path, 2 * (off_t)MIB), 0);
+    ck_assert_int_eq(truncate(path, 9 * (off_t)MIB), 0);
     ck_assert_int_eq(open_it(), -EFBIG);
     teardown();
 }
@@ -412,6 +565,7 @@ END_TEST
 
 START_TEST(reset_keeps_instance_and_notify)
 {
+    struct state_node *n;
     struct state *s = calloc(1, sizeof(*s));
     strcpy(s->instance, "0123abcd");
     strcpy(s->notify.run_id, "run1");
@@ -419,7 +573,15 @@ START_TEST(reset_keeps_instance_and_notify)
     state_own_target(s, "redis://b", &server);
     state_server_set(&s->source, "redis://a", &server);
     state_connection_add(s, STATE_TARGET, "r", 1);
+    s->cutover.stage = STAGE_UNDOING;
+    ck_assert_int_eq(state_node_add(&s->cutover, "a", "", true, &n), 0);
     state_reset(s);
+    ck_assert_int_eq(s->cutover.stage, STAGE_UNDOING);
+    ck_assert_ptr_nonnull(state_node_find(&s->cutover, "a"));
+    s->cutover.stage = STAGE_COMMITTED;
+    state_reset(s);
+    ck_assert_int_eq(s->cutover.stage, STAGE_NONE);
+    ck_assert_uint_eq(s->cutover.nnodes, 0);
     ck_assert_str_eq(s->instance, "0123abcd");
     ck_assert_str_eq(s->notify.run_id, "run1");
     ck_assert(!s->target_owned.owned);
@@ -431,6 +593,7 @@ START_TEST(reset_keeps_instance_and_notify)
 END_TEST
 
 UNIT_MAIN("daemon/state_file", a_fresh_state_is_on_the_disk_before_it_is_used, everything_comes_back,
+          the_cutover_comes_back, a_file_without_a_cutover_is_read, what_cannot_be_read_again_is_not_written,
           the_largest_state_comes_back, what_a_server_told_may_be_anything, a_second_one_is_refused,
           nothing_is_written_when_nothing_changed, the_old_one_stays_on_failure,
           a_temp_file_left_by_a_crash_is_replaced, what_is_not_understood_is_refused,
