@@ -86,6 +86,19 @@ int session_fail(const struct session *s, enum ctl_exit status, const char *code
     return status;
 }
 
+void session_note(const struct session *s, const char *label, const char *text)
+{
+    struct buf out;
+
+    buf_init(&out, 2 * SESSION_TEXT_MAX);
+    if (!buf_printf(&out, "  %s%s%s ", term_style(&s->err, STYLE_DIM), label, term_plain(&s->err))) {
+        term_put(&out, &s->err, bytes_str(text), SIZE_MAX);
+        if (!buf_append_str(&out, "\n"))
+            session_print_err(&out);
+    }
+    buf_free(&out);
+}
+
 int session_error(const struct session *s, const struct control_error *err)
 {
     const char *name = s->args->name ? s->args->name : "NAME";
@@ -173,7 +186,7 @@ int session_open(struct session *s)
     return CTL_OK;
 }
 
-static int ask(struct session *s, size_t argc, const struct bytes *argv, char **ret)
+int session_ask_argv(struct session *s, size_t argc, const struct bytes *argv, char **ret)
 {
     struct control_error err;
     int status = session_open(s);
@@ -189,7 +202,7 @@ int session_ask(struct session *s, const char *verb, char **ret)
 {
     struct bytes argv = bytes_str(verb);
 
-    return ask(s, 1, &argv, ret);
+    return session_ask_argv(s, 1, &argv, ret);
 }
 
 int session_request(struct session *s, char **ret)
@@ -197,7 +210,7 @@ int session_request(struct session *s, char **ret)
     struct bytes argv[ARGS_WIRE_MAX];
     size_t argc = args_wire(&s->args->request, argv);
 
-    return ask(s, argc, argv, ret);
+    return session_ask_argv(s, argc, argv, ret);
 }
 
 int session_listen(struct session *s, struct control **ret)

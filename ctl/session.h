@@ -26,6 +26,7 @@ void session_close(struct session *s);
 MUST_CHECK int session_open(struct session *s); /* finds the socket, connects */
 MUST_CHECK int session_ask(struct session *s, const char *verb,
                            char **ret); /* opens if need be; a verb without arguments */
+MUST_CHECK int session_ask_argv(struct session *s, size_t argc, const struct bytes *argv, char **ret);
 MUST_CHECK int session_request(struct session *s, char **ret);          /* the one of the arguments */
 MUST_CHECK int session_listen(struct session *s, struct control **ret); /* a second connection, subscribed */
 
@@ -33,6 +34,8 @@ MUST_CHECK int session_listen(struct session *s, struct control **ret); /* a sec
 int session_fail(const struct session *s, enum ctl_exit status, const char *code, const char *format, ...)
     PRINTF_LIKE(4, 5);
 int session_error(const struct session *s, const struct control_error *err);
+/* A line more of it: "  label text". */
+void session_note(const struct session *s, const char *label, const char *text);
 
 /* Writes what was put together to stdout, or to stderr, and empties it. */
 void session_print(struct buf *out);

@@ -1,0 +1,349 @@
+#include "ctl/report_cutover.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/doc.h"
+#include "ctl/follow.h"
+#include "ctl/grid.h"
+#include "ctl/rows.h"
+#include "ctl/then.h"
+#include "lib/core/clock.h"
+#include "lib/core/text.h"
+
+#define PROGRESS_MS 200
+#define HOW_MAX     160
+
+/* --- the table of steps --- */
+
+static const struct grid table = {.columns = 4, .width = {12, 7, 6}};
+
+static bool has_ended(const char *state)
+{
+    return state && (!strcmp(state, "done") || !strcmp(state, "failed") || !strcmp(state, "skipped"));
+}
+
+static enum style state_style(const char *state)
+{
+    return !strcmp(state, "failed") ? STYLE_RED : !strcmp(state, "skipped") ? STYLE_DIM : STYLE_PLAIN;
+}
+
+static bool is_told(const struct report_steps *r, const char *step)
+{
+    for (size_t i = 0; i < r->ntold; i++) {
+        if (!strcmp(r->told[i], step))
+            return true;
+    }
+    return r->ntold == REPORT_STEPS_MAX;
+}
+
+static void put_step(struct report_steps *r, const char *step, const char *state, const char *took,
+                     const char *text, const struct term *t, struct buf *out)
+{
+    static const struct grid_row head = {{"STEP", "STATE", "TOOK", "WHAT"}, STYLE_BOLD};
+    struct grid_row row = {.style = state_style(state)};
+    struct grid g = table;
+    int e = 0;
+
+    if (is_told(r, step))
+        return;
+    g.t = t;
+    g.out = out;
+    if (!r->ntold)
+        e = grid_put_row(&g, &head);
+    snprintf(r->told[r->ntold++], sizeof(r->told[0]), "%s", step);
+    grid_set(&row, 0, step);
+    grid_set(&row, 1, state);
+    grid_set(&row, 2, took);
+    grid_set(&row, 3, text);
+    if (!e)
+        e = grid_put_row(&g, &row);
+    (void)e; /* a report has its ceiling; what is beyond it is not shown */
+}
+
+static const char *took_text(bool known, uint64_t ms, char out[TEXT_MAX])
+{
+    if (!known)
+        return "";
+    return text_ms(ms, out);
+}
+
+void report_cutover_steps(struct report_steps *r, const json_t *doc, const struct term *t, struct buf *out)
+{
+    const json_t *each;
+    char took[TEXT_MAX];
+    size_t i;
+
+    json_array_foreach(doc_get(doc, "cutover.steps"), i, each)
+    {
+        const char *step = doc_text(each, "step"), *state = doc_text(each, "state");
+        uint64_t ms = 0;
+        bool known = doc_number(each, "took_ms", &ms);
+        if (step && has_ended(state))
+            put_step(r, step, state, took_text(known, ms, took), doc_text(each, "text"), t, out);
+    }
+}
+
+/* Fields of the journal are texts. */
+static bool text_number(const json_t *doc, const char *path, uint64_t *ret)
+{
+    const char *text = doc_text(doc, path);
+    char *end;
+
+    if (!text || text[0] < '0' || text[0] > '9')
+        return doc_number(doc, path, ret);
+    *ret = strtoull(text, &end, 10);
+    return !*end;
+}
+
+/* The row of a step, as its end is told. */
+static void take_event(const json_t *event, const struct term *t, struct buf *out, void *arg)
+{
+    struct report_steps *r = arg;
+    const char *kind = doc_text(event, "event"), *step = doc_text(event, "step");
+    const char *state = doc_text(event, "step_state");
+    char took[TEXT_MAX];
+    uint64_t ms = 0;
+
+    if (!kind || strcmp(kind, "cutover_step") != 0 || !step || !has_ended(state))
+        return;
+    bool known = text_number(event, "took_ms", &ms);
+    put_step(r, step, state, took_text(known, ms, took), doc_text(event, "text"), t, out);
+}
+
+static void take_status(const json_t *doc, const struct term *t, struct buf *out, void *arg)
+{
+    report_cutover_steps(arg, doc, t, out);
+}
+
+/* --- while it runs --- */
+
+static const json_t *step_of(const json_t *doc, const char *name)
+{
+    const json_t *each;
+    size_t i;
+
+    json_array_foreach(doc_get(doc, "cutover.steps"), i, each)
+    {
+        const char *step = doc_text(each, "step");
+        if (step && !strcmp(step, name))
+            return each;
+    }
+    return NULL;
+}
+
+void report_cutover_progress(const json_t *doc, const struct term *t, struct buf *out)
+{
+    struct rows r = {.out = out, .t = t, .open = true, .empty = true};
+    const json_t *c = doc_get(doc, "cutover");
+    const char *name = doc_text(c, "step");
+    bool undoing = json_is_true(doc_get(c, "undoing"));
+    const json_t *step = name ? step_of(doc, name) : NULL;
+    const char *text = doc_text(step, "text");
+    char shown[TEXT_MAX];
+    uint64_t pause;
+
+    rows_format(&r, undoing ? STYLE_YELLOW : STYLE_BOLD, "%s", undoing ? "undoing" : name ? name : "cutover");
+    rows_ms(&r, step, "took_ms", " ", "");
+    if (doc_number(c, "write_pause_ms", &pause))
+        rows_format(&r, STYLE_YELLOW, ", writes wait for %s", text_ms(pause, shown));
+    if (text && text[0])
+        rows_format(&r, STYLE_PLAIN, ": %s", text);
+}
+
+static void show_progress(const json_t *doc, const struct term *t, struct buf *out, void *arg)
+{
+    (void)arg;
+    report_cutover_progress(doc, t, out);
+}
+
+/* --- how it ended --- */
+
+static void put_fence(struct rows *r, const json_t *c)
+{
+    const char *fence = doc_text(c, "fence"), *text = doc_text(c, "fence_text");
+    const json_t *held = doc_get(c, "fence_held");
+
+    if (!fence || !rows_begin(r, "fence", STYLE_DIM))
+        return;
+    rows_text(r, STYLE_PLAIN, fence);
+    if (json_is_boolean(held))
+        rows_text(r, json_is_true(held) ? STYLE_GREEN : STYLE_RED,
+                  json_is_true(held) ? ", held" : ", NOT held");
+    if (text && text[0])
+        rows_wrap(r, "", STYLE_PLAIN, STYLE_PLAIN, text, 8);
+}
+
+void report_cutover_committed(const json_t *doc, const struct term *t, struct buf *out)
+{
+    const json_t *c = doc_get(doc, "cutover");
+    const char *at = doc_text(c, "committed_at"), *target = doc_text(c, "target");
+    uint64_t ms;
+    struct rows r;
+
+    rows_init(&r, out, t, UINT32_MAX);
+    rows_gap(&r);
+    rows_begin(&r, "committed", STYLE_DIM);
+    rows_text(&r, STYLE_GREEN, at ? at : "now");
+    if (doc_number(c, "write_pause_ms", &ms) && rows_begin(&r, "paused", STYLE_DIM))
+        rows_format(&r, STYLE_PLAIN, "writes waited for %llu ms", (unsigned long long)ms);
+    put_fence(&r, c);
+    if (target && rows_begin(&r, "writes", STYLE_DIM)) {
+        rows_text(&r, STYLE_PLAIN, "go to ");
+        rows_text(&r, STYLE_BOLD, target);
+        rows_text(&r, STYLE_PLAIN, " from now on");
+    }
+    if (rows_begin(&r, "next", STYLE_DIM))
+        rows_text(&r, STYLE_PLAIN, "riotctl finish");
+    rows_end(&r);
+}
+
+static void put_plan(const json_t *doc, const struct term *t, struct buf *out)
+{
+    const json_t *each;
+    size_t i;
+
+    json_array_foreach(doc_get(doc, "cutover.plan"), i, each)
+    {
+        if (!json_is_string(each))
+            continue;
+        term_put(out, t, bytes_str(json_string_value(each)), SIZE_MAX);
+        if (buf_append_str(out, "\n"))
+            return;
+    }
+}
+
+static bool is_dry(const struct session *s)
+{
+    return s->args->request.values[ARG_DRY_RUN].given;
+}
+
+static void print_json(const json_t *doc, const struct follow_end *end)
+{
+    json_t *whole = doc_parse(end->json);
+    json_t *part = doc_get(doc, "cutover");
+
+    if (whole && part)
+        json_object_set(whole, "cutover", part);
+    char *text = whole ? json_dumps(whole, JSON_COMPACT) : NULL;
+    session_print_json(text ? text : end->json, true);
+    free(text);
+    json_decref(whole);
+}
+
+/* The steps that are not told yet, then what it came to. */
+static void print_end(struct session *s, struct report_steps *r, const json_t *doc,
+                      const struct follow_end *end)
+{
+    struct buf out;
+
+    if (s->args->json) {
+        print_json(doc, end);
+        return;
+    }
+    buf_init(&out, SESSION_TEXT_MAX);
+    if (is_dry(s)) {
+        put_plan(doc, &s->out, &out);
+    } else {
+        report_cutover_steps(r, doc, &s->out, &out);
+        if (!end->status)
+            report_cutover_committed(doc, &s->out, &out);
+    }
+    session_print(&out);
+    buf_free(&out);
+}
+
+/* What stands behind an error, so that nobody has to guess: what is fenced, and what to do. */
+static void tell_failed(struct session *s, const json_t *doc, int status)
+{
+    const char *fenced = doc_text(doc, "cutover.fence_text");
+    char pause[TEXT_MAX], text[128];
+    uint64_t ms;
+
+    if (status == CTL_REFUSED) {
+        session_note(s, "state", "nothing was changed; the link goes on");
+    } else if (status == CTL_ROLLED_BACK) {
+        if (doc_number(doc, "cutover.write_pause_ms", &ms)) {
+            snprintf(text, sizeof(text), "writes waited for %s", text_ms(ms, pause));
+            session_note(s, "paused", text);
+        }
+        session_note(s, "state", "all is as before: clients write to the source, the link goes on");
+    } else if (status == CTL_NEEDS_PERSON) {
+        session_note(s, "fenced", fenced && fenced[0] ? fenced : "nothing that riotd knows of");
+        session_note(s, "next", "'riotctl status' and the journal tell what riotd waits for");
+    }
+}
+
+/* The cutover is committed, whatever comes of the command. */
+static int run_then(struct session *s, const json_t *doc)
+{
+    const struct request_value *command = &s->args->request.values[ARG_THEN];
+    struct then_env env = {.link = doc_text(doc, "name"), .target = doc_text(doc, "cutover.target")};
+    char how[HOW_MAX];
+
+    if (!command->given)
+        return CTL_OK;
+    env.has_pause = doc_number(doc, "cutover.write_pause_ms", &env.pause_ms);
+    fflush(stdout);
+    if (!then_run(command->text, &env, how, sizeof(how)))
+        return CTL_OK;
+    return session_fail(s, CTL_FAILED, code_name(CODE_FAILED),
+                        "the cutover is committed and stays so, but --then %s", how);
+}
+
+static int show_end(struct session *s, const struct follow_end *end, void *arg)
+{
+    struct report_steps *r = arg;
+    char *text;
+    json_t *doc = NULL;
+    int status = end->status;
+
+    if (!session_ask(s, "STATUS", &text)) {
+        doc = doc_parse(text);
+        free(text);
+    }
+    print_end(s, r, doc, end);
+    if (status) {
+        follow_tell_end(s, end);
+        tell_failed(s, doc, status);
+    } else if (!is_dry(s)) {
+        status = run_then(s, doc);
+    }
+    json_decref(doc);
+    return status;
+}
+
+#define GONE                                                                                                 \
+    "when it starts again it takes the cutover up: undoes it before the commit, goes on after it. See "      \
+    "'systemctl status riotd@NAME' and 'riotctl status'"
+
+#define LEFT "'riotctl status' shows it, 'riotctl abort' puts all back as long as it is not committed"
+
+int report_cutover(struct session *s)
+{
+    bool then = s->args->request.values[ARG_THEN].given;
+    const struct follow_view view = {
+        .event = take_event,
+        .status = take_status,
+        .progress = show_progress,
+        .progress_ms = PROGRESS_MS,
+        .ended = show_end,
+        .left =
+            "before its commit 'riotctl abort' puts all back; 'riotctl status' shows it; --then is not run",
+        .gone = GONE,
+    };
+    struct report_steps r = {.ntold = 0};
+
+    if (s->args->no_wait && then)
+        return session_fail(s, CTL_USAGE, code_name(CODE_USAGE),
+                            "--then is run by riotctl, which has to wait for that: leave --no-wait out");
+    return follow_operation(s, &view, &r);
+}
+
+int report_finish(struct session *s)
+{
+    static const struct follow_view view = {.gone = GONE};
+
+    return follow_operation(s, &view, NULL);
+}

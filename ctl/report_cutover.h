@@ -1,0 +1,27 @@
+/* report_cutover.h - `riotctl cutover` and `finish`: the steps as they pass, how it ended, where writes go,
+ * and what one has to do.
+ */
+#ifndef RIOT_CTL_REPORT_CUTOVER_H
+#define RIOT_CTL_REPORT_CUTOVER_H
+
+#include <jansson.h>
+#include "ctl/session.h"
+
+/* Each returns the exit code. */
+MUST_CHECK int report_cutover(struct session *s);
+MUST_CHECK int report_finish(struct session *s);
+
+/* The parts, for tests. */
+#define REPORT_STEPS_MAX 32
+struct report_steps {
+    char told[REPORT_STEPS_MAX][24]; /* steps whose row is out */
+    size_t ntold;
+};
+/* Appends a row for each step of the status' `cutover` that has ended and is not told yet. */
+void report_cutover_steps(struct report_steps *r, const json_t *doc, const struct term *t, struct buf *out);
+/* The step that runs, and the clock of the write pause: at most t->width columns. */
+void report_cutover_progress(const json_t *doc, const struct term *t, struct buf *out);
+/* Of one that has committed. */
+void report_cutover_committed(const json_t *doc, const struct term *t, struct buf *out);
+
+#endif
