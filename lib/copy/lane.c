@@ -160,6 +160,11 @@ static void follow_approval(struct lane *l, enum lane_side side)
     }
 }
 
+const char *lane_approved(const struct lane *l, enum lane_side side)
+{
+    return l->approved[side];
+}
+
 void lane_approve(struct lane *l, enum lane_side side, const char *run_id)
 {
     bool replaced = l->is_approved[side] && strcmp(l->approved[side], run_id) != 0;

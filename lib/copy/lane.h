@@ -87,6 +87,7 @@ void lane_stop(struct lane *l, void (*fn)(bool put_back, void *arg), void *arg);
 /* The server with this run id ("" where INFO does not tell one) is the one to read from, or to write to.
  * Another one than before is a gap. */
 void lane_approve(struct lane *l, enum lane_side side, const char *run_id);
+const char *lane_approved(const struct lane *l, enum lane_side side); /* its run id; "" none is yet */
 /* While held, a key that is gone from the source is not deleted on the target: it waits. A sweep is then
  * preceded by a census (`census` tells how many keys of the target would go), and waits until deletes are let
  * go. */
