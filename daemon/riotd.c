@@ -1,4 +1,5 @@
-#include "daemon/riotd.h"
+/* riotd.c - see riotd.h. */
+#include "daemon/riotd_impl.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -7,38 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
-#include "daemon/link.h"
-#include "daemon/operation.h"
-#include "daemon/server.h"
 #include "daemon/service.h"
 #include "daemon/status.h"
-#include "daemon/waiting.h"
 #include "lib/core/text.h"
 
 #define SECOND_US        1000000
 #define PROGRESS_SECONDS 60
 #define PUT_BACK_US                                                                                          \
     1000000 /* SIGTERM: what was changed on the source is put back if it answers in this time */
-#define STOP_BOUND_US 5000000 /* the same of `stop` */
-
-struct riotd {
-    struct loop *loop;
-    struct config *config;
-    struct log *log;
-    struct service *service;
-    struct server *server;
-    struct link *link;
-    struct operations *operations;
-    struct waiting *waiting;
-    struct timer *second;
-    struct sig *term, *interrupt;
-    unsigned seconds;
-    uint64_t seq; /* of events */
-    bool ending;
-    uint64_t stop_client; /* who waits for the answer to `stop`; 0: nobody */
-};
 
 /* Events. */
 
@@ -71,8 +49,11 @@ static void operation_ended(const struct operation *op, void *arg)
     publish(r, status_operation_event(++r->seq, name, op));
     log_event(r->log, EVENT_OPERATION_ENDED, "operation %" PRIu64 " (%s) ended: %s: %s", op->id, op->verb,
               op->result, op->text);
+    if (r->waiting) /* it may have been a verify */
+        waiting_look(r->waiting);
 }
 
+/* Those that begin later in make() may not be there yet. */
 static void link_changed(void *arg)
 {
     struct riotd *r = arg;
@@ -83,171 +64,10 @@ static void link_changed(void *arg)
 static void link_lane_gone(void *arg)
 {
     struct riotd *r = arg;
+    if (r->verification)
+        verification_lane_gone(r->verification);
     if (r->waiting)
         waiting_lane_gone(r->waiting);
-}
-
-/* Verbs. */
-
-static void answer_json(struct client *c, char *json)
-{
-    if (json)
-        server_reply_json(c, bytes_str(json));
-    else
-        server_reply_error(c, CODE_FAILED, "out of memory");
-    free(json);
-}
-
-static void answer_result(struct client *c, int err, const char *why)
-{
-    if (!err)
-        server_reply_ok(c);
-    else
-        server_reply_error(c,
-                           err == -ENOENT ? CODE_NOTFOUND
-                           : err == -EIO  ? CODE_FAILED
-                                          : CODE_STATE,
-                           "%s", why);
-}
-
-static void verb_status(struct riotd *r, struct client *c, const struct request *req)
-{
-    (void)req;
-    answer_json(c, status_document(r->link, r->operations, r->config));
-}
-
-static void verb_start(struct riotd *r, struct client *c, const struct request *req)
-{
-    char why[LINK_WHY_MAX];
-    bool anew = req->values[ARG_ANEW].given && req->values[ARG_ANEW].number;
-    answer_result(c, link_start(r->link, anew, why), why);
-}
-
-static void verb_pause(struct riotd *r, struct client *c, const struct request *req)
-{
-    char why[LINK_WHY_MAX];
-    (void)req;
-    answer_result(c, link_pause(r->link, why), why);
-}
-
-static void verb_resume(struct riotd *r, struct client *c, const struct request *req)
-{
-    char why[LINK_WHY_MAX];
-    if (req->values[ARG_ACCEPT].given)
-        answer_result(c, link_accept(r->link, req->values[ARG_ACCEPT].text, why), why);
-    else
-        answer_result(c, link_resume(r->link, why), why);
-}
-
-static void stop_is_done(void *arg)
-{
-    struct riotd *r = arg;
-    struct client *c = r->stop_client ? server_find(r->server, r->stop_client) : NULL;
-
-    r->stop_client = 0;
-    if (c)
-        server_reply_ok(c);
-}
-
-static void verb_stop(struct riotd *r, struct client *c, const struct request *req)
-{
-    (void)req;
-    if (r->stop_client) {
-        server_reply_error(c, CODE_BUSY, "the link is being stopped already");
-        return;
-    }
-    r->stop_client = server_client_id(c);
-    link_stop(r->link, false, STOP_BOUND_US, stop_is_done, r);
-}
-
-static void verb_wait(struct riotd *r, struct client *c, const struct request *req)
-{
-    uint64_t id;
-    const struct request_value *timeout = &req->values[ARG_TIMEOUT];
-
-    if (timeout->given && timeout->number == 0)
-        server_reply_error(c, CODE_USAGE, "--timeout 0 would end at once: leave it out to wait without end");
-    else if (waiting_start(r->waiting, (enum wait_for)req->values[ARG_FOR].number,
-                           timeout->given ? timeout->number : 0, &id) < 0)
-        server_reply_error(c, CODE_BUSY, "%d operations are running: wait for one of them to end",
-                           OPERATIONS_KEPT);
-    else
-        answer_json(c, status_operation_id(id));
-}
-
-/* All or nothing: each value is checked before the first is set. */
-static void verb_limit(struct riotd *r, struct client *c, const struct request *req)
-{
-    static const enum verb_arg_id args[] = {ARG_MEMORY, ARG_KEYS_PER_S, ARG_BYTES_PER_S};
-    static const char *const names[] = {"memory", "keys_per_s", "bytes_per_s"};
-    uint64_t before[] = {r->config->limit_memory, r->config->limit_keys_per_s, r->config->limit_bytes_per_s};
-    char why[CONFIG_WHY_MAX], value[64], memory[TEXT_MAX], bytes[TEXT_MAX];
-    bool any = false;
-
-    for (size_t i = 0; i < ARRAY_LEN(args); i++) {
-        const struct request_value *v = &req->values[args[i]];
-        if (!v->given)
-            continue;
-        any = true;
-        snprintf(value, sizeof(value), "%.*s", (int)v->text.len, v->text.ptr);
-        if (config_set_limit(r->config, names[i], value, why) == 0)
-            continue;
-        r->config->limit_memory = before[0];
-        r->config->limit_keys_per_s = before[1];
-        r->config->limit_bytes_per_s = before[2];
-        server_reply_error(c, CODE_USAGE, "%s: %s", names[i], why);
-        return;
-    }
-    if (any) {
-        link_limits_changed(r->link);
-        log_event(r->log, EVENT_LIMIT, "limits: memory %s, keys_per_s %" PRIu64 ", bytes_per_s %s",
-                  text_size_exact(r->config->limit_memory, memory), r->config->limit_keys_per_s,
-                  text_size_exact(r->config->limit_bytes_per_s, bytes));
-    }
-    answer_json(c, status_limits(r->config));
-}
-
-static void verb_config(struct riotd *r, struct client *c, const struct request *req)
-{
-    (void)req;
-    answer_json(c, status_config(r->config));
-}
-
-static void (*const handlers[VERB_COUNT])(struct riotd *r, struct client *c, const struct request *req) = {
-    [VERB_STATUS] = verb_status, [VERB_START] = verb_start,   [VERB_PAUSE] = verb_pause,
-    [VERB_RESUME] = verb_resume, [VERB_STOP] = verb_stop,     [VERB_WAIT] = verb_wait,
-    [VERB_LIMIT] = verb_limit,   [VERB_CONFIG] = verb_config,
-};
-
-/* `limit` without a value is a question. */
-static bool changes(const struct request *req)
-{
-    const struct verb *v = req->verb;
-    bool given = v->id != VERB_LIMIT;
-
-    for (size_t i = 0; i < v->nargs; i++)
-        given |= req->values[v->args[i].id].given;
-    return given && v->flags & VERB_CHANGES;
-}
-
-static void handle(struct client *c, const struct request *req, void *arg)
-{
-    struct riotd *r = arg;
-    char uid[24], pid[24];
-
-    if (!handlers[req->verb->id]) {
-        server_reply_error(c, CODE_USAGE, "%s is not a verb of the daemon", req->verb->name);
-        return;
-    }
-    if (changes(req)) {
-        snprintf(uid, sizeof(uid), "%u", (unsigned)server_client_uid(c));
-        snprintf(pid, sizeof(pid), "%d", (int)server_client_pid(c));
-        log_event_fields(
-            r->log, EVENT_COMMAND,
-            LOG_FIELDS({"RIOT_VERB", req->verb->name}, {"RIOT_PEER_UID", uid}, {"RIOT_PEER_PID", pid}),
-            "%s, asked by uid %s, pid %s", req->verb->name, uid, pid);
-    }
-    handlers[req->verb->id](r, c, req);
 }
 
 /* Time. */
@@ -346,7 +166,9 @@ static int make(struct riotd *r, const struct riotd_options *opt)
     if (!err)
         err = operations_new(&operations_events, r, &r->operations);
     if (!err)
-        err = waiting_new(r->loop, r->link, NULL, r->operations, &r->waiting);
+        err = verification_new(r->loop, opt->config, r->link, r->operations, r->log, &r->verification);
+    if (!err)
+        err = waiting_new(r->loop, r->link, r->verification, r->operations, &r->waiting);
     return err;
 }
 
@@ -355,6 +177,7 @@ static void unmake(struct riotd *r)
     log_tap(r->log, NULL, NULL);
     server_free(r->server);
     waiting_free(r->waiting);
+    verification_free(r->verification);
     operations_free(r->operations);
     link_free(r->link);
     timer_free(r->second);
@@ -392,7 +215,7 @@ static int run(struct riotd *r, const struct riotd_options *opt)
               opt->config->source.url.text, opt->config->target.url.text);
     /* Before the socket answers: with autostart, the first status says `connecting`. */
     link_begin(r->link);
-    err = server_new(r->loop, opt->socket, log_sink(r->log), handle, r, &r->server);
+    err = server_new(r->loop, opt->socket, log_sink(r->log), riotd_verb, r, &r->server);
     if (err)
         return listen_failed(r, opt->socket, err);
     service_ready(r->service);

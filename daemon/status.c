@@ -1,50 +1,10 @@
-#include "daemon/status.h"
+#include "daemon/status_impl.h"
 
-#include <ctype.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/core/clock.h"
-#include "lib/core/text.h"
-
 #define KEY_SHOWN 200
-
-static void set(json_t *o, const char *name, json_t *value)
-{
-    if (value)
-        json_object_set_new(o, name, value);
-}
-
-static void set_text(json_t *o, const char *name, const char *text)
-{
-    if (text && text[0])
-        set(o, name, json_string(text));
-}
-
-static void set_number(json_t *o, const char *name, uint64_t n)
-{
-    set(o, name, json_integer((json_int_t)MIN(n, (uint64_t)INT64_MAX)));
-}
-
-static void set_real(json_t *o, const char *name, double n)
-{
-    set(o, name, json_real((double)(int64_t)(n * 100 + 0.5) / 100));
-}
-
-static void set_time(json_t *o, const char *name, int64_t wall_ms)
-{
-    char text[CLOCK_RFC3339_MAX];
-    set(o, name, json_string(clock_rfc3339(wall_ms, text)));
-}
-
-static char *finish(json_t *o)
-{
-    char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15)); /* 0.42 */
-    json_decref(o);
-    return text;
-}
 
 /* Parts of the document. */
 
@@ -65,16 +25,16 @@ static json_t *server_part(const struct link_status *s, enum lane_side side)
     const char *state = server_state(s, side);
     json_t *o = json_object();
 
-    set_text(o, "address", s->endpoints[side]->url.text);
+    status_text(o, "address", s->endpoints[side]->url.text);
     if (s->has_lane && server->known && server->id.version[0]) {
-        set_text(o, "server", server_kind_name(server->id.kind));
-        set_text(o, "version", server->id.version);
-        set_text(o, "run_id", server->id.run_id);
-        set_text(o, "role", server_role_name(server->id.role));
+        status_text(o, "server", server_kind_name(server->id.kind));
+        status_text(o, "version", server->id.version);
+        status_text(o, "run_id", server->id.run_id);
+        status_text(o, "role", server_role_name(server->id.role));
     }
-    set_text(o, "state", state);
+    status_text(o, "state", state);
     if (!strcmp(state, "up") && server->round_trip_us)
-        set_real(o, "round_trip_ms", server->round_trip_us / 1000.0);
+        status_real(o, "round_trip_ms", server->round_trip_us / 1000.0);
     return o;
 }
 
@@ -83,17 +43,17 @@ static json_t *feed_part(const struct link_status *s)
     const struct feed_status *f = &s->lane.feed;
     json_t *o = json_object(), *passed = json_array();
 
-    set_text(o, "kind", feed_kind_name(f->kind));
-    set_text(o, "state", f->state);
-    set_number(o, "gaps", s->lane.gaps);
-    set_text(o, "last_gap_reason", s->lane.last_gap);
+    status_text(o, "kind", feed_kind_name(f->kind));
+    status_text(o, "state", f->state);
+    status_number(o, "gaps", s->lane.gaps);
+    status_text(o, "last_gap_reason", s->lane.last_gap);
     for (size_t i = 0; i < f->npassed_over; i++) {
         json_t *one = json_object();
-        set_text(one, "kind", feed_kind_name(f->passed_over[i].kind));
-        set_text(one, "why", f->passed_over[i].why);
+        status_text(one, "kind", feed_kind_name(f->passed_over[i].kind));
+        status_text(one, "why", f->passed_over[i].why);
         json_array_append_new(passed, one);
     }
-    set(o, "passed_over", passed);
+    status_set(o, "passed_over", passed);
     return o;
 }
 
@@ -111,67 +71,67 @@ static json_t *snapshot_part(const struct lane_status *l)
 {
     json_t *o = json_object();
 
-    set_number(o, "round", l->round);
-    set_text(o, "phase", phase_name(l->phase));
-    set_number(o, "scanned_keys", l->scanned_keys);
+    status_number(o, "round", l->round);
+    status_text(o, "phase", phase_name(l->phase));
+    status_number(o, "scanned_keys", l->scanned_keys);
     if (l->round)
-        set_number(o, "estimated_keys", l->estimated_keys);
+        status_number(o, "estimated_keys", l->estimated_keys);
     if (l->swept_keys)
-        set_number(o, "swept_keys", l->swept_keys);
+        status_number(o, "swept_keys", l->swept_keys);
     if (l->round)
-        set_real(o, "percent", l->percent);
+        status_real(o, "percent", l->percent);
     if (l->eta_ms >= 0)
-        set_number(o, "eta_ms", (uint64_t)l->eta_ms);
+        status_number(o, "eta_ms", (uint64_t)l->eta_ms);
     return o;
 }
 
 static json_t *queue_part(const struct lane_status *l)
 {
     json_t *o = json_object();
-    set_number(o, "dirty_keys", l->counts.queued + l->counts.waiting);
-    set_number(o, "in_flight_keys", l->counts.in_flight);
-    set_number(o, "in_flight_bytes", l->in_flight_bytes);
-    set_number(o, "memory_bytes", l->memory_bytes);
-    set_number(o, "memory_limit_bytes", l->memory_limit_bytes);
+    status_number(o, "dirty_keys", l->counts.queued + l->counts.waiting);
+    status_number(o, "in_flight_keys", l->counts.in_flight);
+    status_number(o, "in_flight_bytes", l->in_flight_bytes);
+    status_number(o, "memory_bytes", l->memory_bytes);
+    status_number(o, "memory_limit_bytes", l->memory_limit_bytes);
     return o;
 }
 
 static json_t *lag_part(const struct lane_status *l)
 {
     json_t *o = json_object();
-    set_number(o, "keys", l->lag_keys);
-    set_number(o, "ms", l->lag_ms);
+    status_number(o, "keys", l->lag_keys);
+    status_number(o, "ms", l->lag_ms);
     return o;
 }
 
 static json_t *rate_part(const struct lane_status *l)
 {
     json_t *o = json_object();
-    set_real(o, "copied_keys_per_s", l->copied_keys_per_s);
-    set_real(o, "bytes_per_s", l->bytes_per_s);
-    set_real(o, "marks_per_s", l->marks_per_s);
+    status_real(o, "copied_keys_per_s", l->copied_keys_per_s);
+    status_real(o, "bytes_per_s", l->bytes_per_s);
+    status_real(o, "marks_per_s", l->marks_per_s);
     return o;
 }
 
 static json_t *totals_part(const struct lane_status *l)
 {
     json_t *o = json_object();
-    set_number(o, "marks", l->marks);
-    set_number(o, "copied_keys", l->copied_keys);
-    set_number(o, "deleted_keys", l->deleted_keys);
-    set_number(o, "bytes", l->bytes);
-    set_number(o, "retries", l->retries);
-    set_number(o, "failed_keys", l->counts.failed + l->long_keys);
+    status_number(o, "marks", l->marks);
+    status_number(o, "copied_keys", l->copied_keys);
+    status_number(o, "deleted_keys", l->deleted_keys);
+    status_number(o, "bytes", l->bytes);
+    status_number(o, "retries", l->retries);
+    status_number(o, "failed_keys", l->counts.failed + l->long_keys);
     return o;
 }
 
 /* What each lane has of its own; the link's own figures are their sum, and there is one lane. */
 static void set_lane_parts(json_t *o, const struct lane_status *l)
 {
-    set(o, "snapshot", snapshot_part(l));
-    set(o, "queue", queue_part(l));
-    set(o, "rate", rate_part(l));
-    set(o, "totals", totals_part(l));
+    status_set(o, "snapshot", snapshot_part(l));
+    status_set(o, "queue", queue_part(l));
+    status_set(o, "rate", rate_part(l));
+    status_set(o, "totals", totals_part(l));
 }
 
 static json_t *lanes_part(const struct link_status *s)
@@ -180,9 +140,9 @@ static json_t *lanes_part(const struct link_status *s)
     if (!s->has_lane)
         return lanes;
     json_t *one = json_object();
-    set_text(one, "source", s->endpoints[LANE_SOURCE]->url.text);
+    status_text(one, "source", s->endpoints[LANE_SOURCE]->url.text);
     set_lane_parts(one, &s->lane);
-    set(one, "lag", lag_part(&s->lane));
+    status_set(one, "lag", lag_part(&s->lane));
     json_array_append_new(lanes, one);
     return lanes;
 }
@@ -190,9 +150,9 @@ static json_t *lanes_part(const struct link_status *s)
 static void add_condition(json_t *list, const char *code, int64_t since_ms, const char *message)
 {
     json_t *o = json_object();
-    set_text(o, "code", code);
-    set_time(o, "since", since_ms);
-    set_text(o, "message", message);
+    status_text(o, "code", code);
+    status_time(o, "since", since_ms);
+    status_text(o, "message", message);
     json_array_append_new(list, o);
 }
 
@@ -219,10 +179,10 @@ static json_t *blockers_part(const struct link_status *s)
         if (!s->blockers[i].on)
             continue;
         json_t *o = json_object();
-        set_text(o, "code", blockers[i].code);
-        set_time(o, "since", s->blockers[i].since_ms);
-        set_text(o, "message", s->blockers[i].message);
-        set_text(o, "hint", blockers[i].hint);
+        status_text(o, "code", blockers[i].code);
+        status_time(o, "since", s->blockers[i].since_ms);
+        status_text(o, "message", s->blockers[i].message);
+        status_text(o, "hint", blockers[i].hint);
         json_array_append_new(list, o);
     }
     return list;
@@ -242,9 +202,9 @@ static void add_failed(int db, struct bytes key, const char *reason, void *arg)
         return;
     s->left--;
     json_t *o = json_object();
-    set(o, "db", json_integer(db));
-    set(o, "key", json_string(bytes_escape(key, name, sizeof(name))));
-    set_text(o, "reason", reason);
+    status_set(o, "db", json_integer(db));
+    status_set(o, "key", json_string(bytes_escape(key, name, sizeof(name))));
+    status_text(o, "reason", reason);
     json_array_append_new(s->list, o);
 }
 
@@ -288,16 +248,16 @@ static json_t *next_part(const struct link_status *s)
 static json_t *operation_part(const struct operation *op)
 {
     json_t *o = json_object();
-    set_number(o, "id", op->id);
-    set_text(o, "verb", op->verb);
-    set_text(o, "state", op->ended ? "ended" : "running");
-    set_time(o, "started", op->started_ms);
+    status_number(o, "id", op->id);
+    status_text(o, "verb", op->verb);
+    status_text(o, "state", op->ended ? "ended" : "running");
+    status_time(o, "started", op->started_ms);
     if (op->ended) {
-        set_time(o, "ended", op->ended_ms);
-        set_text(o, "result", op->result);
-        set_number(o, "exit_code", op->exit_code);
+        status_time(o, "ended", op->ended_ms);
+        status_text(o, "result", op->result);
+        status_number(o, "exit_code", op->exit_code);
     }
-    set_text(o, "text", op->text);
+    status_text(o, "text", op->text);
     return o;
 }
 
@@ -306,7 +266,8 @@ static void add_operation(const struct operation *op, void *arg)
     json_array_append_new(arg, operation_part(op));
 }
 
-char *status_document(struct link *k, const struct operations *ops, const struct config *c)
+char *status_document(struct link *k, const struct verification *v, const struct operations *ops,
+                      const struct config *c)
 {
     struct link_status *s = calloc(1, sizeof(*s));
     json_t *o = json_object(), *operations = json_array();
@@ -314,27 +275,28 @@ char *status_document(struct link *k, const struct operations *ops, const struct
     if (!s)
         return NULL;
     link_status(k, s);
-    set_number(o, "schema", STATUS_SCHEMA);
-    set_text(o, "name", c->name);
-    set_text(o, "version", RIOT_VERSION);
-    set_text(o, "state", link_state_name(s->state));
-    set_time(o, "since", s->since_ms);
-    set_text(o, "reason", s->reason);
-    set(o, "conditions", conditions_part(s));
-    set(o, "source", server_part(s, LANE_SOURCE));
-    set(o, "target", server_part(s, LANE_TARGET));
-    set(o, "feed", feed_part(s));
+    status_number(o, "schema", STATUS_SCHEMA);
+    status_text(o, "name", c->name);
+    status_text(o, "version", RIOT_VERSION);
+    status_text(o, "state", link_state_name(s->state));
+    status_time(o, "since", s->since_ms);
+    status_text(o, "reason", s->reason);
+    status_set(o, "conditions", conditions_part(s));
+    status_set(o, "source", server_part(s, LANE_SOURCE));
+    status_set(o, "target", server_part(s, LANE_TARGET));
+    status_set(o, "feed", feed_part(s));
     set_lane_parts(o, &s->lane);
     if (s->has_lane)
-        set(o, "lag", lag_part(&s->lane));
-    set(o, "lanes", lanes_part(s));
-    set(o, "failed_keys", failed_part(k));
-    set(o, "blockers", blockers_part(s));
-    set(o, "next", next_part(s));
+        status_set(o, "lag", lag_part(&s->lane));
+    status_set(o, "lanes", lanes_part(s));
+    status_set(o, "failed_keys", failed_part(k));
+    status_set(o, "blockers", blockers_part(s));
+    status_set(o, "verify", status_verify_part(v));
+    status_set(o, "next", next_part(s));
     operations_each(ops, add_operation, operations);
-    set(o, "operations", operations);
+    status_set(o, "operations", operations);
     free(s);
-    return finish(o);
+    return status_finish(o);
 }
 
 /* The smaller ones. */
@@ -342,22 +304,22 @@ char *status_document(struct link *k, const struct operations *ops, const struct
 static int add_option(const struct config_row *row, void *arg)
 {
     json_t *o = json_object();
-    set_text(o, "name", row->path);
+    status_text(o, "name", row->path);
     if (row->value)
-        set(o, "value", json_string(row->value));
-    set_text(o, "origin", row->origin);
+        status_set(o, "value", json_string(row->value));
+    status_text(o, "origin", row->origin);
     return json_array_append_new(arg, o);
 }
 
 char *status_config(const struct config *c)
 {
     json_t *o = json_object(), *list = json_array();
-    set_text(o, "name", c->name);
-    set_text(o, "file", c->file);
+    status_text(o, "name", c->name);
+    status_text(o, "file", c->file);
     int err = config_each(c, add_option, list);
-    set(o, "options", list);
+    status_set(o, "options", list);
     if (!err)
-        return finish(o);
+        return status_finish(o);
     json_decref(o);
     return NULL;
 }
@@ -365,66 +327,22 @@ char *status_config(const struct config *c)
 char *status_limits(const struct config *c)
 {
     json_t *o = json_object();
-    set_number(o, "memory", c->limit_memory);
-    set_number(o, "keys_per_s", c->limit_keys_per_s);
-    set_number(o, "bytes_per_s", c->limit_bytes_per_s);
-    return finish(o);
+    status_number(o, "memory", c->limit_memory);
+    status_number(o, "keys_per_s", c->limit_keys_per_s);
+    status_number(o, "bytes_per_s", c->limit_bytes_per_s);
+    return status_finish(o);
 }
 
 char *status_version(void)
 {
     json_t *o = json_object();
-    set_text(o, "version", RIOT_VERSION);
-    return finish(o);
+    status_text(o, "version", RIOT_VERSION);
+    return status_finish(o);
 }
 
 char *status_operation_id(uint64_t id)
 {
     json_t *o = json_object();
-    set_number(o, "operation", id);
-    return finish(o);
-}
-
-/* RIOT_REASON of the journal is `reason` here. */
-static void set_field(json_t *o, const struct log_field *f)
-{
-    char name[64];
-    const char *from = strncmp(f->name, "RIOT_", 5) == 0 ? f->name + 5 : f->name;
-    size_t i = 0;
-
-    for (; from[i] && i < sizeof(name) - 1; i++)
-        name[i] = (char)tolower((unsigned char)from[i]);
-    name[i] = '\0';
-    set_text(o, name, f->value);
-}
-
-char *status_log_event(uint64_t seq, const struct log_entry *e)
-{
-    json_t *o = json_object();
-    set_number(o, "seq", seq);
-    set_time(o, "time", e->wall_ms);
-    set_text(o, "event", e->event[0] ? e->event : "log");
-    set_text(o, "priority", log_level_name(e->level));
-    set_text(o, "state", e->state);
-    set_text(o, "text", e->text);
-    for (const struct log_field *f = e->fields; f && f->name; f++)
-        set_field(o, f);
-    return finish(o);
-}
-
-char *status_operation_event(uint64_t seq, const char *event, const struct operation *op)
-{
-    json_t *o = json_object();
-    set_number(o, "seq", seq);
-    set_time(o, "time", op->ended ? op->ended_ms : op->started_ms);
-    set_text(o, "event", event);
-    set_text(o, "priority", log_level_name(SINK_INFO));
-    set_number(o, "operation", op->id);
-    set_text(o, "verb", op->verb);
-    if (op->ended) {
-        set_text(o, "result", op->result);
-        set_number(o, "exit_code", op->exit_code);
-    }
-    set_text(o, "text", op->text);
-    return finish(o);
+    status_number(o, "operation", id);
+    return status_finish(o);
 }

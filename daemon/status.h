@@ -9,11 +9,15 @@
 
 #include "daemon/link.h"
 #include "daemon/operation.h"
+#include "daemon/verification.h"
 
 #define STATUS_SCHEMA      1
 #define STATUS_FAILED_KEYS 20 /* the sample of failed keys */
 
-char *status_document(struct link *k, const struct operations *o, const struct config *c);
+char *status_document(struct link *k, const struct verification *v, const struct operations *o,
+                      const struct config *c);
+/* What a verify found: the one that ended last, of which there must be one. */
+char *status_verify_report(const struct verification *v);
 char *status_config(const struct config *c);
 char *status_limits(const struct config *c);
 char *status_version(void);

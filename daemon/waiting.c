@@ -76,17 +76,10 @@ static const char *impossible(const struct wait *w, enum link_state state)
     return NULL;
 }
 
-static bool is_verified(const struct waiting *w)
-{
-    struct verify_report report;
-    return link_state(w->link) == LINK_LIVE && verification_report(w->verification, &report) &&
-           report.verdict == VERIFY_CLEAN;
-}
-
 static bool holds(const struct wait *w, enum link_state state)
 {
     if (w->what == WAIT_FOR_VERIFIED)
-        return is_verified(w->owner);
+        return state == LINK_LIVE && verification_holds(w->owner->verification);
     return conditions[w->what].state == state || (w->what == WAIT_FOR_COMMITTED && state == LINK_FINISHED);
 }
 

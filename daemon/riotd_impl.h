@@ -1,0 +1,34 @@
+/* riotd_impl.h - the inside of the composition root, for riotd.c (the whole, and its life) and riotd_verbs.c
+ * (what is asked over the control socket) only. */
+#ifndef RIOTD_RIOTD_IMPL_H
+#define RIOTD_RIOTD_IMPL_H
+
+#include "daemon/riotd.h"
+
+#include "daemon/link.h"
+#include "daemon/operation.h"
+#include "daemon/server.h"
+#include "daemon/verification.h"
+#include "daemon/waiting.h"
+
+struct riotd {
+    struct loop *loop;
+    struct config *config;
+    struct log *log;
+    struct service *service;
+    struct server *server;
+    struct link *link;
+    struct operations *operations;
+    struct verification *verification;
+    struct waiting *waiting;
+    struct timer *second;
+    struct sig *term, *interrupt;
+    unsigned seconds;
+    uint64_t seq; /* of events */
+    bool ending;
+    uint64_t stop_client; /* who waits for the answer to `stop`; 0: nobody */
+};
+
+server_verb_fn riotd_verb; /* arg: struct riotd */
+
+#endif
