@@ -17,20 +17,22 @@ static const struct {
     const char *name;
     unsigned next;
 } states[] = {
-    [LINK_IDLE] = {"idle", BIT(LINK_CONNECTING) | BIT(LINK_FAILED)},
+    [LINK_IDLE] = {"idle", BIT(LINK_CONNECTING) | BIT(LINK_CUTOVER) | BIT(LINK_COMMITTED) |
+                               BIT(LINK_FINISHED) | BIT(LINK_FAILED)},
     [LINK_CONNECTING] = {"connecting", BIT(LINK_SNAPSHOT) | BIT(LINK_RESYNC) | BIT(LINK_PAUSED) |
                                            BIT(LINK_IDLE) | BIT(LINK_FAILED)},
     [LINK_SNAPSHOT] = {"snapshot", BIT(LINK_LIVE) | BIT(LINK_RESYNC) | BIT(LINK_PAUSED) | BIT(LINK_IDLE) |
                                        BIT(LINK_FAILED)},
     [LINK_RESYNC] = {"resync", BIT(LINK_LIVE) | BIT(LINK_PAUSED) | BIT(LINK_IDLE) | BIT(LINK_FAILED)},
-    [LINK_LIVE] = {"live", BIT(LINK_RESYNC) | BIT(LINK_PAUSED) | BIT(LINK_IDLE) | BIT(LINK_FAILED)},
+    [LINK_LIVE] = {"live", BIT(LINK_RESYNC) | BIT(LINK_PAUSED) | BIT(LINK_CUTOVER) | BIT(LINK_IDLE) |
+                               BIT(LINK_FAILED)},
     [LINK_PAUSED] = {"paused", BIT(LINK_CONNECTING) | BIT(LINK_SNAPSHOT) | BIT(LINK_RESYNC) | BIT(LINK_LIVE) |
                                    BIT(LINK_IDLE) | BIT(LINK_FAILED)},
     [LINK_CUTOVER] = {"cutover", BIT(LINK_CONNECTING) | BIT(LINK_LIVE) | BIT(LINK_RESYNC) |
                                      BIT(LINK_COMMITTED) | BIT(LINK_IDLE) | BIT(LINK_FAILED)},
     [LINK_COMMITTED] = {"committed", BIT(LINK_FINISHED) | BIT(LINK_CONNECTING) | BIT(LINK_FAILED)},
     [LINK_FINISHED] = {"finished", BIT(LINK_CONNECTING)},
-    [LINK_FAILED] = {"failed", BIT(LINK_CONNECTING) | BIT(LINK_IDLE)},
+    [LINK_FAILED] = {"failed", BIT(LINK_CONNECTING) | BIT(LINK_FINISHED) | BIT(LINK_IDLE)},
 };
 _Static_assert(ARRAY_LEN(states) == LINK_STATES, "each state has its row");
 #undef BIT
@@ -139,7 +141,7 @@ static void free_lane_later(void *arg)
     }
 }
 
-static void drop_lane(struct link *k)
+void link_drop_lane(struct link *k)
 {
     timer_clear(k->keep_timer);
     timer_clear(k->stop_timer);
@@ -155,7 +157,7 @@ static void stop_done(struct link *k, bool put_back)
                   "what riotd changed on the source could not be put back now: the state file remembers it");
     if (!k->keep && k->state != LINK_FAILED)
         link_set_state(k, LINK_IDLE, "stopped");
-    drop_lane(k);
+    link_drop_lane(k);
 }
 
 static void lane_stopped(bool put_back, void *arg)
@@ -174,7 +176,7 @@ static void stop_fired(void *arg)
 static void end_lane(struct link *k, uint64_t bound_us)
 {
     if (!k->lane) {
-        drop_lane(k);
+        link_drop_lane(k);
         return;
     }
     k->stopping = true;
@@ -219,7 +221,7 @@ static const char *phase_reason(struct link *k, enum lane_phase phase, unsigned 
     }
 }
 
-static enum link_state state_of_phase(enum lane_phase phase, unsigned round)
+enum link_state link_state_of_phase(enum lane_phase phase, unsigned round)
 {
     static const enum link_state of[] = {
         [LANE_CONNECTING] = LINK_CONNECTING,
@@ -241,24 +243,29 @@ static void one_pass_done(struct link *k)
         end_lane(k, FAIL_BOUND_US);
 }
 
-static void follow_phase(struct link *k, enum lane_phase phase)
+void link_follow_phase(struct link *k, enum lane_phase phase)
 {
     struct lane_status status;
 
     if (k->stopping || k->pause_wanted)
         return;
+    if (k->state == LINK_CUTOVER) { /* it looks for itself, and undoes what it must */
+        k->ev.changed(k->arg);
+        return;
+    }
     lane_status(k->lane, &status);
     if (phase == LANE_DONE)
         one_pass_done(k);
     else
-        link_set_state(k, state_of_phase(phase, status.round), "%s", phase_reason(k, phase, status.round));
+        link_set_state(k, link_state_of_phase(phase, status.round), "%s",
+                       phase_reason(k, phase, status.round));
     k->ev.changed(k->arg);
 }
 
 static void on_phase(struct lane *l, enum lane_phase phase, void *arg)
 {
     (void)l;
-    follow_phase(arg, phase);
+    link_follow_phase(arg, phase);
 }
 
 static void on_gap(struct lane *l, const char *reason, void *arg)
@@ -272,6 +279,8 @@ static void on_gap(struct lane *l, const char *reason, void *arg)
         link_set_state(k, LINK_RESYNC, "%s", reason);
     else if (k->state == LINK_RESYNC)
         snprintf(k->reason, sizeof(k->reason), "%s", reason);
+    else if (k->state == LINK_CUTOVER)
+        k->ev.changed(k->arg);
     if (k->config->existing_keys == EXISTING_MERGE && k->state != LINK_CONNECTING)
         link_block(k, BLOCKER_DELETIONS_UNKNOWN,
                    "keys that the source deleted during a gap (%s) cannot be told from the target's own",
@@ -444,7 +453,7 @@ static void again_fired(void *arg)
         link_probe(k);
 }
 
-static void refresh_blockers(struct link *k, const struct lane_status *status)
+void link_refresh_blockers(struct link *k, const struct lane_status *status)
 {
     size_t failed = status->counts.failed + (size_t)status->long_keys;
 
@@ -521,6 +530,7 @@ struct link *link_free(struct link *k)
         return NULL;
     defer_cancel(k->loop, &k->stop_later);
     link_release_probes(k);
+    link_put_back_end(k);
     lane_free(k->lane);
     timer_free(k->again);
     timer_free(k->keep_timer);
@@ -537,7 +547,7 @@ struct link *link_free(struct link *k)
 
 /* Steering it. */
 
-static int PRINTF_LIKE(3, 4) refuse(char why[LINK_WHY_MAX], int err, const char *format, ...)
+int link_refuse(char why[LINK_WHY_MAX], int err, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -556,8 +566,8 @@ static int set_desired(struct link *k, enum state_desired desired, char why[LINK
     if (!err)
         return 0;
     s->desired = before;
-    return refuse(why, -EIO, "the state file %s cannot be written: %s", state_file_path(k->file),
-                  strerror(-err));
+    return link_refuse(why, -EIO, "the state file %s cannot be written: %s", state_file_path(k->file),
+                       strerror(-err));
 }
 
 static void connect_servers(struct link *k, const char *reason)
@@ -571,16 +581,18 @@ static void connect_servers(struct link *k, const char *reason)
 
 int link_start(struct link *k, bool anew, char why[LINK_WHY_MAX])
 {
+    int err = link_cutover_allows_start(k, anew, why);
+    if (err)
+        return err;
     if (k->stopping)
-        return refuse(why, -EPERM, "the link is being stopped: try again in a moment");
-    if (k->state != LINK_IDLE && k->state != LINK_FAILED)
-        return refuse(why, -EALREADY, "the link is %s: start works in idle and failed%s",
-                      states[k->state].name, k->state == LINK_PAUSED ? "; see resume" : "");
+        return link_refuse(why, -EPERM, "the link is being stopped: try again in a moment");
+    if (k->state != LINK_IDLE && k->state != LINK_FAILED && k->state != LINK_COMMITTED &&
+        k->state != LINK_FINISHED)
+        return link_refuse(why, -EALREADY, "the link is %s: start works in idle and failed%s",
+                           states[k->state].name, k->state == LINK_PAUSED ? "; see resume" : "");
     if (k->lane)
-        return refuse(why, -EPERM, "the link is being stopped: try again in a moment");
-    if (anew)
-        state_reset(state_of(k->file));
-    int err = set_desired(k, DESIRED_RUNNING, why);
+        return link_refuse(why, -EPERM, "the link is being stopped: try again in a moment");
+    err = anew ? link_forget(k, why) : set_desired(k, DESIRED_RUNNING, why);
     if (err)
         return err;
     k->pause_wanted = false;
@@ -590,11 +602,13 @@ int link_start(struct link *k, bool anew, char why[LINK_WHY_MAX])
 
 int link_pause(struct link *k, char why[LINK_WHY_MAX])
 {
+    if (k->in_cutover)
+        return link_refuse_in_cutover(why);
     if (k->state == LINK_PAUSED)
         return 0;
     if (!k->lane || k->stopping || k->state == LINK_CONNECTING)
-        return refuse(why, -EPERM, "the link is %s: pause works in snapshot, resync and live",
-                      states[k->state].name);
+        return link_refuse(why, -EPERM, "the link is %s: pause works in snapshot, resync and live",
+                           states[k->state].name);
     int err = set_desired(k, DESIRED_PAUSED, why);
     if (err)
         return err;
@@ -608,8 +622,10 @@ int link_resume(struct link *k, char why[LINK_WHY_MAX])
 {
     struct lane_status status;
 
+    if (k->in_cutover)
+        return link_refuse_in_cutover(why);
     if (k->state != LINK_PAUSED)
-        return refuse(why, -EPERM, "the link is %s, not paused", states[k->state].name);
+        return link_refuse(why, -EPERM, "the link is %s, not paused", states[k->state].name);
     int err = set_desired(k, DESIRED_RUNNING, why);
     if (err)
         return err;
@@ -620,9 +636,9 @@ int link_resume(struct link *k, char why[LINK_WHY_MAX])
         link_set_state(k, LINK_RESYNC,
                        "changes were missed during the pause: all keys are gone through again");
     else if (status.phase == LANE_DONE)
-        follow_phase(k, status.phase);
+        link_follow_phase(k, status.phase);
     else
-        link_set_state(k, state_of_phase(status.phase, status.round), "resumed; no resync is needed");
+        link_set_state(k, link_state_of_phase(status.phase, status.round), "resumed; no resync is needed");
     return 0;
 }
 
@@ -631,12 +647,14 @@ int link_accept(struct link *k, struct bytes code, char why[LINK_WHY_MAX])
     enum blocker b;
     char text[64];
 
+    if (k->in_cutover)
+        return link_refuse_in_cutover(why);
     if (!blocker_parse(code, &b))
-        return refuse(why, -ENOENT, "there is no blocker %s", bytes_escape(code, text, sizeof(text)));
+        return link_refuse(why, -ENOENT, "there is no blocker %s", bytes_escape(code, text, sizeof(text)));
     if (!blockers[b].acceptable)
-        return refuse(why, -EPERM, "%s cannot be accepted. %s", blockers[b].code, blockers[b].hint);
+        return link_refuse(why, -EPERM, "%s cannot be accepted. %s", blockers[b].code, blockers[b].hint);
     if (!k->blockers[b].on || !k->lane)
-        return refuse(why, -ENOENT, "%s does not block the link now", blockers[b].code);
+        return link_refuse(why, -ENOENT, "%s does not block the link now", blockers[b].code);
     log_event_fields(k->log, EVENT_ACCEPTED, LOG_FIELDS({"RIOT_BLOCKER", blockers[b].code}),
                      "%s was accepted: %s", blockers[b].code, k->blockers[b].message);
     link_unblock(k, b);
@@ -675,17 +693,27 @@ void link_begin(struct link *k)
 {
     enum state_desired desired = state_of(k->file)->desired;
 
-    if (desired == DESIRED_IDLE || (desired == DESIRED_NONE && !k->config->autostart))
+    if (state_of(k->file)->cutover.stage >= STAGE_COMMITTED) {
+        link_begin_after_cutover(k, false, "the state file says so");
         return;
+    }
+    k->in_cutover = false;
+    if (desired == DESIRED_IDLE || (desired == DESIRED_NONE && !k->config->autostart)) {
+        link_set_state(k, LINK_IDLE, "a cutover was undone");
+        return;
+    }
     k->pause_wanted = desired == DESIRED_PAUSED;
     connect_servers(k, desired == DESIRED_NONE ? "started by autostart" : "riotd was started");
 }
 
+/* A cutover lifts those of speed. */
 void link_limits_changed(struct link *k)
 {
+    bool lifted = k->state == LINK_CUTOVER;
+
     if (k->lane)
-        lane_limits(k->lane, k->config->limit_memory, k->config->limit_keys_per_s,
-                    k->config->limit_bytes_per_s);
+        lane_limits(k->lane, k->config->limit_memory, lifted ? 0 : k->config->limit_keys_per_s,
+                    lifted ? 0 : k->config->limit_bytes_per_s);
 }
 
 int link_drain(struct link *k, void (*fn)(void *arg), void *arg)
@@ -715,7 +743,7 @@ void link_status(struct link *k, struct link_status *ret)
     if (k->lane)
         lane_status(k->lane, &ret->lane);
     if (k->lane && !k->stopping)
-        refresh_blockers(k, &ret->lane);
+        link_refresh_blockers(k, &ret->lane);
     add_totals(&ret->lane, &k->past);
     if (!ret->lane.last_gap[0])
         memcpy(ret->lane.last_gap, k->past.last_gap, sizeof(ret->lane.last_gap));

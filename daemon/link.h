@@ -47,12 +47,13 @@ MUST_CHECK int link_new(struct loop *loop, const struct link_options *opt, const
 struct link *link_free(struct link *k);
 
 #define LINK_WHY_MAX 320
-/* Each: 0; -EALREADY, -EPERM (not in this state), -ENOENT (no such blocker), -EIO (state file): why says it
- * for people, nothing was changed. */
+/* Each: 0; -EALREADY, -EPERM (not in this state), -EBUSY (in a cutover), -ENOENT (no such blocker), -EIO
+ * (state file): why says it for people, nothing was changed. */
 MUST_CHECK int link_start(struct link *k, bool anew, char why[LINK_WHY_MAX]);
 MUST_CHECK int link_pause(struct link *k, char why[LINK_WHY_MAX]);
 MUST_CHECK int link_resume(struct link *k, char why[LINK_WHY_MAX]);
 MUST_CHECK int link_accept(struct link *k, struct bytes code, char why[LINK_WHY_MAX]);
+MUST_CHECK int link_may_stop(const struct link *k, char why[LINK_WHY_MAX]); /* for `stop` */
 /* Ends copying, puts back what was changed on the source (for at most `bound_us`; else the state file
  * remembers), then state idle and fn. keep: the process ends, and the next start goes on: what was asked for
  * last is not changed. */
@@ -78,9 +79,11 @@ int *link_dbs(const struct link *k, size_t *ret_n);
 
 /* A cutover. From live only, with no blocker, and no gap pending: else -EPERM and why. While it lasts, start,
  * pause, resume, stop and accept answer -EBUSY, a gap does not change the state (see lane_generation()), and
- * limits are lifted. */
+ * limits are lifted; `changed` is said for each gap and phase. The link may fail meanwhile: the state is
+ * failed at once, and the cutover undoes itself all the same. */
 MUST_CHECK int link_cutover(struct link *k, char why[LINK_WHY_MAX]);
-/* It was undone, or did not begin: the state is again what the lane is at, limits hold again. */
+/* It was undone, or did not begin: the lane is unsealed, the state is again what the lane is at, limits hold
+ * again. Where the link has failed meanwhile, it stays failed. */
 void link_cutover_undone(struct link *k, const char *reason);
 /* The lane ends without a word to either server (what was changed on the source stays recorded, for finish).
  * The state file says committed already. */

@@ -2,6 +2,8 @@
  * from cutover on. */
 #include "daemon/link_impl.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,4 +31,282 @@ int *link_dbs(const struct link *k, size_t *ret_n)
         memcpy(dbs, scope->at, n * sizeof(*dbs));
     *ret_n = n;
     return dbs;
+}
+
+/* What the other verbs may do. */
+
+int link_refuse_in_cutover(char why[LINK_WHY_MAX])
+{
+    return link_refuse(why, -EBUSY, "a cutover is under way: wait for its end, or: riotctl abort");
+}
+
+static int refuse_committed(const struct link *k, char why[LINK_WHY_MAX])
+{
+    return link_refuse(why, -EPERM,
+                       "the link is %s: the target owns the data. A new link onto it needs a new name, or: "
+                       "riotctl start --anew",
+                       link_state_name(k->state));
+}
+
+int link_cutover_allows_start(struct link *k, bool anew, char why[LINK_WHY_MAX])
+{
+    enum cutover_stage stage = state_of(k->file)->cutover.stage;
+
+    if (k->in_cutover)
+        return link_refuse_in_cutover(why);
+    if (anew || stage == STAGE_NONE)
+        return 0;
+    if (stage >= STAGE_COMMITTED)
+        return refuse_committed(k, why);
+    return link_refuse(
+        why, -EPERM,
+        "a cutover could not be undone, and something may still be fenced: see riotctl status, "
+        "then: riotctl finish --unfence, or riotctl start --anew");
+}
+
+int link_may_stop(const struct link *k, char why[LINK_WHY_MAX])
+{
+    if (k->in_cutover)
+        return link_refuse_in_cutover(why);
+    if (k->state == LINK_COMMITTED || k->state == LINK_FINISHED)
+        return link_refuse(why, -EPERM, "the link is %s: nothing is copied any more",
+                           link_state_name(k->state));
+    return 0;
+}
+
+/* What was fenced stays so, and nobody looks after it any more. */
+static void tell_what_stays_fenced(struct link *k, const struct state_cutover *c)
+{
+    char text[LINK_WHY_MAX] = "";
+    size_t at = 0;
+
+    if (c->stage < STAGE_FENCING || c->unfenced || c->fence == FENCE_NONE)
+        return;
+    for (size_t i = 0; i < c->nnodes; i++)
+        for (size_t j = 0; j < c->nodes[i].nsettings && at < sizeof(text); j++)
+            at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s on %s", at ? ", " : "",
+                                   c->nodes[i].settings[j].name, c->nodes[i].address);
+    log_event_at(
+        k->log, EVENT_FENCE_LEFT_ALONE, SINK_WARNING, LOG_FIELDS({"RIOT_FENCE", fence_names[c->fence]}),
+        "a new link begins: what the former one's cutover fenced (%s) stays as it is, and is forgotten: "
+        "%s",
+        fence_names[c->fence], c->fence == FENCE_HOLD ? "its pause ends with its lease" : text);
+}
+
+int link_forget(struct link *k, char why[LINK_WHY_MAX])
+{
+    struct state *s = state_of(k->file), *before = malloc(sizeof(*before));
+    if (!before)
+        return link_refuse(why, -EIO, "out of memory");
+    *before = *s;
+    s->cutover = (struct state_cutover){.stage = STAGE_NONE};
+    state_reset(s);
+    s->desired = DESIRED_RUNNING;
+    int err = state_save(k->file);
+    if (err) {
+        *s = *before;
+        link_refuse(why, -EIO, "the state file %s cannot be written: %s", state_file_path(k->file),
+                    strerror(-err));
+        err = -EIO;
+    } else {
+        tell_what_stays_fenced(k, &before->cutover);
+        state_reset(before); /* its lists */
+    }
+    free(before);
+    return err;
+}
+
+/* The cutover's states. */
+
+static int refuse_blocked(const struct link *k, char why[LINK_WHY_MAX])
+{
+    for (size_t i = 0; i < BLOCKER_COUNT; i++)
+        if (k->blockers[i].on)
+            return link_refuse(why, -EPERM, "%s: %s. %s", blockers[i].code, k->blockers[i].message,
+                               blockers[i].hint);
+    return 0;
+}
+
+int link_cutover(struct link *k, char why[LINK_WHY_MAX])
+{
+    struct lane_status status;
+
+    if (k->in_cutover)
+        return link_refuse(why, -EBUSY, "a cutover is under way already");
+    if (!link_lane(k) || k->state != LINK_LIVE)
+        return link_refuse(why, -EPERM, "the link is %s: a cutover begins in live",
+                           link_state_name(k->state));
+    if (state_of(k->file)->cutover.stage != STAGE_NONE)
+        return link_refuse(why, -EPERM, "the state file tells of another cutover that has not ended");
+    lane_status(k->lane, &status);
+    link_refresh_blockers(k, &status);
+    int err = refuse_blocked(k, why);
+    if (err)
+        return err;
+    if (status.gap_pending || k->held)
+        return link_refuse(why, -EPERM, "%s",
+                           k->held ? "deletions wait, until it is known whose the keys are"
+                                   : "changes were missed, and a resync is about to begin");
+    k->in_cutover = true;
+    link_set_state(k, LINK_CUTOVER, "a cutover began");
+    link_limits_changed(k);
+    return 0;
+}
+
+void link_cutover_undone(struct link *k, const char *reason)
+{
+    struct lane_status status;
+
+    k->in_cutover = false;
+    if (k->lane)
+        lane_unseal(k->lane);
+    if (k->state != LINK_CUTOVER)
+        return;
+    if (!k->lane) {
+        link_begin(k);
+        return;
+    }
+    lane_status(k->lane, &status);
+    link_set_state(k, link_state_of_phase(status.gap_pending ? LANE_GAP : status.phase, status.round), "%s",
+                   reason);
+    link_limits_changed(k);
+}
+
+static void leave_cutover(struct link *k, enum link_state next, const char *reason)
+{
+    k->in_cutover = false;
+    if (k->lane)
+        link_drop_lane(k);
+    link_set_state(k, next, "%s", reason);
+}
+
+void link_committed(struct link *k, const char *reason)
+{
+    leave_cutover(k, LINK_COMMITTED, reason);
+}
+
+void link_finished(struct link *k, const char *reason)
+{
+    leave_cutover(k, LINK_FINISHED, reason);
+}
+
+void link_cutover_failed(struct link *k, const char *text)
+{
+    link_block(k, BLOCKER_FENCED, "%s", text);
+    leave_cutover(k, LINK_FAILED, k->blockers[BLOCKER_FENCED].message);
+}
+
+void link_begin_after_cutover(struct link *k, bool undoing, const char *reason)
+{
+    if (undoing) {
+        k->in_cutover = true;
+        link_set_state(k, LINK_CUTOVER, "%s", reason);
+    } else if (state_of(k->file)->cutover.stage == STAGE_FINISHED) {
+        link_finished(k, reason);
+    } else {
+        link_committed(k, reason);
+    }
+}
+
+/* Notify flags. */
+
+struct link_put_back {
+    struct link *link;
+    struct conn *conn;
+    struct putback putback;
+    bool ok;
+    struct defer later;
+    void (*fn)(bool put_back, void *arg);
+    void *arg;
+};
+
+void link_put_back_end(struct link *k)
+{
+    struct link_put_back *p = k->put_back;
+
+    k->put_back = NULL;
+    if (!p)
+        return;
+    defer_cancel(k->loop, &p->later);
+    putback_cancel(&p->putback);
+    conn_free(p->conn);
+    putback_end(&p->putback);
+    free(p);
+}
+
+/* What is put back and not known to be is asked for again; the other way round it would be forgotten. */
+static bool clear_record(struct link *k)
+{
+    struct state *s = state_of(k->file);
+    struct notify_record before = s->notify;
+
+    s->notify = (struct notify_record){.run_id = ""};
+    int err = state_save(k->file);
+    if (!err)
+        return true;
+    s->notify = before;
+    log_event(k->log, EVENT_NOTIFY_RECORD,
+              "notify-keyspace-events is put back, but that cannot be written down: %s", strerror(-err));
+    return false;
+}
+
+static void put_back_over(void *arg)
+{
+    struct link_put_back *p = arg;
+    struct link *k = p->link;
+    void (*fn)(bool put_back, void *arg) = p->fn;
+    void *fn_arg = p->arg;
+    bool ok = p->ok;
+
+    if (ok && state_of(k->file)->notify.run_id[0])
+        ok = clear_record(k);
+    link_put_back_end(k);
+    fn(ok, fn_arg);
+}
+
+/* The conversation and its connection are on the stack. */
+static void put_back_done(bool ok, void *arg)
+{
+    struct link_put_back *p = arg;
+    p->ok = ok;
+    loop_defer(p->link->loop, &p->later, put_back_over, p);
+}
+
+static int put_back_begin(struct link_put_back *p, uint64_t bound_us)
+{
+    struct link *k = p->link;
+    const struct notify_record *record = &state_of(k->file)->notify;
+    const struct conn_options opt = {.endpoint = &k->endpoints[LANE_SOURCE],
+                                     .role = "putback",
+                                     .in_max = 64 * KIB,
+                                     .out_max = 64 * KIB,
+                                     .out_high = 64 * KIB,
+                                     .fenced = true};
+    const struct conn_events events = {0};
+
+    if (!record->run_id[0]) {
+        put_back_done(true, p);
+        return 0;
+    }
+    int err = putback_init(&p->putback, k->loop, log_sink(k->log));
+    if (!err)
+        err = conn_new(k->loop, &opt, &events, NULL, &p->conn);
+    if (!err)
+        putback_start(&p->putback, p->conn, record, MAX(bound_us / 1000, (uint64_t)1), put_back_done, p);
+    return err;
+}
+
+int link_put_back(struct link *k, uint64_t bound_us, void (*fn)(bool put_back, void *arg), void *arg)
+{
+    if (k->put_back)
+        return -EBUSY;
+    struct link_put_back *p = calloc(1, sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    *p = (struct link_put_back){.link = k, .fn = fn, .arg = arg};
+    k->put_back = p;
+    int err = put_back_begin(p, bound_us);
+    if (err)
+        link_put_back_end(k);
+    return err;
 }

@@ -1,9 +1,11 @@
-/* link_impl.h - the inside of a link, for link.c (its life) and link_servers.c (who its servers are) only. */
+/* link_impl.h - the inside of a link, for link.c (its life), link_servers.c (who its servers are) and
+ * link_cutover.c (what a cutover and verify need of it) only. */
 #ifndef RIOTD_LINK_IMPL_H
 #define RIOTD_LINK_IMPL_H
 
 #include "daemon/link.h"
 #include "daemon/interlocks.h"
+#include "lib/feed/putback.h"
 #include "lib/redis/probe.h"
 
 enum { HOLD_SHRANK = 1, HOLD_FOREIGN = 2 };
@@ -43,6 +45,11 @@ struct link {
     void (*stopped)(void *arg);
     void *stopped_arg;
 
+    /* Until it is undone, committed, or a person's to go on with; also where the link has failed meanwhile.
+     */
+    bool in_cutover;
+    struct link_put_back *put_back; /* under way, or NULL */
+
     struct link_blocker blockers[BLOCKER_COUNT];
 };
 
@@ -55,6 +62,13 @@ void link_fail(struct link *k, enum blocker b, const char *format, ...) PRINTF_L
 /* -errno: it could not be written, and the link has failed. */
 MUST_CHECK int link_save(struct link *k);
 void link_lane_ready(struct link *k); /* both servers are known and accepted: makes the lane */
+/* The lane ends when the stack has unwound, without a word to either server. */
+void link_drop_lane(struct link *k);
+enum link_state link_state_of_phase(enum lane_phase phase, unsigned round);
+void link_follow_phase(struct link *k, enum lane_phase phase);
+void link_refresh_blockers(struct link *k, const struct lane_status *status);
+/* Returns err, and writes why. */
+int link_refuse(char why[LINK_WHY_MAX], int err, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* link_servers.c */
 void link_probe(struct link *k);
@@ -66,5 +80,14 @@ void link_remember(struct link *k);     /* counts and identities, into the state
 void link_trust_target(struct link *k); /* its keys may be deleted: it is ours */
 void link_trust_source(struct link *k); /* what it lacks may be deleted */
 void link_hold(struct link *k, unsigned why, bool held);
+
+/* link_cutover.c */
+int link_refuse_in_cutover(char why[LINK_WHY_MAX]);
+/* 0, or what the state file, or the present, has against it. */
+MUST_CHECK int link_cutover_allows_start(struct link *k, bool anew, char why[LINK_WHY_MAX]);
+/* For `start --anew`, durably: running is desired, and nothing else is remembered but what state_reset()
+ * keeps. -EIO: nothing was changed. */
+MUST_CHECK int link_forget(struct link *k, char why[LINK_WHY_MAX]);
+void link_put_back_end(struct link *k);
 
 #endif

@@ -102,7 +102,14 @@ static void stop_is_done(void *arg)
 
 static void verb_stop(struct riotd *r, struct client *c, const struct request *req)
 {
+    char why[LINK_WHY_MAX];
+    int err = link_may_stop(r->link, why);
     (void)req;
+
+    if (err) {
+        answer_error(c, err, why);
+        return;
+    }
     if (r->stop_client) {
         server_reply_error(c, CODE_BUSY, "the link is being stopped already");
         return;

@@ -1,5 +1,5 @@
-/* lane_impl.h - the inside of a lane, for lane.c (the whole), lane_copy.c (dirty set to target) and
- * lane_round.c (feed, passes, gaps, drain) only. */
+/* lane_impl.h - the inside of a lane, for lane.c (the whole), lane_copy.c (dirty set to target), lane_round.c
+ * (feed, passes, gaps, drain) and lane_seal.c (the end of copying) only. */
 #ifndef RIOT_LANE_IMPL_H
 #define RIOT_LANE_IMPL_H
 
@@ -109,6 +109,7 @@ struct lane {
     char last_gap[160];
 
     /* counters */
+    uint64_t told; /* by the feed, of whatever kind: only its changing counts */
     uint64_t marks, copied, deleted, bytes, retries, gaps, scanned, estimated, long_keys;
     uint64_t long_retry_us; /* when keys with too long names are counted again */
     uint64_t scan_done;     /* of the scanned keys, those no longer queued; never falls in a round */

@@ -573,6 +573,7 @@ static void feed_mark(int db, struct bytes key, void *arg)
     struct lane *l = arg;
 
     l->marks++;
+    l->told++;
     if (db == FEED_ANY_DB) {
         for (size_t i = 0; i < l->nscope; i++)
             lane_take_mark(l, DIRTY_LIVE, l->scope[i].db, key);
@@ -584,6 +585,7 @@ static void feed_mark(int db, struct bytes key, void *arg)
 static void feed_long_key(int db, struct bytes prefix, uint64_t length, void *arg)
 {
     struct lane *l = arg;
+    l->told++;
     if (db == FEED_ANY_DB || !scope_is_listed(l) || scope_find(l, db))
         take_long_key(l, MAX(db, 0), prefix, length);
 }
@@ -611,6 +613,7 @@ static void feed_is_chosen(enum feed_kind kind, void *arg)
 static void feed_groups(void *arg)
 {
     struct lane *l = arg;
+    l->told++;
     l->streams_moved = true;
     streams_compare(l->streams);
 }
@@ -618,6 +621,7 @@ static void feed_groups(void *arg)
 static void feed_functions(void *arg)
 {
     struct lane *l = arg;
+    l->told++;
     l->functions_wanted = l->functions_moved = true;
     lane_advance(l);
 }
