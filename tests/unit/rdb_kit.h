@@ -306,7 +306,7 @@ static int kit_event(const struct rdb_event *ev, void *arg)
     return 0;
 }
 
-static void telling_begin(struct telling *t, bool valkey, size_t memory_max)
+static inline void telling_begin(struct telling *t, bool valkey, size_t memory_max)
 {
     const struct payload_options options = {.valkey = valkey, .memory_max = memory_max};
 
@@ -314,7 +314,7 @@ static void telling_begin(struct telling *t, bool valkey, size_t memory_max)
     ck_assert_int_eq(payload_new(&options, kit_event, t, &t->payload), 0);
 }
 
-static void telling_end(struct telling *t)
+static inline void telling_end(struct telling *t)
 {
     struct line *lines[] = {&t->field, &t->item, &t->group, &t->consumer, &t->whole};
 
@@ -345,7 +345,7 @@ static size_t kit_cut(struct cuts *c, size_t left)
 
 /* The payload in these cuts, each a copy, so that a read beyond it is seen. *ret_told: t->whole, until the
  * next. */
-static int tell(struct telling *t, struct bytes payload, struct cuts cuts, const char **ret_told)
+static inline int tell(struct telling *t, struct bytes payload, struct cuts cuts, const char **ret_told)
 {
     int e = payload_begin(t->payload, payload.len);
 
