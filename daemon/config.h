@@ -45,6 +45,8 @@ struct config {
     struct config_endpoint source, target;
     enum config_existing existing_keys;
     bool allow_eviction;
+    uint64_t target_wait_replicas; /* a cutover waits for so many of the target's replicas */
+    bool target_wait_aof;          /* and for its append-only file */
     enum feed_kind feed;
     struct config_databases databases; /* as written */
     struct config_databases scope;     /* after config_check(): a /db of the source's URL taken in */

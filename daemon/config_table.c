@@ -112,6 +112,18 @@ const struct config_option config_options[] = {
      .offset = FIELD(allow_eviction),
      .value = "no",
      .help = "Allow a target whose maxmemory-policy evicts keys. It may lose them at any time."},
+    {.path = "target.wait_replicas",
+     .type = TYPE_NUMBER,
+     .offset = FIELD(target_wait_replicas),
+     .value = "0",
+     .max = 100,
+     .help = "A cutover commits only after so many replicas of the target have received everything (WAIT)."},
+    {.path = "target.wait_aof",
+     .type = TYPE_BOOL,
+     .offset = FIELD(target_wait_aof),
+     .value = "no",
+     .help = "A cutover commits only after the target has everything in its append-only file (WAITAOF, Redis "
+             "7.2 and later)."},
 
     {.path = "feed",
      .type = TYPE_WORD,

@@ -8,7 +8,7 @@
 
 #include "daemon/config.h"
 
-#define CONFIG_OPTIONS   20
+#define CONFIG_OPTIONS   22
 #define CONFIG_VALUE_MAX (64 * KIB) /* of a list written out; others have less */
 #define CONFIG_FLAG_MAX  32
 #define CONFIG_PATH_MAX  64

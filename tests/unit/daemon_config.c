@@ -482,6 +482,8 @@ START_TEST(the_effective_configuration_has_origins)
                            "target.timeout=20s (default)\n"
                            "target.existing_keys=refuse (default)\n"
                            "target.allow_eviction=no (default)\n"
+                           "target.wait_replicas=0 (default)\n"
+                           "target.wait_aof=no (default)\n"
                            "feed=auto (default)\n"
                            "databases=[0, 3] (f.yaml:3)\n"
                            "scan.count=50 (f.yaml:4)\n"

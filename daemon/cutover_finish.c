@@ -1,0 +1,230 @@
+/* cutover_finish.c - after the commit: the old source is let go of. */
+#include "daemon/cutover_impl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/core/clock.h"
+
+#define PUT_BACK_US UINT64_C(5000000)
+
+static int PRINTF_LIKE(3, 4) refuse(char why[LINK_WHY_MAX], int err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, LINK_WHY_MAX, format, args);
+    va_end(args);
+    return err;
+}
+
+/* It is as before: committed and watched, or failed. */
+static void PRINTF_LIKE(4, 5)
+    give_up(struct cutover *c, const char *result, enum ctl_exit code, const char *format, ...)
+{
+    char text[300];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    cutover_set_mode(c, c->failed_before ? MODE_STUCK : MODE_COMMITTED);
+    if (!c->failed_before)
+        fence_watch(c->fence, true);
+    operation_end(c->ops, c->operation, result, code, "%s", text);
+    c->operation = 0;
+    cutover_ended(c);
+}
+
+static void slipped_text(const struct cutover *c, char *out, size_t cap)
+{
+    out[0] = '\0';
+    if (c->slipped_writes)
+        snprintf(out, cap, "; %" PRIu64 " writes slipped in on the old source since the commit",
+                 c->slipped_writes);
+    else if (c->slipped_unknown)
+        snprintf(out, cap, "; whether writes slipped in on the old source is not known");
+}
+
+static void end_finished(struct cutover *c)
+{
+    char slipped[120];
+    bool slipped_in = c->status.fence == FENCE_HOLD && (c->slipped_writes || c->slipped_unknown);
+    uint64_t id = c->operation;
+
+    slipped_text(c, slipped, sizeof(slipped));
+    c->operation = 0;
+    log_event(c->log, EVENT_FINISHED, "the link is finished; the old source %s%s",
+              c->unfence ? "takes writes again" : "stays fenced", slipped);
+    if (c->left_alone || slipped_in)
+        operation_end(c->ops, id, "needs_person", CTL_NEEDS_PERSON, "finished%s%s%.200s", slipped,
+                      c->left_alone ? "; left as it is: " : "", c->left_alone ? c->left : "");
+    else
+        operation_end(c->ops, id, "ok", CTL_OK, "finished; the old source %s%s",
+                      c->unfence ? "takes writes again" : "stays fenced", slipped);
+    cutover_free_parts(c);
+    cutover_ended(c);
+}
+
+/* Whether it was committed is not known: what is asked for is that the source takes writes again. */
+static void forget(struct cutover *c)
+{
+    struct state_cutover *s = cutover_state(c);
+
+    state_nodes_clear(s);
+    *s = (struct state_cutover){.stage = STAGE_NONE, .write_calls = WATCH_UNKNOWN};
+    if (cutover_save(c) < 0) {
+        give_up(c, "failed", CTL_FAILED,
+                "nothing is fenced any more, but the state file %s cannot be written",
+                state_file_path(c->file));
+        return;
+    }
+    cutover_set_mode(c, MODE_NONE);
+    end_finished(c);
+}
+
+static void write_down(struct cutover *c)
+{
+    struct state_cutover *s = cutover_state(c);
+
+    if (c->failed_before) {
+        forget(c);
+        return;
+    }
+    s->stage = STAGE_FINISHED;
+    s->finished_ms = clock_wall_ms();
+    s->unfenced = c->unfence;
+    if (c->unfence)
+        state_nodes_clear(s);
+    if (cutover_save(c) < 0) {
+        s->stage = STAGE_COMMITTED;
+        s->finished_ms = 0;
+        give_up(c, "failed", CTL_FAILED, "the state file %s cannot be written", state_file_path(c->file));
+        return;
+    }
+    cutover_set_mode(c, MODE_FINISHED);
+    link_finished(c->link, c->unfence ? "finished; the old source takes writes again"
+                                      : "finished; the old source stays fenced");
+    end_finished(c);
+}
+
+static void unfenced(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+
+    if (c->mode != MODE_FINISHING)
+        return;
+    if (err && err != -EEXIST) {
+        give_up(c, "failed", CTL_FAILED, "the old source is still fenced: %s", why);
+        return;
+    }
+    c->left_alone = err != 0;
+    if (err)
+        snprintf(c->left, sizeof(c->left), "%s", why);
+    write_down(c);
+}
+
+static void unfence(struct cutover *c)
+{
+    if (c->unfence)
+        fence_lift(c->fence, unfenced, c);
+    else
+        write_down(c);
+}
+
+static void flags_put_back(bool put_back, void *arg)
+{
+    struct cutover *c = arg;
+
+    if (c->mode != MODE_FINISHING)
+        return;
+    if (put_back)
+        unfence(c);
+    else
+        give_up(
+            c, "failed", CTL_FAILED,
+            "what riotd changed on the old source (notify-keyspace-events) could not be put back: try again "
+            "when it answers, or leave it with --force");
+}
+
+static void put_back(struct cutover *c)
+{
+    int err = c->force || c->failed_before ? 0 : link_put_back(c->link, PUT_BACK_US, flags_put_back, c);
+
+    if (c->force || c->failed_before)
+        unfence(c);
+    else if (err)
+        give_up(c, "failed", CTL_FAILED, "what riotd changed on the old source cannot be put back: %s",
+                strerror(-err));
+}
+
+static void hold_ended(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+
+    if (c->mode != MODE_FINISHING)
+        return;
+    if (err == -EBUSY)
+        give_up(c, "refused", CTL_REFUSED, "%s. They are to be stopped first; or: riotctl finish --force",
+                why);
+    else if (err)
+        give_up(c, "failed", CTL_FAILED, "%s", why);
+    else
+        put_back(c);
+}
+
+/* The pause is what holds the writers: it ends before anything else. */
+static void finish_begin(void *arg)
+{
+    struct cutover *c = arg;
+
+    if (c->mode != MODE_FINISHING)
+        return;
+    if (c->status.fence == FENCE_HOLD && !c->failed_before)
+        fence_end_hold(c->fence, c->force, hold_ended, c);
+    else
+        put_back(c);
+}
+
+static int may_finish(const struct cutover *c, bool unfence_too, char why[LINK_WHY_MAX])
+{
+    switch (c->mode) {
+    case MODE_COMMITTED:
+        return 0;
+    case MODE_STUCK:
+        return unfence_too
+                   ? 0
+                   : refuse(why, -EPERM,
+                            "whether the target owns the data is not known: finish --unfence lets the "
+                            "source take writes again");
+    case MODE_FINISHING:
+        return refuse(why, -EBUSY, "it is being finished already");
+    case MODE_FINISHED:
+        return refuse(why, -EPERM, "the link is finished");
+    case MODE_NONE:
+        return refuse(why, -EPERM, "there was no cutover: finish works once the link is committed");
+    default:
+        return refuse(why, -EBUSY, "a cutover is under way");
+    }
+}
+
+int cutover_finish(struct cutover *c, bool unfence_too, bool force, char why[LINK_WHY_MAX],
+                   uint64_t *ret_operation)
+{
+    int err = may_finish(c, unfence_too, why);
+    if (err)
+        return err;
+    if (operation_begin(c->ops, verbs[VERB_FINISH].name, &c->operation) < 0)
+        return refuse(why, -EBUSY, "%d operations are running: wait for one of them to end", OPERATIONS_KEPT);
+    *ret_operation = c->operation;
+    c->failed_before = c->mode == MODE_STUCK;
+    c->unfence = unfence_too;
+    c->force = force;
+    c->left_alone = false;
+    cutover_set_mode(c, MODE_FINISHING);
+    fence_watch(c->fence, false);
+    loop_defer(c->loop, &c->next_later, finish_begin, c);
+    return 0;
+}

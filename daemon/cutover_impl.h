@@ -1,0 +1,180 @@
+/* cutover_impl.h - the inside of a cutover, for the parts of cutover*.c only: cutover.c (the whole, the table
+ * of steps), cutover_steps.c (up to the hard fence), cutover_prove.c (from there to the release),
+ * cutover_undo.c (the way back, and what a crash left), cutover_finish.c.
+ *
+ * One step runs at a time. It ends by exactly one of cutover_done(), cutover_skip() and cutover_fail();
+ * callbacks that come later find another step, or another mode, and do nothing.
+ */
+#ifndef RIOTD_CUTOVER_IMPL_H
+#define RIOTD_CUTOVER_IMPL_H
+
+#include "daemon/cutover.h"
+#include "lib/verify/spot.h"
+
+enum cutover_mode {
+    MODE_NONE,      /* nothing is under way, and the source owns the data */
+    MODE_STEPS,     /* in a step before the commit */
+    MODE_UNDOING,   /* also after a restart */
+    MODE_RELEASING, /* committed, in the last step */
+    MODE_COMMITTED, /* the fence is watched */
+    MODE_FINISHING,
+    MODE_FINISHED,
+    MODE_STUCK, /* only a person can go on */
+    MODE_COUNT
+};
+
+/* What is compared at the end with what was at the barrier. */
+struct cutover_base {
+    bool known;
+    struct lane_generation generation;
+    uint64_t copied_keys; /* by the lane: deletions are not among them */
+    uint64_t write_calls, rdb_changes, last_save;
+};
+
+struct cutover {
+    struct loop *loop;
+    const struct config *config;
+    struct link *link;
+    struct verification *verification;
+    struct operations *ops;
+    struct state_file *file;
+    struct log *log;
+
+    enum cutover_mode mode;
+    struct cutover_options opt;
+    uint64_t operation; /* of the cutover or the finish that runs; 0: none */
+    struct cutover_status status;
+    uint64_t step_began_us;
+    struct defer next_later, undo_later, free_later;
+    struct timer *deadline;          /* of the step; of an undo */
+    struct timer *bound;             /* of the write pause */
+    struct timer *poll;              /* while a step looks again and again, and for gaps */
+    struct link_status *link_status; /* a place to read it into */
+
+    struct fence *fence;
+    struct fence_report *report; /* of the probe in validate */
+    struct spot *spot;
+    unsigned spot_runs;
+    int *dbs; /* whose names are gathered, one after the other */
+    size_t ndbs, gathered;
+
+    /* gate */
+    bool verifying; /* verify of everything runs */
+    bool verified;
+    bool gathering;
+    uint64_t stable_since_us;
+
+    /* the pause */
+    bool fenced; /* the state file tells of a fence: what was done must be undone */
+    uint64_t pause_began_us;
+    uint64_t quiet_since_us;
+    bool drained;
+    bool gaps_matter; /* one from here on is the end of it */
+    uint64_t gaps_before;
+    struct cutover_base base;
+    unsigned seal_tries;
+    bool draining, settling;    /* the lane was asked, and will call */
+    char drain_tag, settle_tag; /* their addresses are its arguments */
+    bool quiet_asked;
+
+    /* undo */
+    enum ctl_exit exit_code;
+    const char *result;
+    bool recovering;  /* after a restart: link_begin() follows */
+    bool only_paused; /* what is in force ends by itself */
+    struct timer *again;
+
+    /* after the commit */
+    uint64_t slipped_writes; /* that the old source took since */
+    bool slipped_unknown;
+    bool unfence, force;
+    bool failed_before; /* finish was asked for in the state failed */
+    bool left_alone;    /* something was changed by someone else, and is as they made it */
+    char left[320];     /* what, or what else is to be told at the end */
+
+    void (*ended)(void *arg); /* the process is to end */
+    void *ended_arg;
+    struct timer *end_timer;
+};
+
+/* cutover.c */
+void cutover_set_mode(struct cutover *c, enum cutover_mode mode);
+void cutover_done(struct cutover *c, const char *format, ...) PRINTF_LIKE(2, 3);
+void cutover_skip(struct cutover *c, const char *why);
+/* Before the commit: nothing of it stays. code: CTL_REFUSED where nothing was changed, else CTL_ROLLED_BACK.
+ */
+void cutover_fail(struct cutover *c, enum ctl_exit code, const char *format, ...) PRINTF_LIKE(3, 4);
+bool cutover_in(const struct cutover *c, enum cutover_step step); /* it runs, and this is its step */
+void cutover_step_text(struct cutover *c, const char *format, ...) PRINTF_LIKE(2, 3);
+void cutover_step_failed(struct cutover *c);
+/* What the steps hold is let go: timers, drains, spot, verify. */
+void cutover_let_go(struct cutover *c);
+/* Once the stack has unwound: what the mode has no use for. */
+void cutover_free_parts(struct cutover *c);
+MUST_CHECK int cutover_make_fence(struct cutover *c);
+const struct link_status *cutover_link(struct cutover *c);
+struct state_cutover *cutover_state(struct cutover *c);
+MUST_CHECK int cutover_save(struct cutover *c);
+void cutover_describe_fence(struct cutover *c, char *out, size_t cap);
+/* What the process waits for before it ends is over. */
+void cutover_ended(struct cutover *c);
+
+/* cutover_steps.c */
+void step_validate(struct cutover *c);
+void step_gate(struct cutover *c);
+void step_gate_poll(struct cutover *c);
+void step_soft_fence(struct cutover *c);
+void step_quiet_poll(struct cutover *c);
+void step_barrier(struct cutover *c);
+void step_drain(struct cutover *c);
+void step_verify(struct cutover *c);
+void step_hard_fence(struct cutover *c);
+/* What was asked of the lane and of verify is forgotten. */
+void cutover_drop_drains(struct cutover *c);
+void cutover_stop_verify(struct cutover *c);
+
+/* cutover_prove.c */
+void step_prove_source(struct cutover *c);
+void step_prove_target(struct cutover *c);
+void step_commit(struct cutover *c);
+void step_release(struct cutover *c);
+/* What is compared from here on: the lane's generation now, and the source's counters as last read. */
+void cutover_take_generation(struct cutover *c);
+void cutover_take_counters(struct cutover *c);
+/* Since then nothing was written to the source, and nothing missed; else why. */
+bool cutover_is_still(struct cutover *c, char why[200]);
+void step_release_again(struct cutover *c);      /* after a restart */
+void cutover_watch_committed(struct cutover *c); /* released: from now on it is watched */
+
+/* cutover_undo.c */
+void cutover_undo(struct cutover *c, enum ctl_exit code, const char *result);
+void cutover_undo_late(struct cutover *c);
+void cutover_lift_again(struct cutover *c);
+
+/* Until those modules are there. */
+#pragma weak fence_end_hold
+#pragma weak fence_free
+#pragma weak fence_is_held
+#pragma weak fence_is_paused
+#pragma weak fence_lift
+#pragma weak fence_new
+#pragma weak fence_pause
+#pragma weak fence_probe
+#pragma weak fence_prove
+#pragma weak fence_read
+#pragma weak fence_release
+#pragma weak fence_report
+#pragma weak fence_sample
+#pragma weak fence_set
+#pragma weak fence_watch
+#pragma weak lane_each_recent
+#pragma weak lane_seal
+#pragma weak spot_add
+#pragma weak spot_close
+#pragma weak spot_free
+#pragma weak spot_gather
+#pragma weak spot_is_up
+#pragma weak spot_new
+#pragma weak spot_run
+
+#endif

@@ -1,0 +1,372 @@
+/* cutover_prove.c - the steps from the hard fence on: what proves that nothing slipped in, the commit, and
+ * the release. */
+#include "daemon/cutover_impl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/core/clock.h"
+
+#define SEAL_TRIES       5 /* with the fence none, keys that run out are copied meanwhile */
+#define CONFIRM_LEAST_MS 10
+#define CONFIRM_MOST_MS  30000
+
+/* What is compared. */
+
+void cutover_take_generation(struct cutover *c)
+{
+    struct lane *lane = link_lane(c->link);
+
+    if (lane)
+        lane_generation(lane, &c->base.generation);
+}
+
+void cutover_take_counters(struct cutover *c)
+{
+    const struct watch_sample *s = fence_sample(c->fence);
+
+    if (!s)
+        return;
+    c->base.known = true;
+    c->base.write_calls = s->has_stats ? s->write_calls : WATCH_UNKNOWN;
+    c->base.rdb_changes = s->rdb_changes;
+    c->base.last_save = s->last_save;
+    c->base.copied_keys = cutover_link(c)->lane.copied_keys;
+}
+
+static bool same_calls(const struct cutover *c, const struct watch_sample *s)
+{
+    return s->has_stats && s->write_calls != WATCH_UNKNOWN && s->write_calls == c->base.write_calls;
+}
+
+/* Of two readings of the dirty counter with no save between them. */
+static bool same_changes(const struct cutover *c, const struct watch_sample *s)
+{
+    return s->rdb_changes != WATCH_UNKNOWN && s->last_save != WATCH_UNKNOWN &&
+           s->rdb_changes == c->base.rdb_changes && s->last_save == c->base.last_save;
+}
+
+static bool saved_since(const struct cutover *c, const struct watch_sample *s)
+{
+    return s->last_save == WATCH_UNKNOWN || s->rdb_changes == WATCH_UNKNOWN ||
+           s->last_save != c->base.last_save;
+}
+
+/* With the fence none expiry goes on: what ran out brings marks, and moves the dirty counter. Calls of write
+ * commands decide, and that the lane had to copy no key that is there. */
+static const char *none_moved(struct cutover *c, const struct watch_sample *s)
+{
+    if (!same_calls(c, s))
+        return "write commands were called";
+    if (cutover_link(c)->lane.copied_keys != c->base.copied_keys)
+        return "keys that are there have changed";
+    return NULL;
+}
+
+static const char *moved(struct cutover *c, const struct watch_sample *s)
+{
+    if (c->status.fence == FENCE_NONE)
+        return none_moved(c, s);
+    if (same_changes(c, s))
+        return NULL;
+    if (!saved_since(c, s))
+        return "its count of changes has moved";
+    return same_calls(c, s) ? NULL : "whether it took writes since cannot be told";
+}
+
+static const char *generation_moved(struct cutover *c)
+{
+    struct lane *lane = link_lane(c->link);
+    struct lane_generation now;
+
+    if (!lane)
+        return "the replication has ended";
+    lane_generation(lane, &now);
+    if (now.gaps != c->base.generation.gaps)
+        return "changes may have been missed since the barrier";
+    if (now.marks != c->base.generation.marks && c->status.fence != FENCE_NONE)
+        return "the feed told of a change after the barrier";
+    return NULL;
+}
+
+static const char *became_another(const struct cutover *c, const struct server_id *now)
+{
+    const struct server_id *was = &c->report->id;
+
+    if (strcmp(now->run_id, was->run_id) != 0)
+        return "it was restarted or replaced";
+    if (now->role != ROLE_PRIMARY)
+        return "it is no longer a primary";
+    if (strcmp(now->replid, was->replid) != 0)
+        return "its replication id has changed";
+    return NULL;
+}
+
+bool cutover_is_still(struct cutover *c, char why[200])
+{
+    const struct watch_sample *s = fence_sample(c->fence);
+    const char *reason = "it was not read";
+
+    if (s)
+        reason = became_another(c, &s->id);
+    if (s && !reason)
+        reason = generation_moved(c);
+    if (s && !reason)
+        reason = moved(c, s);
+    snprintf(why, 200, "%s", reason ? reason : "");
+    return !reason;
+}
+
+/* 8. prove the source. */
+
+static void source_read(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+    char text[200];
+
+    if (!cutover_in(c, CUTOVER_PROVE_SOURCE))
+        return;
+    if (err)
+        cutover_fail(c, CTL_ROLLED_BACK, "the source cannot be looked at: %s", why);
+    else if (cutover_is_still(c, text))
+        cutover_done(c, "nothing was written to the source since the barrier");
+    else
+        cutover_fail(c, CTL_ROLLED_BACK, "the source: %s", text);
+}
+
+static void proved(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+
+    if (!cutover_in(c, CUTOVER_PROVE_SOURCE))
+        return;
+    if (err)
+        cutover_fail(c, CTL_ROLLED_BACK, "the fence is not proved: %s", why);
+    else
+        fence_read(c->fence, source_read, c);
+}
+
+void step_prove_source(struct cutover *c)
+{
+    if (c->status.fence == FENCE_NONE)
+        fence_read(c->fence, source_read, c);
+    else
+        fence_prove(c->fence, proved, c);
+}
+
+/* 9. prove and seal the target. */
+
+static uint64_t pause_left_ms(const struct cutover *c)
+{
+    uint64_t bound_ms = c->opt.max_write_pause_ms;
+    uint64_t spent_ms = c->pause_began_us ? (clock_mono_us() - c->pause_began_us) / 1000 : 0;
+
+    return spent_ms < bound_ms ? bound_ms - spent_ms : 0;
+}
+
+static void seal(struct cutover *c);
+
+static void drained_again(void *arg)
+{
+    struct cutover *c = CONTAINER_OF(arg, struct cutover, drain_tag);
+
+    c->draining = false;
+    if (cutover_in(c, CUTOVER_PROVE_TARGET))
+        seal(c);
+}
+
+static void sealed(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+
+    if (!cutover_in(c, CUTOVER_PROVE_TARGET))
+        return;
+    if (err)
+        cutover_fail(c, CTL_ROLLED_BACK, "the target: %s", why);
+    else
+        cutover_done(c, "it is the same server, with the same data; nothing more is written to it");
+}
+
+/* A key that ran out since has to be deleted there first. */
+static void seal_later(struct cutover *c)
+{
+    if (++c->seal_tries < SEAL_TRIES)
+        c->draining = link_drain(c->link, drained_again, &c->drain_tag) == 0;
+    if (!c->draining)
+        cutover_fail(c, CTL_ROLLED_BACK,
+                     "keys change all the time: there is no moment in which all are copied");
+}
+
+static void seal(struct cutover *c)
+{
+    struct lane *lane = link_lane(c->link);
+    const struct lane_confirm confirm = {
+        .replicas = (unsigned)c->config->target_wait_replicas,
+        .aof = c->config->target_wait_aof,
+        .timeout_ms =
+            (unsigned)MIN(MAX(pause_left_ms(c), (uint64_t)CONFIRM_LEAST_MS), (uint64_t)CONFIRM_MOST_MS),
+    };
+    int err = lane ? lane_seal(lane, &confirm, sealed, c) : -ENOTCONN;
+
+    if (err == -EBUSY)
+        seal_later(c);
+    else if (err)
+        cutover_fail(c, CTL_ROLLED_BACK, "the target cannot be sealed: %s", strerror(-err));
+}
+
+void step_prove_target(struct cutover *c)
+{
+    if (c->spot)
+        spot_close(c->spot);
+    if (verification_runs(c->verification))
+        cutover_fail(c, CTL_ROLLED_BACK, "a verify was begun, which reads the target");
+    else
+        seal(c);
+}
+
+/* 10. commit: the point of no return. */
+
+static void write_down(struct cutover *c)
+{
+    const struct watch_sample *s = fence_sample(c->fence);
+    struct state_cutover *state = cutover_state(c);
+
+    if (c->status.fence == FENCE_NONE) {
+        state_nodes_clear(state);
+        *state = (struct state_cutover){.began_ms = c->status.began_ms, .fence = FENCE_NONE};
+    }
+    state->stage = STAGE_COMMITTED;
+    state->committed_ms = clock_wall_ms();
+    state->lease_ms = c->status.fence == FENCE_HOLD ? c->opt.hold_lease_ms : 0;
+    state->write_pause_ms = c->pause_began_us ? (clock_mono_us() - c->pause_began_us) / 1000 : 0;
+    state->write_calls = s && s->has_stats ? s->write_calls : WATCH_UNKNOWN;
+    snprintf(state->run_id, sizeof(state->run_id), "%s", c->report->id.run_id);
+    snprintf(state->replid, sizeof(state->replid), "%s", c->report->id.replid);
+}
+
+static void kept_waiting(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+    if (err)
+        log_event(c->log, EVENT_FENCE_LOST, "the write pause cannot be renewed: %s", why);
+}
+
+/* Nobody can tell which of the two the disk has: nothing is undone, and nothing goes on. */
+static void outcome_unknown(struct cutover *c)
+{
+    char fenced[200];
+
+    cutover_describe_fence(c, fenced, sizeof(fenced));
+    snprintf(c->status.failed, sizeof(c->status.failed),
+             "whether the commit reached the disk is not known (%.60s). Still fenced: %.180s",
+             state_file_path(c->file), fenced[0] ? fenced : "nothing");
+    cutover_step_failed(c);
+    cutover_let_go(c);
+    cutover_set_mode(c, MODE_STUCK);
+    log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON, "%s", c->status.failed);
+    link_cutover_failed(c->link, c->status.failed);
+    if (c->status.fence == FENCE_HOLD)
+        fence_release(c->fence, c->opt.hold_lease_ms, kept_waiting, c);
+    operation_end(c->ops, c->operation, "unknown", CTL_NEEDS_PERSON, "%s", c->status.failed);
+    c->operation = 0;
+}
+
+static const char *commit_forbidden(struct cutover *c)
+{
+    const char *reason = generation_moved(c);
+
+    if (reason || c->status.fence == FENCE_NONE)
+        return reason;
+    if (!pause_left_ms(c))
+        return "writes have waited for longer than the bound";
+    return fence_is_paused(c->fence) ? NULL : "the write pause did not hold";
+}
+
+void step_commit(struct cutover *c)
+{
+    struct state_cutover *state = cutover_state(c);
+    const char *reason = commit_forbidden(c);
+
+    if (reason) {
+        cutover_fail(c, CTL_ROLLED_BACK, "%s", reason);
+        return;
+    }
+    write_down(c);
+    if (cutover_save(c) < 0) {
+        if (state_save_unknown(c->file)) {
+            outcome_unknown(c);
+            return;
+        }
+        state->stage = c->status.fence == FENCE_NONE ? STAGE_NONE : STAGE_FENCING;
+        state->committed_ms = 0;
+        cutover_fail(c, CTL_ROLLED_BACK, "the state file %s cannot be written", state_file_path(c->file));
+        return;
+    }
+    timer_clear(c->bound);
+    c->status.has_write_pause = c->pause_began_us != 0;
+    if (c->status.has_write_pause)
+        c->status.write_pause_ms = (clock_mono_us() - c->pause_began_us) / 1000;
+    cutover_set_mode(c, MODE_RELEASING);
+    log_event(c->log, EVENT_CUTOVER_COMMITTED,
+              "the target owns the data from now on; writes have waited for %" PRIu64 " ms",
+              c->status.write_pause_ms);
+    cutover_done(c, "the point of no return has passed");
+}
+
+/* 11. release. */
+
+/* The operation may have ended by its deadline, when the source did not answer. */
+static void tell_released(struct cutover *c)
+{
+    const char *target = link_endpoint(c->link, LANE_TARGET)->url.text;
+    char pause[64] = "";
+
+    if (c->status.has_write_pause)
+        snprintf(pause, sizeof(pause), "; writes waited for %" PRIu64 " ms", c->status.write_pause_ms);
+    log_event(c->log, EVENT_CUTOVER_RELEASED, "writes go to %s from now on%s", target, pause);
+    operation_end(c->ops, c->operation, "ok", CTL_OK, "writes go to %.200s from now on%s%s", target, pause,
+                  c->left);
+    c->operation = 0;
+}
+
+void cutover_watch_committed(struct cutover *c)
+{
+    if (c->mode != MODE_RELEASING)
+        return;
+    if (cutover_in(c, CUTOVER_RELEASE))
+        cutover_done(c, "writes go to the target");
+    cutover_let_go(c);
+    cutover_set_mode(c, MODE_COMMITTED);
+    cutover_free_parts(c);
+    if (c->fence)
+        fence_watch(c->fence, true);
+    tell_released(c);
+    cutover_ended(c);
+}
+
+static void released(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+
+    if (err)
+        snprintf(c->left, sizeof(c->left), "; the old source does not let go of the pause: %.200s", why);
+    cutover_watch_committed(c);
+}
+
+void step_release_again(struct cutover *c)
+{
+    fence_release(c->fence, cutover_state(c)->lease_ms, released, c);
+}
+
+void step_release(struct cutover *c)
+{
+    char reason[120] = "committed";
+
+    if (c->status.has_write_pause)
+        snprintf(reason, sizeof(reason), "committed: writes waited for %" PRIu64 " ms",
+                 c->status.write_pause_ms);
+    link_committed(c->link, reason);
+    step_release_again(c);
+}

@@ -1,0 +1,690 @@
+/* cutover_steps.c - the steps from the question whether it can be done at all to the hard fence. */
+#include "daemon/cutover_impl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/core/clock.h"
+#include "lib/core/text.h"
+
+#define LEASE_MIN_MS   2000
+#define SAMPLE_NAMES   256
+#define SPOT_NAMES_MAX (384 * KIB) /* the lane's ring of the newest, and the sample */
+#define SPOT_RUNS_MAX  3
+#define TTL_SLACK_MS   5
+#define QUIET_EXTRA_US 10000000
+
+/* 1. validate. */
+
+static void plan(struct cutover *c, const char *format, ...) PRINTF_LIKE(2, 3);
+static void plan(struct cutover *c, const char *format, ...)
+{
+    va_list args;
+
+    if (c->status.nplan == ARRAY_LEN(c->status.plan))
+        return;
+    va_start(args, format);
+    vsnprintf(c->status.plan[c->status.nplan++], sizeof(c->status.plan[0]), format, args);
+    va_end(args);
+}
+
+/* How long writers wait if riotd dies: long enough that neither a slow disk nor a slow network ends it. */
+static uint64_t lease_ms(struct cutover *c)
+{
+    uint64_t save_ms = 10 * state_save_us(c->file) / 1000;
+    uint64_t trips_ms = 20ull * c->report->sample.round_trip_us / 1000;
+
+    return MIN(MAX(MAX(save_ms, trips_ms), (uint64_t)LEASE_MIN_MS), c->opt.max_write_pause_ms);
+}
+
+static void plan_fence(struct cutover *c)
+{
+    char bound[TEXT_MAX], lease[TEXT_MAX], quiet[TEXT_MAX];
+
+    if (c->status.fence == FENCE_NONE) {
+        plan(c,
+             "nothing is fenced: nobody else may write to the source, and for %s nothing may have been "
+             "written",
+             text_ms_exact(c->opt.quiet_for_ms, quiet));
+        return;
+    }
+    plan(c, "writes wait (CLIENT PAUSE WRITE), with a lease of %s; all is undone if it takes more than %s",
+         text_ms_exact(lease_ms(c), lease), text_ms_exact(c->opt.max_write_pause_ms, bound));
+    plan(c, "then they are kept away by the fence `%s` on %zu node%s%s", fence_names[c->status.fence],
+         c->report->nnodes, c->report->nnodes == 1 ? "" : "s",
+         c->opt.fence == FENCE_AUTO ? ", the first that is possible here" : "");
+    for (int kind = FENCE_AUTO + 1; c->opt.fence == FENCE_AUTO && kind < (int)c->status.fence; kind++)
+        if (!c->report->kinds[kind].allowed)
+            plan(c, "not by `%s`: %.150s", fence_names[kind], c->report->kinds[kind].why_not);
+}
+
+static void plan_compare(struct cutover *c)
+{
+    char budget[TEXT_MAX];
+
+    if (c->opt.verify == CUTOVER_VERIFY_FULL)
+        plan(c, "before that both sides are compared in whole");
+    if (c->opt.verify != CUTOVER_VERIFY_NONE)
+        plan(c, "meanwhile the keys copied last and a sample are compared, for at most %s",
+             text_ms_exact(c->opt.verify_budget_ms, budget));
+    else
+        plan(c, "nothing is compared");
+}
+
+static void make_plan(struct cutover *c)
+{
+    char stable[TEXT_MAX], timeout[TEXT_MAX];
+    const struct fence_report *r = c->report;
+
+    plan(c, "the source is %.120s (%s %s)", link_endpoint(c->link, LANE_SOURCE)->url.text,
+         server_kind_name(r->id.kind), r->id.version);
+    for (size_t i = 0; i < r->nnodes && i < 4; i++)
+        plan(c, "its %s: %.150s", r->nodes[i].primary ? "primary" : "replica", r->nodes[i].address);
+    if (r->nnodes > 4)
+        plan(c, "and %zu replicas more", r->nnodes - 4);
+    plan(c, "it begins once the lag is at most %" PRIu64 " ms for %s; if not within %s, nothing is done",
+         c->opt.max_lag_ms, text_ms_exact(c->opt.stable_for_ms, stable),
+         text_ms_exact(c->opt.gate_timeout_ms, timeout));
+    plan_fence(c);
+    plan_compare(c);
+    if (c->config->target_wait_replicas || c->config->target_wait_aof)
+        plan(c, "the target confirms it: %" PRIu64 " replicas%s", c->config->target_wait_replicas,
+             c->config->target_wait_aof ? ", and its append-only file" : "");
+    plan(c, "from then on writes go to %.150s", link_endpoint(c->link, LANE_TARGET)->url.text);
+}
+
+/* A pause keeps Sentinel's own PUBLISH waiting too: it takes the source for down. */
+static bool sentinel_allows(struct cutover *c)
+{
+    uint64_t down_after = c->opt.sentinel_down_after_ms;
+
+    if (!c->report->sentinels || c->status.fence == FENCE_NONE)
+        return true;
+    if (c->status.fence == FENCE_HOLD)
+        cutover_fail(c, CTL_REFUSED,
+                     "a Sentinel watches the source: it would fail over during the fence hold");
+    else if (!down_after)
+        cutover_fail(c, CTL_REFUSED,
+                     "a Sentinel watches the source, and fails over if the pause is long: give its "
+                     "down-after-milliseconds as --sentinel-down-after");
+    else if (2 * c->opt.max_write_pause_ms >= down_after)
+        cutover_fail(c, CTL_REFUSED,
+                     "a Sentinel watches the source: --max-write-pause (%" PRIu64
+                     " ms) is to be below half of its down-after-milliseconds (%" PRIu64 ")",
+                     c->opt.max_write_pause_ms, down_after);
+    else
+        return true;
+    return false;
+}
+
+static bool choose_fence(struct cutover *c)
+{
+    const struct fence_report *r = c->report;
+    enum fence_kind kind = c->opt.fence;
+
+    if (kind == FENCE_AUTO && !r->kinds[FENCE_AUTO].allowed) {
+        cutover_fail(c, CTL_REFUSED,
+                     "no fence is possible here: %.200s. If nobody else writes to the source: --fence none",
+                     r->kinds[FENCE_AUTO].why_not);
+        return false;
+    }
+    if (!r->kinds[kind].allowed) {
+        cutover_fail(c, CTL_REFUSED, "the fence `%s` is not possible here: %s", fence_names[kind],
+                     r->kinds[kind].why_not);
+        return false;
+    }
+    kind = kind == FENCE_AUTO ? r->chosen : kind;
+    if (kind != FENCE_NONE && !r->can_pause) {
+        cutover_fail(c, CTL_REFUSED, "writes to the source cannot be made to wait: %s", r->why_no_pause);
+        return false;
+    }
+    c->status.fence = kind;
+    c->status.has_fence = true;
+    return true;
+}
+
+static bool nodes_reached(struct cutover *c)
+{
+    const struct fence_report *r = c->report;
+
+    if (r->id.role != ROLE_PRIMARY) {
+        cutover_fail(c, CTL_REFUSED,
+                     "source_is_replica: the source at %s is a replica of %s:%u: give the URL of its primary "
+                     "in source.url, and restart riotd",
+                     link_endpoint(c->link, LANE_SOURCE)->url.text, r->id.primary_host,
+                     (unsigned)r->id.primary_port);
+        return false;
+    }
+    for (size_t i = 0; i < r->nnodes; i++) {
+        if (r->nodes[i].reached || c->status.fence == FENCE_NONE)
+            continue;
+        cutover_fail(c, CTL_REFUSED, "the node %.150s of the source cannot be fenced: %s",
+                     r->nodes[i].address, r->nodes[i].why);
+        return false;
+    }
+    return true;
+}
+
+static bool disk_is_fast_enough(struct cutover *c)
+{
+    uint64_t save_ms = 10 * state_save_us(c->file) / 1000;
+
+    if (c->status.fence == FENCE_NONE || save_ms <= c->opt.max_write_pause_ms)
+        return true;
+    cutover_fail(c, CTL_REFUSED,
+                 "writing the state file took %" PRIu64
+                 " ms: --max-write-pause is to be at least ten times that",
+                 save_ms / 10);
+    return false;
+}
+
+static void dry_run_done(struct cutover *c)
+{
+    cutover_done(c, "it could begin");
+    cutover_undo(c, CTL_OK, "ok");
+}
+
+static void probed(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+
+    if (!cutover_in(c, CUTOVER_VALIDATE))
+        return;
+    fence_report(c->fence, c->report);
+    if (err) {
+        cutover_fail(c, CTL_REFUSED, "%s", why);
+        return;
+    }
+    if (c->report->id.role != ROLE_PRIMARY) {
+        nodes_reached(c);
+        return;
+    }
+    if (!choose_fence(c) || !nodes_reached(c) || !sentinel_allows(c) || !disk_is_fast_enough(c))
+        return;
+    make_plan(c);
+    if (c->opt.dry_run)
+        dry_run_done(c);
+    else
+        cutover_done(c, "fence %s", fence_names[c->status.fence]);
+}
+
+void step_validate(struct cutover *c)
+{
+    char why[LINK_WHY_MAX];
+
+    if (link_cutover(c->link, why) < 0)
+        cutover_fail(c, CTL_REFUSED, "%s", why);
+    else if (cutover_link(c)->lane.feed.kind == FEED_NONE)
+        cutover_fail(c, CTL_REFUSED, "without a feed nothing tells of changes: there is no cutover");
+    else if (verification_runs(c->verification))
+        cutover_fail(c, CTL_REFUSED, "a verify is running: wait for its end, or: riotctl verify --stop");
+    else if (cutover_make_fence(c) < 0)
+        cutover_fail(c, CTL_REFUSED, "out of memory");
+    else
+        fence_probe(c->fence, probed, c);
+}
+
+/* 2. gate. Nothing is fenced yet. */
+
+static void gather_next(void *arg)
+{
+    struct cutover *c = arg;
+
+    if (!cutover_in(c, CUTOVER_GATE) || !c->gathering)
+        return;
+    while (c->gathered < c->ndbs) {
+        int db = c->dbs[c->gathered++];
+        if (spot_gather(c->spot, db, (unsigned)MAX(SAMPLE_NAMES / c->ndbs, (size_t)1), gather_next, c) == 0)
+            return;
+    }
+    c->gathering = false;
+}
+
+static void spot_up(void *arg)
+{
+    struct cutover *c = arg;
+
+    if (!cutover_in(c, CUTOVER_GATE) || c->dbs)
+        return;
+    c->dbs = link_dbs(c->link, &c->ndbs);
+    if (!c->dbs) {
+        cutover_fail(c, CTL_ROLLED_BACK, "out of memory");
+        return;
+    }
+    c->ndbs = MIN(c->ndbs, (size_t)SAMPLE_NAMES);
+    gather_next(c);
+}
+
+static void spot_done(const struct spot_report *r, void *arg);
+
+static int make_spot(struct cutover *c)
+{
+    static const struct spot_events events = {.up = spot_up, .done = spot_done};
+    struct lane *lane = link_lane(c->link);
+    int64_t skew = c->report->clock_skew_ms;
+    struct compare_options opt = {
+        .source = link_endpoint(c->link, LANE_SOURCE),
+        .target = link_endpoint(c->link, LANE_TARGET),
+        .into_db = c->config->target.url.db,
+        .ttl_tolerance_ms = TTL_SLACK_MS + (uint64_t)(skew < 0 ? -skew : skew),
+        .role = "spot",
+    };
+
+    for (int side = 0; lane && side < 2; side++)
+        snprintf(opt.run_id[side], sizeof(opt.run_id[side]), "%s", lane_approved(lane, (enum lane_side)side));
+    c->gathering = true;
+    return spot_new(c->loop, &opt, SPOT_NAMES_MAX, &events, c, &c->spot);
+}
+
+static void gate_verified(const struct verify_report *r, void *arg)
+{
+    struct cutover *c = arg;
+    uint64_t drift = 0;
+
+    if (!c->verifying)
+        return;
+    c->verifying = false;
+    if (!cutover_in(c, CUTOVER_GATE))
+        return;
+    for (size_t i = 0; i < DRIFT_KINDS; i++)
+        drift += r->drift[i];
+    if (r->verdict == VERIFY_DRIFT)
+        cutover_fail(c, CTL_ROLLED_BACK,
+                     "the sides differ in %" PRIu64 "%s of %" PRIu64
+                     " keys, such as %s (%s). See: riotctl verify --last",
+                     drift, r->at_least ? " or more" : "", r->compared,
+                     r->nfindings ? r->findings[0].key : "?",
+                     r->nfindings ? drift_name(r->findings[0].kind) : "?");
+    else if (r->verdict != VERIFY_CLEAN)
+        cutover_fail(c, CTL_ROLLED_BACK, "the verify before it was %s: %s", verify_verdict_name(r->verdict),
+                     r->reason);
+    else {
+        c->verified = true;
+        timer_set(c->deadline, c->opt.gate_timeout_ms * 1000);
+    }
+}
+
+/* It takes what it takes: the time-out of the gate begins after it. */
+static void verify_all(struct cutover *c)
+{
+    const struct verification_options opt = {.db = -1, .ttl_tolerance_ms = -1};
+    char why[LINK_WHY_MAX];
+
+    timer_clear(c->deadline);
+    c->verifying = true;
+    if (verification_run(c->verification, &opt, why, gate_verified, c) == 0)
+        return;
+    c->verifying = false;
+    cutover_fail(c, CTL_ROLLED_BACK, "verify: %s", why);
+}
+
+void step_gate(struct cutover *c)
+{
+    struct lane *lane = link_lane(c->link);
+    struct lane_generation now;
+
+    if (!lane) {
+        cutover_fail(c, CTL_ROLLED_BACK, "the replication has ended");
+        return;
+    }
+    lane_generation(lane, &now);
+    c->gaps_before = now.gaps;
+    lane_retry(lane);
+    timer_set(c->deadline, c->opt.gate_timeout_ms * 1000);
+    if (c->opt.verify != CUTOVER_VERIFY_NONE && make_spot(c) < 0)
+        cutover_fail(c, CTL_ROLLED_BACK, "out of memory");
+    else if (c->opt.verify == CUTOVER_VERIFY_FULL) {
+        c->gaps_matter = true; /* what was compared before one is compared in vain */
+        verify_all(c);
+    }
+}
+
+void cutover_stop_verify(struct cutover *c)
+{
+    char why[LINK_WHY_MAX];
+
+    if (!c->verifying)
+        return;
+    c->verifying = false;
+    if (verification_stop(c->verification, why) < 0)
+        return; /* it has ended by itself */
+}
+
+/* NULL: nothing stands against the pause. */
+static const char *not_yet(struct cutover *c, const struct link_status *s)
+{
+    if (s->lane.phase != LANE_LIVE || s->lane.gap_pending)
+        return "the link is not live";
+    for (size_t i = 0; i < BLOCKER_COUNT; i++)
+        if (s->blockers[i].on)
+            return s->blockers[i].message;
+    for (size_t i = 0; i < LANE_CONDITIONS; i++)
+        if (s->lane.conditions[i].on)
+            return s->lane.conditions[i].text;
+    if (s->lane.lag_ms > c->opt.max_lag_ms)
+        return "the lag is too long";
+    return NULL;
+}
+
+static void gate_late(struct cutover *c, const char *why, const struct link_status *s)
+{
+    cutover_step_text(c, "lag %" PRIu64 " ms, %" PRIu64 " keys: %.100s", s->lane.lag_ms, s->lane.lag_keys,
+                      why);
+}
+
+void step_gate_poll(struct cutover *c)
+{
+    const struct link_status *s;
+    uint64_t now_us = clock_mono_us();
+    char stable[TEXT_MAX];
+
+    if (c->verifying) {
+        cutover_step_text(c, "everything is being compared: see riotctl verify --last");
+        return;
+    }
+    s = cutover_link(c);
+    const char *why = not_yet(c, s);
+    if (why)
+        c->stable_since_us = 0;
+    else if (!c->stable_since_us)
+        c->stable_since_us = now_us;
+    uint64_t stable_ms = why ? 0 : (now_us - c->stable_since_us) / 1000;
+    if (why)
+        gate_late(c, why, s);
+    else if (c->spot && (c->gathering || !spot_is_up(c->spot)))
+        gate_late(c, "the connections for comparing are being made", s);
+    else if (stable_ms < c->opt.stable_for_ms)
+        gate_late(c, "not yet for long enough", s);
+    else
+        cutover_done(c, "lag %" PRIu64 " ms, stable for %s%s", s->lane.lag_ms, text_ms(stable_ms, stable),
+                     c->verified ? ", everything was compared" : "");
+}
+
+/* 3. soft fence. */
+
+static bool add_name(int db, struct bytes key, void *arg)
+{
+    struct cutover *c = arg;
+    return spot_add(c->spot, db, key);
+}
+
+static void start_counting(struct cutover *c)
+{
+    struct lane *lane = link_lane(c->link);
+    struct lane_generation now;
+
+    if (!lane)
+        return;
+    lane_generation(lane, &now);
+    c->gaps_before = now.gaps;
+    c->gaps_matter = true;
+    if (c->spot)
+        lane_each_recent(lane, add_name, c);
+}
+
+static void paused(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+
+    if (!cutover_in(c, CUTOVER_SOFT_FENCE))
+        return;
+    if (err)
+        cutover_fail(c, CTL_ROLLED_BACK, "writes could not be made to wait: %s", why);
+    else
+        cutover_done(c, "writes wait; the lease is %" PRIu64 " ms", cutover_state(c)->lease_ms);
+}
+
+static void pause_writes(struct cutover *c)
+{
+    struct state_cutover *s = cutover_state(c);
+
+    state_nodes_clear(s);
+    *s = (struct state_cutover){.stage = STAGE_PAUSING,
+                                .fence = c->status.fence,
+                                .began_ms = c->status.began_ms,
+                                .lease_ms = lease_ms(c),
+                                .write_calls = WATCH_UNKNOWN};
+    c->fenced = true;
+    if (cutover_save(c) < 0) {
+        cutover_fail(c, CTL_ROLLED_BACK, "the state file %s cannot be written", state_file_path(c->file));
+        return;
+    }
+    c->pause_began_us = clock_mono_us();
+    timer_set(c->bound, c->opt.max_write_pause_ms * 1000);
+    fence_pause(c->fence, s->lease_ms, c->opt.max_write_pause_ms, paused, c);
+}
+
+/* none: in place of a pause, nothing may have been written for so long. */
+
+static void quiet_began(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+
+    if (!cutover_in(c, CUTOVER_SOFT_FENCE))
+        return;
+    if (err) {
+        cutover_fail(c, CTL_REFUSED, "the source cannot be looked at: %s", why);
+        return;
+    }
+    cutover_take_counters(c);
+    if (c->base.write_calls == WATCH_UNKNOWN) {
+        cutover_fail(c, CTL_REFUSED,
+                     "the source does not tell how many writes it runs: that nobody writes cannot be shown");
+        return;
+    }
+    c->quiet_since_us = clock_mono_us();
+}
+
+static void quiet_drained(void *arg)
+{
+    struct cutover *c = CONTAINER_OF(arg, struct cutover, drain_tag);
+
+    c->draining = false;
+    if (!cutover_in(c, CUTOVER_SOFT_FENCE))
+        return;
+    cutover_take_generation(c);
+    fence_read(c->fence, quiet_began, c);
+}
+
+static void prove_quiet(struct cutover *c)
+{
+    timer_set(c->deadline, c->opt.quiet_for_ms * 1000 + QUIET_EXTRA_US);
+    c->draining = link_drain(c->link, quiet_drained, &c->drain_tag) == 0;
+    if (!c->draining)
+        cutover_fail(c, CTL_REFUSED, "the replication has ended");
+}
+
+static void quiet_ended(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+    char text[200];
+
+    if (!cutover_in(c, CUTOVER_SOFT_FENCE))
+        return;
+    if (err)
+        cutover_fail(c, CTL_REFUSED, "the source cannot be looked at: %s", why);
+    else if (cutover_is_still(c, text))
+        cutover_skip(c, "no fence: nothing was written to the source in the time asked for");
+    else
+        cutover_fail(c, CTL_REFUSED, "somebody still writes to the source: %s", text);
+}
+
+void step_quiet_poll(struct cutover *c)
+{
+    if (!c->quiet_since_us || c->quiet_asked)
+        return;
+    if (clock_mono_us() - c->quiet_since_us < c->opt.quiet_for_ms * 1000)
+        return;
+    c->quiet_asked = true;
+    fence_read(c->fence, quiet_ended, c);
+}
+
+void step_soft_fence(struct cutover *c)
+{
+    char why[LINK_WHY_MAX];
+
+    /* One that was begun since reads from the target: it would go on past the commit. */
+    if (verification_runs(c->verification) && verification_stop(c->verification, why) < 0)
+        cutover_step_text(c, "%.100s", why);
+    if (!link_lane(c->link)) {
+        cutover_fail(c, CTL_ROLLED_BACK, "the replication has ended");
+        return;
+    }
+    start_counting(c);
+    if (c->status.fence == FENCE_NONE)
+        prove_quiet(c);
+    else
+        pause_writes(c);
+}
+
+/* 4. barrier, and 5. drain: both are asked for at once, and share one barrier. */
+
+static void drain_if_done(struct cutover *c)
+{
+    if (!c->drained || !c->base.known || !cutover_in(c, CUTOVER_DRAIN))
+        return;
+    c->base.copied_keys = cutover_link(c)->lane.copied_keys;
+    cutover_done(c, "the target has all that was written");
+}
+
+static void barrier_read(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+
+    if (!cutover_in(c, CUTOVER_DRAIN))
+        return;
+    if (err) {
+        cutover_fail(c, CTL_ROLLED_BACK, "the source cannot be looked at: %s", why);
+        return;
+    }
+    cutover_take_counters(c);
+    drain_if_done(c);
+}
+
+static void barrier_settled(void *arg)
+{
+    struct cutover *c = CONTAINER_OF(arg, struct cutover, settle_tag);
+
+    c->settling = false;
+    if (!cutover_in(c, CUTOVER_BARRIER))
+        return;
+    cutover_take_generation(c);
+    cutover_done(c, "every change that was made has been told");
+}
+
+static void all_drained(void *arg)
+{
+    struct cutover *c = CONTAINER_OF(arg, struct cutover, drain_tag);
+
+    c->draining = false;
+    c->drained = true;
+    drain_if_done(c);
+}
+
+void step_barrier(struct cutover *c)
+{
+    struct lane *lane = link_lane(c->link);
+
+    c->base.known = false;
+    c->drained = false;
+    c->settling = lane && lane_settle(lane, barrier_settled, &c->settle_tag) == 0;
+    c->draining = c->settling && link_drain(c->link, all_drained, &c->drain_tag) == 0;
+    if (!c->draining)
+        cutover_fail(c, CTL_ROLLED_BACK, "the replication is not live");
+}
+
+void step_drain(struct cutover *c)
+{
+    fence_read(c->fence, barrier_read, c);
+}
+
+void cutover_drop_drains(struct cutover *c)
+{
+    struct lane *lane = link_lane(c->link);
+
+    if (c->settling && lane)
+        lane_drain_cancel(lane, &c->settle_tag);
+    if (c->draining)
+        link_drain_cancel(c->link, &c->drain_tag);
+    c->settling = c->draining = false;
+}
+
+/* 6. verify. */
+
+static bool spot_drifted(struct cutover *c, const struct spot_report *r)
+{
+    uint64_t drift = 0;
+
+    for (size_t i = 0; i < DRIFT_KINDS; i++)
+        drift += r->drift[i];
+    if (!drift)
+        return false;
+    /* A key that ran out between the reading of one side and of the other differs once, and not again. */
+    if (++c->spot_runs < SPOT_RUNS_MAX && spot_run(c->spot, c->opt.verify_budget_ms * 1000) == 0)
+        return true;
+    cutover_fail(c, CTL_ROLLED_BACK, "%" PRIu64 " of %" PRIu64 " compared keys differ, such as %s (%s: %s)",
+                 drift, r->compared, r->nfindings ? r->findings[0].key : "?",
+                 r->nfindings ? drift_name(r->findings[0].kind) : "?",
+                 r->nfindings ? r->findings[0].what : "?");
+    return true;
+}
+
+static void spot_done(const struct spot_report *r, void *arg)
+{
+    struct cutover *c = arg;
+    char unknown[48] = "";
+
+    if (!cutover_in(c, CUTOVER_VERIFY))
+        return;
+    if (r->lost) {
+        cutover_fail(c, CTL_ROLLED_BACK, "a connection for comparing was lost");
+        return;
+    }
+    if (spot_drifted(c, r))
+        return;
+    if (r->unknown)
+        snprintf(unknown, sizeof(unknown), ", %" PRIu64 " cannot be compared", r->unknown);
+    cutover_done(c, "%" PRIu64 " of %" PRIu64 " keys compared, all equal%s", r->compared, r->names, unknown);
+}
+
+void step_verify(struct cutover *c)
+{
+    if (!c->spot)
+        cutover_skip(c, "not asked for");
+    else if (!spot_is_up(c->spot) || spot_run(c->spot, c->opt.verify_budget_ms * 1000) < 0)
+        cutover_fail(c, CTL_ROLLED_BACK, "a connection for comparing was lost");
+}
+
+/* 7. hard fence. */
+
+static void fence_is_set(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+    char text[160];
+
+    if (!cutover_in(c, CUTOVER_HARD_FENCE))
+        return;
+    if (err) {
+        cutover_fail(c, CTL_ROLLED_BACK, "the fence could not be set: %s", why);
+        return;
+    }
+    cutover_describe_fence(c, text, sizeof(text));
+    cutover_done(c, "%s", text);
+}
+
+void step_hard_fence(struct cutover *c)
+{
+    if (c->status.fence == FENCE_NONE) {
+        cutover_skip(c, "no fence");
+        return;
+    }
+    cutover_state(c)->stage = STAGE_FENCING;
+    if (cutover_save(c) < 0)
+        cutover_fail(c, CTL_ROLLED_BACK, "the state file %s cannot be written", state_file_path(c->file));
+    else
+        fence_set(c->fence, c->status.fence, fence_is_set, c);
+}

@@ -1,0 +1,232 @@
+/* cutover_undo.c - the way back: what was fenced is let go, the target is written to again, and the link goes
+ * on. Also after a restart, from the state file. */
+#include "daemon/cutover_impl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LATE_US        60000000 /* an undo that is not done by then is told of, and goes on */
+#define AGAIN_US       200000
+#define LEASE_EXTRA_MS 500
+
+static const char *where_writes_go(const struct cutover *c)
+{
+    if (c->exit_code == CTL_REFUSED)
+        return "nothing was changed";
+    return c->fenced ? "everything is as it was before, the link goes on"
+                     : "nothing was fenced, the link goes on";
+}
+
+static void end_operation(struct cutover *c)
+{
+    uint64_t id = c->operation;
+
+    c->operation = 0;
+    if (c->exit_code == CTL_OK)
+        operation_end(c->ops, id, c->result, CTL_OK, "it could begin; nothing was changed");
+    else if (c->left_alone)
+        operation_end(c->ops, id, "left_alone", CTL_NEEDS_PERSON, "undone: %.120s. Left as it is: %.180s",
+                      c->status.failed, c->left);
+    else
+        operation_end(c->ops, id, c->result, c->exit_code, "%s: %.220s; %s", c->result, c->status.failed,
+                      where_writes_go(c));
+}
+
+static void tell_undone(struct cutover *c)
+{
+    if (c->left_alone)
+        log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON,
+                  "a cutover was undone, but for what was changed by someone else since: %s", c->left);
+    else if (c->exit_code == CTL_REFUSED)
+        log_event(c->log, EVENT_CUTOVER_REFUSED, "the cutover was refused: %s", c->status.failed);
+    else if (c->exit_code != CTL_OK)
+        log_event(c->log, EVENT_CUTOVER_UNDONE, "the cutover was undone: %s; %s", c->status.failed,
+                  where_writes_go(c));
+}
+
+/* The record goes last: until then a restart would do all this again. */
+static void clear_record(struct cutover *c)
+{
+    struct state_cutover *s = cutover_state(c);
+
+    state_nodes_clear(s);
+    *s = (struct state_cutover){.stage = STAGE_NONE, .write_calls = WATCH_UNKNOWN};
+    if (cutover_save(c) < 0)
+        return; /* what the file tells of is not there any more: the next start finds nothing to do */
+}
+
+static void undone(struct cutover *c)
+{
+    bool recovering = c->recovering;
+
+    timer_clear(c->deadline);
+    timer_clear(c->poll);
+    if (c->fenced)
+        clear_record(c);
+    tell_undone(c);
+    cutover_set_mode(c, MODE_NONE);
+    if (!recovering)
+        link_cutover_undone(c->link,
+                            c->exit_code == CTL_OK ? "the cutover was only looked at" : c->status.failed);
+    else if (!c->ended)
+        link_begin(c->link);
+    end_operation(c);
+    cutover_free_parts(c);
+    cutover_ended(c);
+}
+
+static void lift(struct cutover *c);
+
+static void lifted(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+
+    if (c->mode != MODE_UNDOING)
+        return;
+    if (err && err != -EEXIST) {
+        operation_text(c->ops, c->operation, "is being undone: %.250s", why);
+        timer_set(c->again, AGAIN_US);
+        return;
+    }
+    if (err) {
+        c->left_alone = true;
+        snprintf(c->left, sizeof(c->left), "%s", why);
+    }
+    undone(c);
+}
+
+static void lift(struct cutover *c)
+{
+    fence_lift(c->fence, lifted, c);
+}
+
+void cutover_lift_again(struct cutover *c)
+{
+    if (c->mode == MODE_UNDOING)
+        lift(c);
+}
+
+/* A lease ends by itself, though nobody answers; the rest does not. */
+void cutover_undo_late(struct cutover *c)
+{
+    char fenced[240];
+
+    if (c->only_paused) {
+        undone(c);
+        return;
+    }
+    cutover_describe_fence(c, fenced, sizeof(fenced));
+    log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON,
+              "what was fenced could not be let go yet, and is tried on: %s", fenced);
+    operation_end(c->ops, c->operation, "needs_person", CTL_NEEDS_PERSON,
+                  "%.100s; what was fenced could not be let go yet, and is tried on: %.150s",
+                  c->status.failed, fenced);
+    c->operation = 0;
+}
+
+static void begin_lifting(struct cutover *c)
+{
+    struct state_cutover *s = cutover_state(c);
+
+    c->only_paused = s->stage == STAGE_PAUSING;
+    timer_set(c->deadline, c->only_paused ? (s->lease_ms + LEASE_EXTRA_MS) * 1000 : LATE_US);
+    if (!c->only_paused) {
+        s->stage = STAGE_UNDOING;
+        if (cutover_save(c) < 0)
+            operation_text(c->ops, c->operation, "is being undone, though the state file cannot be written");
+    }
+    lift(c);
+}
+
+static void undo_begin(void *arg)
+{
+    struct cutover *c = arg;
+    struct lane *lane = link_lane(c->link);
+
+    if (lane && c->status.step >= CUTOVER_PROVE_TARGET)
+        lane_unseal(lane);
+    if (!c->fenced) {
+        undone(c);
+        return;
+    }
+    log_event(c->log, EVENT_CUTOVER_UNDOING, "the cutover is being undone: %s", c->status.failed);
+    begin_lifting(c);
+}
+
+/* Whoever found out is on the stack. */
+void cutover_undo(struct cutover *c, enum ctl_exit code, const char *result)
+{
+    c->exit_code = code;
+    c->result = result;
+    cutover_let_go(c);
+    cutover_set_mode(c, MODE_UNDOING);
+    loop_defer(c->loop, &c->undo_later, undo_begin, c);
+}
+
+/* After a restart. */
+
+static void recover_status(struct cutover *c, enum cutover_step last)
+{
+    const struct state_cutover *s = cutover_state(c);
+
+    memset(&c->status, 0, sizeof(c->status));
+    c->status.any = true;
+    c->status.step = last;
+    c->status.began_ms = s->began_ms;
+    c->status.fence = s->fence;
+    c->status.has_fence = true;
+    c->status.has_write_pause = s->committed_ms && s->fence != FENCE_NONE;
+    c->status.write_pause_ms = s->write_pause_ms;
+    for (int i = 0; i < CUTOVER_STEPS && s->committed_ms; i++)
+        c->status.steps[i].state = STEP_DONE;
+}
+
+static void recover_undo(struct cutover *c)
+{
+    struct state_cutover *s = cutover_state(c);
+
+    recover_status(c, s->stage == STAGE_PAUSING ? CUTOVER_SOFT_FENCE : CUTOVER_HARD_FENCE);
+    c->status.steps[c->status.step].state = STEP_FAILED;
+    snprintf(c->status.failed, sizeof(c->status.failed), "riotd ended in the middle of a cutover");
+    c->recovering = c->fenced = true;
+    c->exit_code = CTL_ROLLED_BACK;
+    c->result = "undone";
+    cutover_set_mode(c, MODE_UNDOING);
+    link_begin_after_cutover(c->link, true, "a cutover is being undone");
+    log_event(c->log, EVENT_CUTOVER_UNDOING, "the cutover is being undone: %s", c->status.failed);
+    begin_lifting(c);
+}
+
+static void recover_committed(struct cutover *c)
+{
+    recover_status(c, CUTOVER_RELEASE);
+    c->status.steps[CUTOVER_RELEASE].state = STEP_RUNNING;
+    cutover_set_mode(c, MODE_RELEASING);
+    link_begin_after_cutover(c->link, false, "the target owns the data");
+    step_release_again(c);
+}
+
+bool cutover_begin(struct cutover *c)
+{
+    enum cutover_stage stage = cutover_state(c)->stage;
+
+    if (stage == STAGE_NONE)
+        return false;
+    if (stage == STAGE_FINISHED) {
+        recover_status(c, CUTOVER_RELEASE);
+        cutover_set_mode(c, MODE_FINISHED);
+        link_begin_after_cutover(c->link, false, "finished");
+        return true;
+    }
+    if (cutover_make_fence(c) < 0) {
+        log_event(c->log, EVENT_INTERNAL_ERROR, "out of memory: what a cutover has fenced stays so");
+        return true;
+    }
+    if (stage == STAGE_COMMITTED)
+        recover_committed(c);
+    else
+        recover_undo(c);
+    return true;
+}
