@@ -62,11 +62,8 @@ static bool real_connect(struct real *r)
     return false;
 }
 
-static void real_begin(struct real *r, const char *side)
+static void real_start(struct real *r)
 {
-    *r = (struct real){.dir = "/tmp/riot-copy-XXXXXX"};
-    ck_assert_ptr_nonnull(mkdtemp(r->dir));
-    snprintf(r->socket, sizeof(r->socket), "%.60s/s", r->dir);
     r->pid = fork();
     if (r->pid == 0)
         real_exec(r);
@@ -75,6 +72,14 @@ static void real_begin(struct real *r, const char *side)
         ck_assert_msg(tries++ < 1000, "the server does not start");
         usleep(10000);
     }
+}
+
+static void real_begin(struct real *r, const char *side)
+{
+    *r = (struct real){.dir = "/tmp/riot-copy-XXXXXX"};
+    ck_assert_ptr_nonnull(mkdtemp(r->dir));
+    snprintf(r->socket, sizeof(r->socket), "%.60s/s", r->dir);
+    real_start(r);
     r->endpoint = (struct endpoint){.side = side,
                                     .url = {.path = r->socket, .db = URL_DB_NONE},
                                     .timeout_ms = 5000,
@@ -83,7 +88,7 @@ static void real_begin(struct real *r, const char *side)
 
 static void real_end(struct real *r)
 {
-    static const char *const files[] = {"log", "s"};
+    static const char *const files[] = {"log", "s", "dump.rdb"};
     char path[160];
 
     close(r->fd);
@@ -141,6 +146,18 @@ PRINTF_LIKE(2, 3) static const char *real_ask(struct real *r, const char *format
         return reply->text.ptr ? reply->text.ptr : "";
     snprintf(number, sizeof(number), "%lld", (long long)reply->integer);
     return number;
+}
+
+/* Another process with the same data. */
+__attribute__((unused)) static void real_restart(struct real *r)
+{
+    ck_assert_str_eq(real_ask(r, "SAVE"), "OK");
+    close(r->fd);
+    kill(r->pid, SIGKILL);
+    waitpid(r->pid, NULL, 0);
+    real_start(r);
+    while (strncmp(real_ask(r, "PING"), "PONG", 4) != 0)
+        usleep(1000);
 }
 
 #endif

@@ -1,0 +1,177 @@
+/* verify_report.c - what was found, counted and told. */
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/core/clock.h"
+#include "lib/core/text.h"
+#include "lib/verify/judge.h"
+#include "lib/verify/verify_impl.h"
+
+static const char *const drift_names[] = {
+    [DRIFT_MISSING] = "missing", [DRIFT_EXTRA] = "extra", [DRIFT_TYPE] = "type",
+    [DRIFT_VALUE] = "value",     [DRIFT_TTL] = "ttl",
+};
+_Static_assert(ARRAY_LEN(drift_names) == DRIFT_KINDS, "each kind has its name");
+
+static const char *const verdict_names[] = {
+    [VERIFY_RUNNING] = "running",           [VERIFY_CLEAN] = "clean",     [VERIFY_DRIFT] = "drift",
+    [VERIFY_INCONCLUSIVE] = "inconclusive", [VERIFY_STOPPED] = "stopped",
+};
+
+const char *drift_name(enum drift d)
+{
+    return drift_names[d];
+}
+
+const char *verify_verdict_name(enum verify_verdict v)
+{
+    return verdict_names[v];
+}
+
+static const struct {
+    enum compare_verdict verdict;
+    enum drift drift;
+} kinds[] = {
+    {COMPARE_MISSING, DRIFT_MISSING}, {COMPARE_EXTRA, DRIFT_EXTRA}, {COMPARE_TYPE, DRIFT_TYPE},
+    {COMPARE_VALUE, DRIFT_VALUE},     {COMPARE_TTL, DRIFT_TTL},
+};
+
+static enum drift kind_of(enum compare_verdict v)
+{
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (kinds[i].verdict == v)
+            return kinds[i].drift;
+    return DRIFT_VALUE;
+}
+
+static void keep_finding(struct verify *v, int db, struct bytes key, enum drift kind, const char *what)
+{
+    if (v->r.nfindings == VERIFY_SAMPLE_MAX)
+        return;
+    struct verify_finding *f = &v->r.findings[v->r.nfindings++];
+    f->db = db;
+    f->kind = kind;
+    bytes_escape(key, f->key, sizeof(f->key));
+    snprintf(f->what, sizeof(f->what), "%s", what);
+}
+
+void report_drift(struct verify *v, int db, struct bytes key, enum compare_verdict verdict, const char *what)
+{
+    enum drift kind = kind_of(verdict);
+
+    v->r.compared++;
+    v->drifted = true;
+    /* Without its place among the keys that were counted, it could be counted twice. */
+    if (seen_add(v->seen, db, key) < 0)
+        v->r.at_least = true;
+    else
+        v->r.drift[kind]++;
+    keep_finding(v, db, key, kind, what);
+}
+
+/* What is no drift leaves at least half of the places to what is. */
+static void remember(struct verify *v, int db, struct bytes key)
+{
+    if (seen_count(v->seen) < VERIFY_EXACT_MAX / 2)
+        (void)!seen_add(v->seen, db, key);
+}
+
+void report_unstable(struct verify *v, int db, struct bytes key)
+{
+    v->r.unstable++;
+    remember(v, db, key);
+    if (!v->unstable_example[0])
+        bytes_escape(key, v->unstable_example, sizeof(v->unstable_example));
+}
+
+void report_unknown(struct verify *v, int db, struct bytes key, const char *why)
+{
+    char name[64];
+
+    v->r.compared++;
+    v->r.unknown++;
+    remember(v, db, key);
+    if (!v->unknown_example[0])
+        snprintf(v->unknown_example, sizeof(v->unknown_example), "%s (%s)",
+                 bytes_escape(key, name, sizeof(name)), why);
+}
+
+/* Why there is no verdict. */
+static void tell_inconclusive(struct verify *v)
+{
+    char count[TEXT_MAX];
+    char *out = v->r.reason;
+    size_t cap = sizeof(v->r.reason);
+    int n = 0;
+
+    if (v->r.unstable)
+        n = snprintf(out, cap, "%s %s changed too fast to be read twice, such as %.60s%s",
+                     text_count(v->r.unstable, count), v->r.unstable == 1 ? "key" : "keys",
+                     v->unstable_example, v->r.unknown ? "; " : "");
+    if (v->r.unknown && (size_t)n < cap)
+        snprintf(out + n, cap - (size_t)n, "%s %s cannot be compared: %.100s",
+                 text_count(v->r.unknown, count), v->r.unknown == 1 ? "key" : "keys", v->unknown_example);
+}
+
+void report_end(struct verify *v, enum verify_verdict verdict, const char *reason)
+{
+    v->r.verdict = verdict;
+    v->r.ended_ms = clock_wall_ms();
+    v->r.waiting[0] = '\0';
+    v->r.keys_per_s = (double)report_visited(v) / ((double)MAX(v->r.ended_ms - v->r.began_ms, 1) / 1000);
+    snprintf(v->r.reason, sizeof(v->r.reason), "%s", reason);
+    if (verdict == VERIFY_INCONCLUSIVE && !reason[0])
+        tell_inconclusive(v);
+}
+
+/* Progress. */
+
+uint64_t report_visited(const struct verify *v)
+{
+    return v->visited[0] + v->visited[1] + (v->pass ? pass_visited(v->pass) : 0);
+}
+
+static uint64_t to_visit(const struct verify *v)
+{
+    uint64_t source = v->phase == PHASE_SOURCE ? v->opt.keys : v->visited[0];
+    uint64_t target = v->opt.merge ? 0 : v->phase == PHASE_OVER ? v->visited[1] : v->opt.target_keys;
+    return source + target;
+}
+
+static void tell_progress(const struct verify *v, struct verify_report *ret)
+{
+    uint64_t visited = report_visited(v), total = MAX(to_visit(v), visited);
+
+    ret->percent = total ? MIN(99.9, 100.0 * (double)visited / (double)total) : 0;
+    ret->eta_ms = -1;
+    if (v->phase != PHASE_OVER && v->meter.per_s >= 1 && total > visited)
+        ret->eta_ms = (int64_t)((double)(total - visited) / v->meter.per_s * 1000);
+}
+
+static void tell_waiting(const struct verify *v, struct verify_report *ret)
+{
+    const char *sides[] = {"source", "target"};
+
+    ret->waiting[0] = '\0';
+    for (int i = 0; i < 2 && !ret->waiting[0]; i++)
+        if (v->down[i][0] && !conn_is_up(comparer_conn(v->comparer, i)))
+            snprintf(ret->waiting, sizeof(ret->waiting), "%s: %.140s", sides[i], v->down[i]);
+    if (!ret->waiting[0] && v->pass && !conn_is_up(pass_conn(v->pass)))
+        snprintf(ret->waiting, sizeof(ret->waiting), "%s: %.140s", sides[v->phase == PHASE_TARGET],
+                 conn_why(pass_conn(v->pass)));
+    if (!ret->waiting[0] && v->unsettled[0])
+        snprintf(ret->waiting, sizeof(ret->waiting), "%s", v->unsettled);
+}
+
+void verify_read(const struct verify *v, struct verify_report *ret)
+{
+    *ret = v->r;
+    if (v->r.verdict != VERIFY_RUNNING)
+        return;
+    if (v->pass)
+        *(v->phase == PHASE_SOURCE ? &ret->scanned : &ret->target_scanned) = pass_taken(v->pass);
+    ret->pending = suspects_count(v->suspects);
+    ret->keys_per_s = v->meter.per_s;
+    tell_progress(v, ret);
+    tell_waiting(v, ret);
+}

@@ -1,0 +1,160 @@
+/* verify_run_kit.h - a verify of two real servers, with a link that is played by the test: what is marked is
+ * copied at once, unless the test says otherwise, and a barrier passes in the next turn of the loop.
+ */
+#ifndef RIOT_VERIFY_RUN_KIT_H
+#define RIOT_VERIFY_RUN_KIT_H
+
+#include <errno.h>
+
+#include "lib/verify/verify_impl.h"
+#include "tests/unit/verify_kit.h"
+
+static struct verify *verify;
+static struct verify_options options;
+static struct verify_report report;
+static size_t dones, settles, cancels, marks;
+static int settle_error;
+static void (*before_settled)(void); /* or NULL: the test's doing while a barrier is on its way */
+static bool (*dirty)(int db, struct bytes key);
+static bool copies; /* what is marked is copied */
+static struct defer settle_later;
+static struct {
+    void (*fn)(void *arg);
+    void *arg;
+} settling;
+
+static bool on_is_dirty(int db, struct bytes key, void *arg)
+{
+    (void)arg;
+    return dirty && dirty(db, key);
+}
+
+static void copy_key(int db, struct bytes key)
+{
+    real_ask(&source, "SELECT %d", db);
+    real_ask(&target, "SELECT %d", db);
+    const char *at = real_ask(&source, "PEXPIRETIME %.*s", (int)key.len, key.ptr);
+    char expiry[32];
+    snprintf(expiry, sizeof(expiry), "%s", at[0] == '-' ? "0" : at);
+    const struct bytes dump[] = {BYTES("DUMP"), key};
+    const struct reply *r = real_request(&source, 2, dump);
+    if (r->type == REPLY_NIL) {
+        real_ask(&target, "DEL %.*s", (int)key.len, key.ptr);
+        return;
+    }
+    char *payload = bytes_dup(r->text);
+    ck_assert_ptr_nonnull(payload);
+    const struct bytes restore[] = {BYTES("RESTORE"),  key,
+                                    bytes_str(expiry), bytes_of(payload, r->text.len),
+                                    BYTES("REPLACE"),  BYTES("ABSTTL")};
+    r = real_request(&target, ARRAY_LEN(restore), restore);
+    ck_assert_msg(reply_is_ok(r), "%s", r->text.ptr);
+    free(payload);
+}
+
+static void on_mark(int db, struct bytes key, void *arg)
+{
+    (void)arg;
+    marks++;
+    if (copies)
+        copy_key(db, key);
+}
+
+static void on_settled(void *arg)
+{
+    (void)arg;
+    if (before_settled)
+        before_settled();
+    settles++;
+    settling.fn(settling.arg);
+}
+
+static int on_settle(void (*fn)(void *fn_arg), void *fn_arg, void *arg)
+{
+    (void)arg;
+    if (settle_error)
+        return settle_error;
+    ck_assert(!settle_later.queued); /* one at a time */
+    settling.fn = fn;
+    settling.arg = fn_arg;
+    loop_defer(none.loop, &settle_later, on_settled, NULL);
+    return 0;
+}
+
+static void on_settle_cancel(void *fn_arg, void *arg)
+{
+    (void)arg;
+    ck_assert_ptr_eq(fn_arg, settling.arg);
+    defer_cancel(none.loop, &settle_later);
+    cancels++;
+}
+
+static void on_done(void *arg)
+{
+    (void)arg;
+    dones++;
+}
+
+KIT_UNUSED static void begin(void)
+{
+    static const int dbs[] = {0};
+
+    servers_begin();
+    dones = settles = cancels = marks = 0;
+    settle_error = 0;
+    before_settled = NULL;
+    dirty = NULL;
+    copies = true;
+    options = (struct verify_options){.dbs = dbs, .ndbs = 1, .memory = 8 * MIB};
+    compare_options(&options.compare);
+}
+
+static void start(void)
+{
+    static const struct verify_events events = {.is_dirty = on_is_dirty,
+                                                .mark = on_mark,
+                                                .settle = on_settle,
+                                                .settle_cancel = on_settle_cancel,
+                                                .done = on_done};
+    dones = 0;
+    ck_assert_int_eq(verify_new(none.loop, &options, &events, NULL, &verify), 0);
+    verify_read(verify, &report);
+    ck_assert_int_eq(report.verdict, VERIFY_RUNNING);
+}
+
+KIT_UNUSED static void finish(enum verify_verdict verdict)
+{
+    ck_assert_msg(fake_run(&none, &dones, 1, 40000), "it does not end");
+    verify_read(verify, &report);
+    ck_assert_msg(report.verdict == verdict, "%s (%s), not %s", verify_verdict_name(report.verdict),
+                  report.reason, verify_verdict_name(verdict));
+    ck_assert_int_gt(report.ended_ms, 0);
+    ck_assert(report.pending == 0 || verdict == VERIFY_STOPPED);
+    verify = verify_free(verify);
+    ck_assert_uint_eq(dones, 1);
+}
+
+KIT_UNUSED static void run(enum verify_verdict verdict)
+{
+    start();
+    finish(verdict);
+}
+
+KIT_UNUSED static void end(void)
+{
+    verify = verify_free(verify);
+    servers_end();
+}
+
+KIT_UNUSED static void drift_is(uint64_t missing, uint64_t extra, uint64_t type, uint64_t value, uint64_t ttl)
+{
+    const uint64_t *d = report.drift;
+    ck_assert_msg(d[DRIFT_MISSING] == missing && d[DRIFT_EXTRA] == extra && d[DRIFT_TYPE] == type &&
+                      d[DRIFT_VALUE] == value && d[DRIFT_TTL] == ttl,
+                  "missing %llu, extra %llu, type %llu, value %llu, ttl %llu",
+                  (unsigned long long)d[DRIFT_MISSING], (unsigned long long)d[DRIFT_EXTRA],
+                  (unsigned long long)d[DRIFT_TYPE], (unsigned long long)d[DRIFT_VALUE],
+                  (unsigned long long)d[DRIFT_TTL]);
+}
+
+#endif
