@@ -14,6 +14,7 @@
 
 #define PROGRESS_MS 200
 #define HOW_MAX     160
+#define FENCED_ROWS 8
 
 /* --- the table of steps --- */
 
@@ -133,9 +134,8 @@ static const json_t *step_of(const json_t *doc, const char *name)
     return NULL;
 }
 
-void report_cutover_progress(const json_t *doc, const struct term *t, struct buf *out)
+void report_cutover_running(struct rows *r, const json_t *doc)
 {
-    struct rows r = {.out = out, .t = t, .open = true, .empty = true};
     const json_t *c = doc_get(doc, "cutover");
     const char *name = doc_text(c, "step");
     bool undoing = json_is_true(doc_get(c, "undoing"));
@@ -144,23 +144,25 @@ void report_cutover_progress(const json_t *doc, const struct term *t, struct buf
     char shown[TEXT_MAX];
     uint64_t pause;
 
-    rows_format(&r, undoing ? STYLE_YELLOW : STYLE_BOLD, "%s", undoing ? "undoing" : name ? name : "cutover");
-    rows_ms(&r, step, "took_ms", " ", "");
+    rows_format(r, undoing ? STYLE_YELLOW : STYLE_BOLD, "%s", undoing ? "undoing" : name ? name : "cutover");
+    rows_ms(r, step, "took_ms", " ", "");
     if (doc_number(c, "write_pause_ms", &pause))
-        rows_format(&r, STYLE_YELLOW, ", writes wait for %s", text_ms(pause, shown));
+        rows_format(r, STYLE_YELLOW, ", writes wait for %s", text_ms(pause, shown));
     if (text && text[0])
-        rows_format(&r, STYLE_PLAIN, ": %s", text);
+        rows_format(r, STYLE_PLAIN, ": %s", text);
 }
 
 static void show_progress(const json_t *doc, const struct term *t, struct buf *out, void *arg)
 {
+    struct rows r = {.out = out, .t = t, .open = true, .empty = true};
+
     (void)arg;
-    report_cutover_progress(doc, t, out);
+    report_cutover_running(&r, doc);
 }
 
 /* --- how it ended --- */
 
-static void put_fence(struct rows *r, const json_t *c)
+void report_fence(struct rows *r, const json_t *c, unsigned most)
 {
     const char *fence = doc_text(c, "fence"), *text = doc_text(c, "fence_text");
     const json_t *held = doc_get(c, "fence_held");
@@ -172,7 +174,7 @@ static void put_fence(struct rows *r, const json_t *c)
         rows_text(r, json_is_true(held) ? STYLE_GREEN : STYLE_RED,
                   json_is_true(held) ? ", held" : ", NOT held");
     if (text && text[0])
-        rows_wrap(r, "", STYLE_PLAIN, STYLE_PLAIN, text, 8);
+        rows_wrap(r, "", STYLE_PLAIN, STYLE_PLAIN, text, most);
 }
 
 void report_cutover_committed(const json_t *doc, const struct term *t, struct buf *out)
@@ -188,7 +190,7 @@ void report_cutover_committed(const json_t *doc, const struct term *t, struct bu
     rows_text(&r, STYLE_GREEN, at ? at : "now");
     if (doc_number(c, "write_pause_ms", &ms) && rows_begin(&r, "paused", STYLE_DIM))
         rows_format(&r, STYLE_PLAIN, "writes waited for %llu ms", (unsigned long long)ms);
-    put_fence(&r, c);
+    report_fence(&r, c, FENCED_ROWS);
     if (target && rows_begin(&r, "writes", STYLE_DIM)) {
         rows_text(&r, STYLE_PLAIN, "go to ");
         rows_text(&r, STYLE_BOLD, target);
@@ -329,8 +331,7 @@ int report_cutover(struct session *s)
         .progress = show_progress,
         .progress_ms = PROGRESS_MS,
         .ended = show_end,
-        .left =
-            "before its commit 'riotctl abort' puts all back; 'riotctl status' shows it; --then is not run",
+        .left = then ? LEFT "; --then is not run" : LEFT,
         .gone = GONE,
     };
     struct report_steps r = {.ntold = 0};

@@ -5,6 +5,7 @@
 #define RIOT_CTL_REPORT_CUTOVER_H
 
 #include <jansson.h>
+#include "ctl/rows.h"
 #include "ctl/session.h"
 
 /* Each returns the exit code. */
@@ -19,8 +20,11 @@ struct report_steps {
 };
 /* Appends a row for each step of the status' `cutover` that has ended and is not told yet. */
 void report_cutover_steps(struct report_steps *r, const json_t *doc, const struct term *t, struct buf *out);
-/* The step that runs, and the clock of the write pause: at most t->width columns. */
-void report_cutover_progress(const json_t *doc, const struct term *t, struct buf *out);
+/* In a row: the step that runs, and the clock of the write pause. */
+void report_cutover_running(struct rows *r, const json_t *doc);
+/* A row of the status' `cutover`: the fence, whether it is held, and, over `most` more rows, on what it is.
+ */
+void report_fence(struct rows *r, const json_t *cutover, unsigned most);
 /* Of one that has committed. */
 void report_cutover_committed(const json_t *doc, const struct term *t, struct buf *out);
 

@@ -84,9 +84,12 @@ static void show_progress(const json_t *doc, const struct term *t, struct buf *o
 
 /* --- the report --- */
 
-static enum style verdict_style(const char *verdict)
+enum style report_verdict_style(const char *verdict)
 {
-    return !strcmp(verdict, "clean") ? STYLE_GREEN : !strcmp(verdict, "drift") ? STYLE_RED : STYLE_YELLOW;
+    return !strcmp(verdict, "running") ? STYLE_BOLD
+           : !strcmp(verdict, "clean") ? STYLE_GREEN
+           : !strcmp(verdict, "drift") ? STYLE_RED
+                                       : STYLE_YELLOW;
 }
 
 static void put_verdict(const json_t *doc, const struct term *t, int64_t now_ms, struct buf *out)
@@ -99,7 +102,7 @@ static void put_verdict(const json_t *doc, const struct term *t, int64_t now_ms,
     if (!verdict)
         verdict = "unknown";
     rows_begin(&r, "verdict", STYLE_DIM);
-    rows_text(&r, verdict_style(verdict), verdict);
+    rows_text(&r, report_verdict_style(verdict), verdict);
     if (now_ms && doc_age(doc, "ended", now_ms, age, sizeof(age)))
         rows_format(&r, STYLE_PLAIN, ", %s ago", age);
     if (reason && reason[0])

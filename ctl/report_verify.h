@@ -3,6 +3,7 @@
 #define RIOT_CTL_REPORT_VERIFY_H
 
 #include <jansson.h>
+#include "ctl/rows.h"
 #include "ctl/session.h"
 
 /* Returns the exit code. */
@@ -15,5 +16,6 @@ void report_verify_text(const json_t *doc, const struct term *t, int64_t now_ms,
 /* "13 missing, 7 extra", of a document's `drift`; "" when there is none. */
 #define REPORT_DRIFT_MAX 192
 const char *report_verify_drift(const json_t *doc, char out[REPORT_DRIFT_MAX]);
+enum style report_verdict_style(const char *verdict);
 
 #endif

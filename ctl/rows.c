@@ -124,6 +124,13 @@ bool rows_count(struct rows *r, const json_t *doc, const char *path, const char 
     return true;
 }
 
+bool rows_some(struct rows *r, const json_t *doc, const char *path, const char *separator, const char *suffix)
+{
+    uint64_t n;
+
+    return doc_number(doc, path, &n) && n && rows_count(r, doc, path, separator, suffix);
+}
+
 bool rows_size(struct rows *r, const json_t *doc, const char *path, const char *separator, const char *suffix)
 {
     char text[TEXT_MAX];

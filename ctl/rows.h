@@ -35,6 +35,9 @@ size_t rows_break(const char *text, size_t columns);
  * document does not know the number, nothing. Each is prefix, number, suffix. True: it was put. */
 bool rows_count(struct rows *r, const json_t *doc, const char *path, const char *separator,
                 const char *suffix);
+/* The same, but 0 is left out too. */
+bool rows_some(struct rows *r, const json_t *doc, const char *path, const char *separator,
+               const char *suffix);
 bool rows_size(struct rows *r, const json_t *doc, const char *path, const char *separator,
                const char *suffix);
 bool rows_ms(struct rows *r, const json_t *doc, const char *path, const char *separator, const char *suffix);

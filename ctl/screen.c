@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "ctl/doc.h"
+#include "ctl/report_cutover.h"
+#include "ctl/report_verify.h"
 #include "ctl/rows.h"
 #include "lib/core/text.h"
 
@@ -209,6 +211,66 @@ static void put_totals(struct rows *r, const json_t *doc)
     rows_size(r, t, "bytes", "; ", "");
 }
 
+static void put_verify(struct rows *r, const json_t *doc, int64_t now_ms)
+{
+    const json_t *v = doc_get(doc, "verify");
+    const char *verdict = doc_text(v, "verdict");
+    char drift[REPORT_DRIFT_MAX], age[TEXT_MAX];
+    double percent;
+
+    if (!verdict || !rows_begin(r, "verify", STYLE_DIM))
+        return;
+    rows_text(r, report_verdict_style(verdict), verdict);
+    if (!strcmp(verdict, "running") && doc_real(v, "percent", &percent))
+        rows_format(r, STYLE_PLAIN, " %.1f %%", percent);
+    else if (doc_age(v, "ended", now_ms, age, sizeof(age)))
+        rows_format(r, STYLE_PLAIN, " %s ago", age);
+    rows_ms(r, v, "eta_ms", ", ", " left");
+    if (report_verify_drift(v, drift)[0])
+        rows_format(r, STYLE_RED, ", %s", drift);
+    rows_count(r, v, "compared", ", ", " compared");
+    rows_some(r, v, "unstable", ", ", " unstable");
+    rows_some(r, v, "unknown", ", ", " unknown");
+}
+
+/* Whose the data is now, and what keeps clients from the source. */
+static void put_committed(struct rows *r, const json_t *c, int64_t now_ms)
+{
+    const char *target = doc_text(c, "target");
+    char age[TEXT_MAX];
+
+    if (!rows_begin(r, "cutover", STYLE_DIM))
+        return;
+    rows_format(r, STYLE_GREEN, "committed %s", doc_text(c, "committed_at"));
+    if (doc_age(c, "committed_at", now_ms, age, sizeof(age)))
+        rows_format(r, STYLE_PLAIN, ", %s ago", age);
+    rows_ms(r, c, "write_pause_ms", ", paused ", "");
+    report_fence(r, c, 1);
+    if (target && rows_begin(r, "writes", STYLE_DIM)) {
+        rows_text(r, STYLE_PLAIN, "go to ");
+        rows_text(r, STYLE_BOLD, target);
+    }
+}
+
+static void put_cutover(struct rows *r, const json_t *doc, int64_t now_ms)
+{
+    const json_t *c = doc_get(doc, "cutover");
+    const char *failed = doc_text(c, "failed"), *fenced = doc_text(c, "fence_text");
+
+    if (!c)
+        return;
+    if (doc_text(c, "committed_at")) {
+        put_committed(r, c, now_ms);
+    } else if (json_is_true(doc_get(c, "running")) || json_is_true(doc_get(c, "undoing"))) {
+        if (rows_begin(r, "cutover", STYLE_DIM))
+            report_cutover_running(r, doc);
+    } else if (failed && failed[0]) {
+        rows_wrap(r, "cutover", STYLE_DIM, STYLE_YELLOW, failed, 2);
+        if (fenced && fenced[0])
+            rows_wrap(r, "fenced", STYLE_RED, STYLE_RED, fenced, WRAP_MAX);
+    }
+}
+
 /* Behind what is shown of a list: that there is more. */
 static bool is_cut(struct rows *r, const json_t *list, size_t i, size_t most)
 {
@@ -319,6 +381,7 @@ void screen_render(const json_t *doc, const struct term *t, int64_t now_ms, stru
     put_headline(&r, doc, now_ms);
     put_blockers(&r, doc);
     put_conditions(&r, doc, now_ms);
+    put_cutover(&r, doc, now_ms);
     put_endpoint(&r, doc, "source");
     put_endpoint(&r, doc, "target");
     put_feed(&r, doc);
@@ -327,6 +390,7 @@ void screen_render(const json_t *doc, const struct term *t, int64_t now_ms, stru
     put_queue(&r, doc);
     put_rate(&r, doc);
     put_totals(&r, doc);
+    put_verify(&r, doc, now_ms);
     put_failed_keys(&r, doc);
     put_operations(&r, doc, now_ms);
     rows_end(&r);

@@ -175,6 +175,90 @@ START_TEST(troubles_fit_too)
 }
 END_TEST
 
+#define VERIFY                                                                                               \
+    "\"verify\":{\"state\":\"ended\",\"verdict\":\"drift\",\"ended\":\"2026-01-02T04:07:00Z\",\"compared\":" \
+    "1234567,"                                                                                               \
+    "\"drift\":{\"missing\":13,\"extra\":7,\"type\":0,\"value\":0,\"ttl\":0},\"unstable\":2,\"unknown\":0}"
+#define COMMITTED                                                                                            \
+    "\"cutover\":{\"running\":false,\"committed_at\":\"2026-01-02T04:07:00.250Z\",\"write_pause_ms\":38,"    \
+    "\"fence\":\"acl\",\"fence_held\":%s,\"fence_text\":\"user default on 10.0.0.5:6379 may not write\","    \
+    "\"target\":\"redis://10.0.0.6:6379\"}"
+
+/* The live link's document with other parts. */
+static const char *with(const char *parts)
+{
+    static char json[8 * KIB];
+
+    snprintf(json, sizeof(json), "{%s,%s", parts, live + 1);
+    return json;
+}
+
+START_TEST(a_verified_link)
+{
+    const char *text = render(with(VERIFY), &plain);
+
+    has(text, "verify    drift 5m ago, 13 missing, 7 extra, 1,234,567 compared, 2 unstable\n");
+    fits(text, 80, 24);
+    buf_free(&out);
+    text =
+        render(with("\"verify\":{\"verdict\":\"running\",\"percent\":41.15,\"eta_ms\":12000,\"compared\":1}"),
+               &plain);
+    has(text, "verify    running 41.1 %, 12s left, 1 compared\n");
+    buf_free(&out);
+    text =
+        render(with("\"verify\":{\"verdict\":\"clean\",\"ended\":\"2026-01-02T04:11:00Z\",\"compared\":5065,"
+                    "\"drift\":{\"missing\":0},\"unstable\":0}"),
+               &plain);
+    has(text, "verify    clean 1m ago, 5,065 compared\n");
+    buf_free(&out);
+    text = render(with("\"verify\":[],\"cutover\":7"), &plain);
+    ck_assert_ptr_null(strstr(text, "verify  "));
+    ck_assert_ptr_null(strstr(text, "cutover "));
+    buf_free(&out);
+}
+END_TEST
+
+START_TEST(a_cutover)
+{
+    char parts[1024];
+    const char *text =
+        render(with("\"cutover\":{\"running\":true,\"step\":\"drain\",\"write_pause_ms\":21,\"steps\":[{"
+                    "\"step\":\"drain\","
+                    "\"state\":\"running\",\"took_ms\":12,\"text\":\"3 keys on their way\"}]}"),
+               &plain);
+
+    has(text, "cutover   drain 12ms, writes wait for 21ms: 3 keys on their way\n");
+    buf_free(&out);
+    text = render(with("\"cutover\":{\"undoing\":true,\"step\":\"drain\",\"write_pause_ms\":21}"), &plain);
+    has(text, "cutover   undoing, writes wait for 21ms\n");
+    buf_free(&out);
+    text = render(with("\"cutover\":{\"failed\":\"undone: the pause was over its bound\"}"), &plain);
+    has(text, "cutover   undone: the pause was over its bound\n");
+    ck_assert_ptr_null(strstr(text, "fenced"));
+    buf_free(&out);
+    text = render(with("\"cutover\":{\"failed\":\"user app was changed\",\"fence_text\":\"user app on x\"}"),
+                  &plain);
+    has(text, "cutover   user app was changed\nfenced    user app on x\n");
+    buf_free(&out);
+    for (unsigned held = 0; held < 2; held++) {
+        snprintf(parts, sizeof(parts), COMMITTED "," VERIFY, held ? "true" : "false");
+        text = render(with(parts), &plain);
+        has(text, "cutover   committed 2026-01-02T04:07:00.250Z, 4m 59s ago, paused 38ms\n");
+        has(text, held ? "fence     acl, held\n" : "fence     acl, NOT held\n");
+        has(text, "          user default on 10.0.0.5:6379 may not write\n");
+        has(text, "writes    go to redis://10.0.0.6:6379\n");
+        has(text, "next      riotctl wait --for drained\n");
+        fits(text, 80, 24);
+        buf_free(&out);
+        for (unsigned width = 40; width < 100; width += 7) {
+            struct term t = {.width = width, .height = 12};
+            fits(render(with(parts), &t), width, 12);
+            buf_free(&out);
+        }
+    }
+}
+END_TEST
+
 START_TEST(small_terminals)
 {
     for (unsigned width = 40; width < 100; width += 7) {
@@ -274,5 +358,5 @@ START_TEST(times)
 }
 END_TEST
 
-UNIT_MAIN("ctl/screen", a_live_link, a_snapshot, unknown_is_left_out, troubles_fit_too, small_terminals,
-          colours, one_line, text_is_made_safe, times)
+UNIT_MAIN("ctl/screen", a_live_link, a_snapshot, unknown_is_left_out, troubles_fit_too, a_verified_link,
+          a_cutover, small_terminals, colours, one_line, text_is_made_safe, times)
