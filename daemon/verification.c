@@ -13,9 +13,10 @@
 
 #define TICK_US          1000000
 #define PROGRESS_TICKS   30
-#define TTL_TOLERANCE_MS 5 /* beside the difference of the clocks */
-#define MEMORY_SHARE     8 /* this part of limits.memory */
-#define TOLD_KEYS        3 /* of what differs, by the journal's line */
+#define TTL_TOLERANCE_MS 5         /* beside the difference of the clocks */
+#define MEMORY_SHARE     8         /* this part of limits.memory, and at least so much: */
+#define MEMORY_MIN       (4 * MIB) /* as many differences as are counted exactly fit into it */
+#define TOLD_KEYS        3         /* of what differs, by the journal's line */
 #define DBS_TEXT_MAX     96
 
 /* One verify, as it was asked for. */
@@ -65,9 +66,9 @@ static int PRINTF_LIKE(3, 4) refuse(char why[LINK_WHY_MAX], int err, const char 
 
 static uint64_t gaps_of(struct lane *l)
 {
-    struct lane_status status;
-    lane_status(l, &status);
-    return status.gaps;
+    struct lane_generation generation;
+    lane_generation(l, &generation);
+    return generation.gaps;
 }
 
 /* In a cutover the feed is live too. */
@@ -174,8 +175,7 @@ static void end(void *arg)
         snprintf(v->last.reason, sizeof(v->last.reason), "%s", v->ended_by);
     timer_clear(v->tick);
     v->clocks = clocks_free(v->clocks);
-    if (v->verify)
-        v->verify = verify_free(v->verify);
+    v->verify = verify_free(v->verify);
     v->runs = false;
     keep_last(v);
     tell_end(v, &v->last);
@@ -242,7 +242,7 @@ static void fill_options(struct verification *v, struct lane *l, uint64_t tolera
         .rounds = run->opt.rounds ? run->opt.rounds : VERIFY_ROUNDS_DEFAULT,
         .scan_count = (unsigned)v->config->scan_count,
         .repair = run->opt.repair,
-        .memory = MAX(MIB, (size_t)v->config->limit_memory / MEMORY_SHARE),
+        .memory = MAX(MEMORY_MIN, (size_t)v->config->limit_memory / MEMORY_SHARE),
     };
     for (size_t i = 0; i < ARRAY_LEN(v->approved); i++)
         memcpy(ret->compare.run_id[i], v->approved[i], sizeof(ret->compare.run_id[i]));
@@ -297,8 +297,6 @@ static int look_at_state(struct verification *v, bool in_cutover, char why[LINK_
 {
     enum link_state s = link_state(v->link);
 
-    if (!verify_new)
-        return refuse(why, -EPERM, "verify is not built yet");
     if (v->runs)
         return refuse(why, -EBUSY,
                       "a verify runs already: see riotctl status, or end it: riotctl verify --stop");
@@ -478,8 +476,7 @@ struct verification *verification_free(struct verification *v)
         return NULL;
     defer_cancel(v->loop, &v->end_later);
     clocks_free(v->clocks);
-    if (v->verify)
-        verify_free(v->verify);
+    verify_free(v->verify);
     timer_free(v->tick);
     free(v->now.dbs);
     free(v);

@@ -13,15 +13,6 @@
 #define VERIFICATION_ROUNDS_MAX 1000
 #define VERIFICATION_TEXT_MAX   320
 
-/* Until lib/verify is there. */
-#pragma weak verify_new
-#pragma weak verify_free
-#pragma weak verify_stop
-#pragma weak verify_approve
-#pragma weak verify_read
-#pragma weak verify_verdict_name
-#pragma weak drift_name
-
 struct verification;
 
 struct verification_options {
