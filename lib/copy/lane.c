@@ -14,6 +14,7 @@
 #define LOOK_AGAIN_US      5000000
 #define SILENT_US          1500000   /* longer than two heartbeats apart */
 #define FIXED_MEMORY       (4 * MIB) /* of limits.memory: connections' buffers; the rest is the dirty set's */
+#define RECENT_MEMORY      (256 * KIB)
 
 /* What may follow each. */
 #define BIT(p) (1u << (p))
@@ -293,7 +294,7 @@ static int copy_options(struct lane *l, const struct lane_options *opt)
 
 static size_t dirty_share(uint64_t memory)
 {
-    return (size_t)(memory - memory / 8 - FIXED_MEMORY);
+    return (size_t)(memory - memory / 8 - FIXED_MEMORY - RECENT_MEMORY);
 }
 
 static int make(struct lane *l, const struct lane_options *opt)
@@ -305,6 +306,8 @@ static int make(struct lane *l, const struct lane_options *opt)
     int err = copy_options(l, opt);
     if (!err)
         err = dirty_new(hash_seed_random(), dirty_share(opt->memory), &l->dirty);
+    if (!err)
+        err = recent_new(RECENT_MEMORY, &l->recent);
     if (!err)
         err = timer_new(l->loop, tick, l, &l->tick_timer);
     if (!err)
@@ -357,6 +360,7 @@ struct lane *lane_free(struct lane *l)
     timer_free(l->pump_timer);
     timer_free(l->tick_timer);
     dirty_free(l->dirty);
+    recent_free(l->recent);
     free(l->scope);
     free((void *)(uintptr_t)l->opt.dbs);
     free(l);

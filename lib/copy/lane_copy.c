@@ -392,6 +392,8 @@ static void key_answered(struct dirty_key *k, struct bytes error, uint64_t bytes
     }
     if (!deleted && l->refusing[LANE_TARGET].last_us)
         end_refusal(l, LANE_TARGET);
+    if (!deleted || bytes)
+        recent_add(l->recent, k->db, dirty_name(k));
     dirty_done(l->dirty, k);
     lane_advance(l);
 }

@@ -6,12 +6,13 @@
 #include "lib/copy/functions.h"
 #include "lib/copy/lane.h"
 #include "lib/copy/reader.h"
-#include "lib/redis/scanner.h"
+#include "lib/copy/recent.h"
 #include "lib/copy/streams.h"
 #include "lib/copy/sweep.h"
 #include "lib/copy/writer.h"
 #include "lib/core/backoff.h"
 #include "lib/core/rate.h"
+#include "lib/redis/scanner.h"
 
 #define SCAN_MARKS_MAX 16384 /* of the scan's own marks unread (R9); the rest of the set is the feed's */
 #define DRAINS_MAX     64    /* as many as the control server has clients */
@@ -45,6 +46,7 @@ struct lane {
     struct feed *feed;
     struct watch *target_watch;
     struct dirty *dirty;
+    struct recent *recent; /* what the target acknowledged */
     struct reader *reader;
     struct writer *writer;
     struct scanner *scanner;

@@ -15,6 +15,11 @@ void lane_generation(const struct lane *l, struct lane_generation *ret)
     *ret = (struct lane_generation){.gaps = l->gaps, .marks = l->told};
 }
 
+void lane_each_recent(const struct lane *l, bool (*fn)(int db, struct bytes key, void *arg), void *arg)
+{
+    recent_each(l->recent, fn, arg);
+}
+
 void lane_unseal(struct lane *l)
 {
     (void)l;

@@ -1,6 +1,7 @@
 #include "lib/redis/watch.h"
 #include "lib/redis/info.h"
 #include "lib/redis/keyspace.h"
+#include "lib/redis/watch_commands.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -41,11 +42,17 @@ struct watch {
     struct watch_sample last;
 };
 
+static void sample_free(struct watch_sample *s)
+{
+    free(s->dbs);
+    free(s->replicas);
+}
+
 static void release(struct watch *w)
 {
     timer_free(w->timer);
     buf_free(&w->text);
-    free(w->last.dbs);
+    sample_free(&w->last);
     free(w);
 }
 
@@ -116,10 +123,52 @@ static void take_command(struct watch_sample *s, struct bytes name, struct bytes
     if (!info_field_u64(value, "calls", &calls))
         return;
     s->has_stats = true;
+    if (watch_command_writes(name))
+        s->write_calls += calls;
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         if (bytes_is(name, commands[i].name))
             *field(s, commands[i].field) += calls;
     }
+}
+
+/* "slave0". */
+static bool is_replica_line(struct bytes name)
+{
+    uint64_t number;
+    return bytes_starts(name, "slave") && bytes_to_u64(bytes_of(name.ptr + 5, name.len - 5), &number) == 0;
+}
+
+/* "ip=10.0.0.6,port=6379,state=online,offset=28,lag=0" */
+static struct watch_replica replica_of(struct bytes line)
+{
+    struct watch_replica r = {.port = 0};
+    uint64_t port;
+
+    while (line.len > 0) {
+        struct bytes value = bytes_cut(&line, ',');
+        struct bytes name = bytes_cut(&value, '=');
+        if (bytes_is(name, "ip") && value.len < sizeof(r.host))
+            snprintf(r.host, sizeof(r.host), "%.*s", (int)value.len, value.ptr);
+        else if (bytes_is(name, "port") && bytes_to_u64(value, &port) == 0 && port <= UINT16_MAX)
+            r.port = (uint16_t)port;
+        else if (bytes_is(name, "state"))
+            r.online = bytes_is(value, "online");
+    }
+    return r;
+}
+
+static void take_replica(struct watch_sample *s, struct bytes line)
+{
+    struct watch_replica r = replica_of(line);
+
+    if (!r.host[0] || !r.port)
+        return;
+    if (!s->replicas)
+        s->replicas = calloc(WATCH_REPLICAS_MAX, sizeof(*s->replicas));
+    if (!s->replicas || s->nreplicas == WATCH_REPLICAS_MAX)
+        s->more_replicas = true;
+    else
+        s->replicas[s->nreplicas++] = r;
 }
 
 static void take(struct bytes name, struct bytes value, void *arg)
@@ -131,6 +180,8 @@ static void take(struct bytes name, struct bytes value, void *arg)
         take_command(s, bytes_of(name.ptr + 8, name.len - 8), value);
         return;
     }
+    if (is_replica_line(name))
+        take_replica(s, value);
     if (bytes_is(name, "loading"))
         s->loading = bytes_is(value, "1");
     for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
@@ -151,7 +202,7 @@ static int parse(struct bytes text, struct watch_sample *ret)
         *field(&s, counters[i].field) = WATCH_UNKNOWN;
     info_each(text, take, &s);
     if (!s.has_stats)
-        s.flushes = s.swaps = s.group_changes = s.function_changes = WATCH_UNKNOWN;
+        s.flushes = s.swaps = s.group_changes = s.function_changes = s.write_calls = WATCH_UNKNOWN;
     if (s.total_commands == WATCH_UNKNOWN)
         s.has_stats = false;
     s.has_keyspace = keys.told;
@@ -176,7 +227,7 @@ static void tell(struct watch *w)
             w->ev.unreadable(w, w->why, w->arg);
         return;
     }
-    free(w->last.dbs);
+    sample_free(&w->last);
     w->last = s;
     w->last.seq = w->seq;
     w->last.round_trip_us = w->round_trip_us;

@@ -43,7 +43,8 @@ struct watch_sample {
      * that is not known here (a module's). Commands that a pause or a fence keeps from running are not
      * counted. */
     uint64_t write_calls;
-    size_t nreplicas; /* lines slaveN of INFO replication that name an address */
+    size_t nreplicas;   /* lines slaveN of INFO replication that name an address */
+    bool more_replicas; /* than WATCH_REPLICAS_MAX, and those are not here */
     struct watch_replica *replicas;
     bool has_keyspace;
     size_t ndbs;

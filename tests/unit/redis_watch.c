@@ -143,6 +143,8 @@ START_TEST(test_sample)
     ck_assert_uint_eq(s.last.swaps, 4);
     ck_assert_uint_eq(s.last.group_changes, 111111);
     ck_assert_uint_eq(s.last.function_changes, 1111);
+    ck_assert_uint_eq(s.last.write_calls, 9 + 111111 + 7 + 1111); /* not xgroup|help, function|list, fcall */
+    ck_assert_uint_eq(s.last.nreplicas, 0);
     ck_assert_uint_eq(s.last.ndbs, 2);
     ck_assert_int_eq(s.dbs[0].db, 0);
     ck_assert_uint_eq(s.dbs[0].keys, 12345678901);
@@ -170,6 +172,43 @@ START_TEST(test_containers_before_7)
 }
 END_TEST
 
+START_TEST(test_replicas)
+{
+    struct seen s;
+    char text[4096];
+    size_t at = (size_t)snprintf(
+        text, sizeof(text),
+        "# Replication\r\nrole:master\r\nconnected_slaves:3\r\n"
+        "slave0:ip=10.0.0.6,port=6379,state=online,offset=28,lag=0\r\n"
+        "slave1:ip=::1,port=6380,state=wait_bgsave,offset=0,lag=0,io-thread=0,type=replica\r\n"
+        "slave2:ip=,port=0,state=online,offset=0,lag=0\r\n"
+        "slave3:port=99999,ip=x\r\nslave:ip=y,port=1\r\nslave_repl_offset:5\r\nslavex:ip=z,port=2\r\n"
+        "slave4:ip=db-2.example,port=7000,state=online\r\nmaster_replid:r\r\n");
+    set_up(&s);
+    fake_bulk(&s.fake, "INFO replication", text);
+    begin(&s);
+    fake_until(&s.fake, &s.samples, 1);
+    ck_assert_uint_eq(s.last.nreplicas, 3);
+    const struct watch_replica *r = watch_last(s.watch)->replicas;
+    ck_assert_str_eq(r[0].host, "10.0.0.6");
+    ck_assert_uint_eq(r[0].port, 6379);
+    ck_assert(r[0].online);
+    ck_assert_str_eq(r[1].host, "::1");
+    ck_assert_uint_eq(r[1].port, 6380);
+    ck_assert(!r[1].online);
+    ck_assert_str_eq(r[2].host, "db-2.example");
+    ck_assert(!s.last.more_replicas);
+
+    for (unsigned i = 5; i < WATCH_REPLICAS_MAX + 3; i++)
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "slave%u:ip=h,port=1,state=online\r\n", i);
+    fake_bulk(&s.fake, "INFO replication", text);
+    fake_until(&s.fake, &s.samples, 2);
+    ck_assert_uint_eq(s.last.nreplicas, WATCH_REPLICAS_MAX);
+    ck_assert(s.last.more_replicas);
+    tear_down(&s);
+}
+END_TEST
+
 START_TEST(test_unknown)
 {
     struct seen s;
@@ -182,6 +221,7 @@ START_TEST(test_unknown)
     ck_assert_uint_eq(s.last.flushes, WATCH_UNKNOWN);
     ck_assert_uint_eq(s.last.group_changes, WATCH_UNKNOWN);
     ck_assert_uint_eq(s.last.maxmemory, WATCH_UNKNOWN);
+    ck_assert_uint_eq(s.last.write_calls, WATCH_UNKNOWN);
     tear_down(&s);
 }
 END_TEST
@@ -297,6 +337,6 @@ START_TEST(test_free_in_callbacks)
 }
 END_TEST
 
-UNIT_MAIN("redis/watch", test_sample, test_containers_before_7, test_unknown, test_each_second,
+UNIT_MAIN("redis/watch", test_sample, test_containers_before_7, test_replicas, test_unknown, test_each_second,
           test_read_on_demand, test_a_reading_in_flight_is_not_repeated, test_unreadable, test_comes_back,
           test_free_in_callbacks)
