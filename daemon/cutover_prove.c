@@ -233,10 +233,8 @@ static void write_down(struct cutover *c)
     const struct watch_sample *s = fence_sample(c->fence);
     struct state_cutover *state = cutover_state(c);
 
-    if (c->status.fence == FENCE_NONE) {
-        state_nodes_clear(state);
+    if (c->status.fence == FENCE_NONE)
         *state = (struct state_cutover){.began_ms = c->status.began_ms, .fence = FENCE_NONE};
-    }
     state->stage = STAGE_COMMITTED;
     state->committed_ms = clock_wall_ms();
     state->lease_ms = c->status.fence == FENCE_HOLD ? c->opt.hold_lease_ms : 0;
@@ -293,14 +291,14 @@ void step_commit(struct cutover *c)
         cutover_fail(c, CTL_ROLLED_BACK, "%s", reason);
         return;
     }
+    const struct state_cutover before = *state;
     write_down(c);
     if (cutover_save(c) < 0) {
         if (state_save_unknown(c->file)) {
             outcome_unknown(c);
             return;
         }
-        state->stage = c->status.fence == FENCE_NONE ? STAGE_NONE : STAGE_FENCING;
-        state->committed_ms = 0;
+        *state = before;
         cutover_fail(c, CTL_ROLLED_BACK, "the state file %s cannot be written", state_file_path(c->file));
         return;
     }

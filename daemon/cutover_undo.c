@@ -77,8 +77,6 @@ static void undone(struct cutover *c)
     cutover_ended(c);
 }
 
-static void lift(struct cutover *c);
-
 static void lifted(int err, const char *why, void *arg)
 {
     struct cutover *c = arg;
@@ -126,17 +124,24 @@ void cutover_undo_late(struct cutover *c)
     c->operation = 0;
 }
 
+/* Originals are written down before they are changed: without any, nothing but a pause can be in force. */
+static bool only_paused(const struct state_cutover *s)
+{
+    for (size_t i = 0; i < s->nnodes; i++)
+        if (s->nodes[i].nsettings)
+            return false;
+    return true;
+}
+
 static void begin_lifting(struct cutover *c)
 {
     struct state_cutover *s = cutover_state(c);
 
-    c->only_paused = s->stage == STAGE_PAUSING;
+    c->only_paused = only_paused(s);
     timer_set(c->deadline, c->only_paused ? (s->lease_ms + LEASE_EXTRA_MS) * 1000 : LATE_US);
-    if (!c->only_paused) {
-        s->stage = STAGE_UNDOING;
-        if (cutover_save(c) < 0)
-            operation_text(c->ops, c->operation, "is being undone, though the state file cannot be written");
-    }
+    s->stage = STAGE_UNDOING;
+    if (cutover_save(c) < 0)
+        operation_text(c->ops, c->operation, "is being undone, though the state file cannot be written");
     lift(c);
 }
 

@@ -1,0 +1,635 @@
+/* What a cutover refuses, what it compares, the fence none; what a restart takes up; and finish. */
+#include "tests/unit/daemon_cutover_kit.h"
+
+/* Refusals. */
+
+static void refused(const struct cutover_options *opt, const char *text)
+{
+    kit_cutover(opt);
+    kit_is("refused", CTL_REFUSED, text);
+    kit_is("refused", CTL_REFUSED, "nothing was changed");
+    ck_assert_ptr_null(strstr(k.trace, "save"));
+    ck_assert_int_ne(k.link_state, LINK_CUTOVER);
+}
+
+START_TEST(a_link_that_is_not_live_is_refused)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.link_state = LINK_RESYNC;
+    refused(&opt, "the link is not live");
+    kit_free();
+}
+END_TEST
+
+START_TEST(a_source_that_is_a_replica_is_refused)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.report.id.role = ROLE_REPLICA;
+    refused(&opt, "source_is_replica");
+    kit_free();
+}
+END_TEST
+
+START_TEST(a_fence_that_is_not_possible_is_refused)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    opt.fence = FENCE_MIN_REPLICAS;
+    k.report.kinds[FENCE_MIN_REPLICAS].allowed = false;
+    snprintf(k.report.kinds[FENCE_MIN_REPLICAS].why_not, 200, "EVAL passes");
+    refused(&opt, "`min-replicas` is not possible here: EVAL passes");
+    kit_free();
+}
+END_TEST
+
+START_TEST(where_no_fence_is_possible_none_is_proposed)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.report.kinds[FENCE_AUTO].allowed = false;
+    refused(&opt, "--fence none");
+    kit_free();
+}
+END_TEST
+
+START_TEST(a_node_out_of_reach_is_refused)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.report.nnodes = 2;
+    snprintf(k.report.nodes[1].address, 300, "r:1");
+    snprintf(k.report.nodes[1].why, 160, "connection refused");
+    refused(&opt, "the node r:1 of the source cannot be fenced: connection refused");
+    kit_free();
+}
+END_TEST
+
+START_TEST(a_pause_that_is_not_possible_is_refused)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.report.can_pause = false;
+    snprintf(k.report.why_no_pause, 160, "NOPERM");
+    refused(&opt, "NOPERM");
+    kit_free();
+}
+END_TEST
+
+START_TEST(a_verify_that_runs_is_refused)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.verify_runs = true;
+    refused(&opt, "a verify is running");
+    kit_free();
+}
+END_TEST
+
+START_TEST(a_sentinel_bounds_the_pause)
+{
+    static const struct {
+        uint64_t down_after_ms;
+        enum fence_kind fence;
+        const char *text; /* NULL: it is let through */
+    } cases[] = {{0, FENCE_AUTO, "--sentinel-down-after"},
+                 {600, FENCE_AUTO, "below half"},
+                 {601, FENCE_AUTO, NULL},
+                 {60000, FENCE_HOLD, "fail over during the fence hold"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        kit_make();
+        struct cutover_options opt = kit_options();
+        k.report.sentinels = 1;
+        opt.sentinel_down_after_ms = cases[i].down_after_ms;
+        opt.fence = cases[i].fence;
+        if (cases[i].text)
+            refused(&opt, cases[i].text);
+        else
+            kit_cutover(&opt);
+        ck_assert(cases[i].text || k.op.exit_code == CTL_OK);
+        kit_free();
+    }
+}
+END_TEST
+
+START_TEST(a_dry_run_ends_with_the_plan)
+{
+    struct cutover_status s;
+
+    kit_make();
+    struct cutover_options opt = kit_options();
+    opt.dry_run = true;
+    kit_cutover(&opt);
+    kit_is("ok", CTL_OK, "nothing was changed");
+    ck_assert_str_eq(k.trace, "cutover probe undone free");
+    ck_assert_int_eq(k.link_state, LINK_LIVE);
+    cutover_status(k.cutover, &s);
+    ck_assert(s.dry_run && !s.running && s.nplan > 3);
+    ck_assert_int_eq(s.steps[CUTOVER_VALIDATE].state, STEP_DONE);
+    ck_assert_int_eq(s.steps[CUTOVER_GATE].state, STEP_WAITING);
+    ck_assert_ptr_nonnull(strstr(s.plan[s.nplan - 1], "writes go to redis://t"));
+    kit_free();
+}
+END_TEST
+
+START_TEST(options_that_make_no_sense_are_refused)
+{
+    char why[LINK_WHY_MAX];
+    uint64_t id;
+
+    kit_make();
+    struct cutover_options opt = kit_options();
+    opt.max_write_pause_ms = 1;
+    ck_assert_int_eq(cutover_start(k.cutover, &opt, why, &id), -EINVAL);
+    opt = kit_options();
+    opt.stable_for_ms = opt.gate_timeout_ms;
+    ck_assert_int_eq(cutover_start(k.cutover, &opt, why, &id), -EINVAL);
+    opt = kit_options();
+    opt.verify_budget_ms = opt.max_write_pause_ms;
+    ck_assert_int_eq(cutover_start(k.cutover, &opt, why, &id), -EINVAL);
+    opt = kit_options();
+    ck_assert_int_eq(cutover_start(k.cutover, &opt, why, &id), 0);
+    ck_assert_int_eq(cutover_start(k.cutover, &opt, why, &id), -EBUSY);
+    kit_free();
+}
+END_TEST
+
+/* Comparing. */
+
+START_TEST(drift_in_the_pause_is_undone)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.spot.drift[DRIFT_VALUE] = 1;
+    k.spot.nfindings = 1;
+    k.spot.findings[0].kind = DRIFT_VALUE;
+    snprintf(k.spot.findings[0].key, 128, "a:key");
+    kit_cutover(&opt);
+    kit_is("undone", CTL_ROLLED_BACK, "1 of 3 compared keys differ, such as a:key (value:");
+    ck_assert_ptr_null(strstr(k.trace, "save:fencing"));
+    kit_free();
+}
+END_TEST
+
+START_TEST(what_differs_once_is_no_drift)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.spot.drift[DRIFT_MISSING] = 1;
+    k.spot_mended_after = 2;
+    kit_cutover(&opt);
+    kit_is("ok", CTL_OK, "");
+    kit_free();
+}
+END_TEST
+
+START_TEST(a_lost_comparison_is_undone)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.spot.lost = true;
+    kit_cutover(&opt);
+    kit_is("undone", CTL_ROLLED_BACK, "a connection for comparing was lost");
+    kit_free();
+}
+END_TEST
+
+START_TEST(without_verify_nothing_is_compared)
+{
+    struct cutover_status s;
+
+    kit_make();
+    struct cutover_options opt = kit_options();
+    opt.verify = CUTOVER_VERIFY_NONE;
+    kit_cutover(&opt);
+    kit_is("ok", CTL_OK, "");
+    ck_assert_ptr_null(strstr(k.trace, "spot"));
+    cutover_status(k.cutover, &s);
+    ck_assert_int_eq(s.steps[CUTOVER_VERIFY].state, STEP_SKIPPED);
+    kit_free();
+}
+END_TEST
+
+START_TEST(a_full_verify_must_be_clean)
+{
+    static const struct {
+        enum verify_verdict verdict;
+        enum ctl_exit code;
+        const char *text;
+    } cases[] = {{VERIFY_CLEAN, CTL_OK, ""},
+                 {VERIFY_DRIFT, CTL_ROLLED_BACK, "the sides differ in 7 of"},
+                 {VERIFY_INCONCLUSIVE, CTL_ROLLED_BACK, "inconclusive"},
+                 {VERIFY_STOPPED, CTL_ROLLED_BACK, "stopped"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        kit_make();
+        struct cutover_options opt = kit_options();
+        opt.verify = CUTOVER_VERIFY_FULL;
+        k.verify.verdict = cases[i].verdict;
+        k.verify.drift[DRIFT_EXTRA] = cases[i].verdict == VERIFY_DRIFT ? 7 : 0;
+        kit_cutover(&opt);
+        kit_is(cases[i].code == CTL_OK ? "ok" : "undone", cases[i].code, cases[i].text);
+        ck_assert(cases[i].code == CTL_OK || !strstr(k.trace, "save"));
+        kit_free();
+    }
+}
+END_TEST
+
+static void an_abort(void)
+{
+    char why[LINK_WHY_MAX];
+    ck_assert_int_eq(cutover_abort(k.cutover, why), 0);
+}
+
+START_TEST(an_abort_ends_the_full_verify)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    opt.verify = CUTOVER_VERIFY_FULL;
+    k.hangs = "verify";
+    k.when = "spot";
+    k.then = an_abort;
+    kit_cutover(&opt);
+    kit_is("undone", CTL_ROLLED_BACK, "nothing was fenced");
+    kit_traced("verify_stop undone free");
+    kit_free();
+}
+END_TEST
+
+/* The fence none. */
+
+START_TEST(none_waits_for_silence)
+{
+    struct cutover_status s;
+
+    kit_make();
+    struct cutover_options opt = kit_options();
+    opt.fence = FENCE_NONE;
+    kit_cutover(&opt);
+    kit_is("ok", CTL_OK, "writes go to");
+    ck_assert_str_eq(k.trace,
+                     "cutover probe retry spot gather drain read read settle drain read spot_run read "
+                     "seal save:committed committed release watch");
+    cutover_status(k.cutover, &s);
+    ck_assert(!s.has_write_pause);
+    ck_assert_int_eq(s.steps[CUTOVER_SOFT_FENCE].state, STEP_SKIPPED);
+    ck_assert_int_eq(k.state.cutover.fence, FENCE_NONE);
+    kit_free();
+}
+END_TEST
+
+static void a_call(void)
+{
+    static int reads;
+    k.when = "read";
+    if (++reads == 2)
+        k.sample.write_calls++;
+}
+
+START_TEST(none_with_a_writer_is_refused)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    opt.fence = FENCE_NONE;
+    k.when = "read";
+    k.then = a_call;
+    refused(&opt, "somebody still writes to the source: write commands were called");
+    kit_free();
+}
+END_TEST
+
+START_TEST(none_without_counts_is_refused)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    opt.fence = FENCE_NONE;
+    k.sample.has_stats = false;
+    refused(&opt, "cannot be shown");
+    kit_free();
+}
+END_TEST
+
+/* A key that ran out: a mark, a change, and a deletion on the target; but no call. */
+static void an_expiry(void)
+{
+    k.generation.marks++;
+    k.sample.rdb_changes++;
+}
+
+static void a_change(void)
+{
+    an_expiry();
+    k.copied_keys++;
+}
+
+static void a_late_call(void)
+{
+    k.sample.write_calls++;
+}
+
+START_TEST(none_lets_keys_run_out)
+{
+    static const struct {
+        void (*then)(void);
+        enum ctl_exit code;
+    } cases[] = {{an_expiry, CTL_OK}, {a_change, CTL_ROLLED_BACK}, {a_late_call, CTL_ROLLED_BACK}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        kit_make();
+        struct cutover_options opt = kit_options();
+        opt.fence = FENCE_NONE;
+        k.when = "spot_run";
+        k.then = cases[i].then;
+        kit_cutover(&opt);
+        ck_assert_msg(k.op.exit_code == cases[i].code, "%zu: %s", i, k.op.text);
+        kit_free();
+    }
+}
+END_TEST
+
+START_TEST(none_drains_again_before_it_seals)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    opt.fence = FENCE_NONE;
+    k.seal_busy = 2;
+    kit_cutover(&opt);
+    kit_is("ok", CTL_OK, "");
+    kit_traced("read drain drain seal save:committed committed release watch");
+    kit_free();
+
+    kit_make();
+    k.seal_busy = 100;
+    kit_cutover(&opt);
+    kit_is("undone", CTL_ROLLED_BACK, "there is no moment in which all are copied");
+    kit_free();
+}
+END_TEST
+
+/* What a restart finds. */
+
+static void stop_loop(void *arg)
+{
+    (void)arg;
+    loop_stop(k.loop);
+}
+
+static void run_for(uint64_t us)
+{
+    struct timer *t;
+
+    ck_assert_int_eq(timer_new(k.loop, stop_loop, NULL, &t), 0);
+    timer_set(t, us);
+    kit_run();
+    timer_free(t);
+}
+
+START_TEST(a_restart_undoes)
+{
+    static const enum cutover_stage stages[] = {STAGE_PAUSING, STAGE_FENCING, STAGE_UNDOING};
+
+    for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
+        struct cutover_status s;
+        kit_make();
+        k.link_state = LINK_IDLE;
+        k.state.cutover.stage = stages[i];
+        k.state.cutover.fence = FENCE_ACL;
+        ck_assert(cutover_begin(k.cutover));
+        cutover_status(k.cutover, &s);
+        ck_assert(s.any && s.undoing && s.running);
+        kit_run(); /* link_begin() ends it */
+        ck_assert_str_eq(k.trace, "after_undoing save:undoing lift save:none begin free");
+        ck_assert_int_eq(k.state.cutover.stage, STAGE_NONE);
+        kit_free();
+    }
+}
+END_TEST
+
+START_TEST(a_restart_goes_on_undoing_until_it_is_done)
+{
+    struct state_node *node;
+    struct state_setting *setting;
+
+    kit_make();
+    k.link_state = LINK_IDLE;
+    k.state.cutover.stage = STAGE_FENCING;
+    k.state.cutover.fence = FENCE_ACL;
+    ck_assert_int_eq(state_node_add(&k.state.cutover, "a:1", "run1", true, &node), 0);
+    ck_assert_int_eq(state_setting_add(node, BYTES("app"), BYTES("user app on"), &setting), 0);
+    k.fails = "lift";
+    k.err = -EIO;
+    ck_assert(cutover_begin(k.cutover));
+    run_for(700000);
+    ck_assert_int_eq(k.state.cutover.stage, STAGE_UNDOING);
+    ck_assert_ptr_null(strstr(k.trace, "begin"));
+    struct cutover_status s;
+    cutover_status(k.cutover, &s);
+    ck_assert_str_eq(s.fence_text, "users on a:1: app");
+    k.fails = NULL;
+    kit_run();
+    kit_traced("lift save:none begin free");
+    kit_free();
+}
+END_TEST
+
+START_TEST(a_restart_after_the_commit_goes_forward)
+{
+    char why[LINK_WHY_MAX];
+    struct cutover_status s;
+    struct cutover_options opt = kit_options();
+    uint64_t id;
+
+    kit_make();
+    k.link_state = LINK_IDLE;
+    k.has_lane = false;
+    k.state.cutover.stage = STAGE_COMMITTED;
+    k.state.cutover.fence = FENCE_ACL;
+    k.state.cutover.committed_ms = 1000;
+    k.state.cutover.write_pause_ms = 42;
+    ck_assert(cutover_begin(k.cutover));
+    run_for(50000);
+    ck_assert_str_eq(k.trace, "after_commit release watch");
+    cutover_status(k.cutover, &s);
+    ck_assert(s.any && s.fence_held && s.committed_ms == 1000 && s.write_pause_ms == 42 && !s.running);
+    ck_assert_int_eq(cutover_start(k.cutover, &opt, why, &id), -EPERM);
+    kit_free();
+}
+END_TEST
+
+START_TEST(a_restart_when_finished_stays_so)
+{
+    kit_make();
+    k.link_state = LINK_IDLE;
+    ck_assert(!cutover_begin(k.cutover));
+    k.state.cutover.stage = STAGE_FINISHED;
+    ck_assert(cutover_begin(k.cutover));
+    ck_assert_str_eq(k.trace, "after_commit");
+    ck_assert_int_eq(k.link_state, LINK_FINISHED);
+    kit_free();
+}
+END_TEST
+
+/* finish. */
+
+static void finish(bool unfence, bool force)
+{
+    char why[LINK_WHY_MAX];
+    uint64_t id;
+
+    k.ended = false;
+    k.trace[0] = '\0';
+    ck_assert_msg(cutover_finish(k.cutover, unfence, force, why, &id) == 0, "%s", why);
+    kit_run();
+    ck_assert(k.ended);
+}
+
+static void committed(enum fence_kind fence)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    opt.fence = fence;
+    kit_cutover(&opt);
+    kit_is("ok", CTL_OK, "");
+}
+
+START_TEST(finish_leaves_the_fence)
+{
+    char why[LINK_WHY_MAX];
+    uint64_t id;
+
+    committed(FENCE_ACL);
+    finish(false, false);
+    kit_is("ok", CTL_OK, "stays fenced");
+    ck_assert_str_eq(k.trace, "unwatch put_back save:finished finished free");
+    ck_assert(!k.state.cutover.unfenced);
+    ck_assert_int_eq(cutover_finish(k.cutover, false, false, why, &id), -EPERM);
+    kit_free();
+}
+END_TEST
+
+START_TEST(finish_takes_the_fence_away)
+{
+    committed(FENCE_ACL);
+    finish(true, false);
+    kit_is("ok", CTL_OK, "takes writes again");
+    ck_assert_str_eq(k.trace, "unwatch put_back lift save:finished finished free");
+    ck_assert(k.state.cutover.unfenced);
+    kit_free();
+}
+END_TEST
+
+START_TEST(finish_names_what_it_left_alone)
+{
+    committed(FENCE_ACL);
+    k.fails = "lift";
+    k.err = -EEXIST;
+    finish(true, false);
+    kit_is("needs_person", CTL_NEEDS_PERSON, "left as it is: it was made to fail");
+    ck_assert_int_eq(k.link_state, LINK_FINISHED);
+    kit_free();
+}
+END_TEST
+
+START_TEST(a_finish_that_fails_can_be_asked_for_again)
+{
+    static const char *const fails[] = {"put_back", "lift"};
+
+    for (size_t i = 0; i < ARRAY_LEN(fails); i++) {
+        committed(FENCE_ACL);
+        k.fails = fails[i];
+        k.err = -EIO;
+        finish(true, false);
+        kit_is("failed", CTL_FAILED, "");
+        kit_traced("watch");
+        ck_assert_int_eq(k.link_state, LINK_COMMITTED);
+        k.fails = NULL;
+        finish(true, false);
+        kit_is("ok", CTL_OK, "");
+        kit_free();
+    }
+}
+END_TEST
+
+START_TEST(finish_that_cannot_be_written_down_is_not_done)
+{
+    committed(FENCE_ACL);
+    k.save_fails = STAGE_FINISHED;
+    finish(false, false);
+    kit_is("failed", CTL_FAILED, "cannot be written");
+    ck_assert_int_eq(k.state.cutover.stage, STAGE_COMMITTED);
+    kit_free();
+}
+END_TEST
+
+START_TEST(finish_of_hold_waits_for_its_clients)
+{
+    committed(FENCE_HOLD);
+    ck_assert_uint_eq(k.state.cutover.lease_ms, 600000);
+    k.fails = "end_hold";
+    k.err = -EBUSY;
+    finish(false, false);
+    kit_is("refused", CTL_REFUSED, "--force");
+    kit_traced("unwatch end_hold watch");
+    k.fails = NULL;
+    finish(false, true);
+    kit_is("ok", CTL_OK, "");
+    kit_free();
+}
+END_TEST
+
+START_TEST(writes_that_slipped_past_hold_are_told)
+{
+    committed(FENCE_HOLD);
+    k.fence_ev.lost("the pause ran out", 3, k.fence_arg);
+    finish(false, false);
+    kit_is("needs_person", CTL_NEEDS_PERSON, "3 writes slipped in");
+    kit_free();
+}
+END_TEST
+
+START_TEST(an_unknown_outcome_can_be_unfenced)
+{
+    char why[LINK_WHY_MAX];
+    uint64_t id;
+
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.save_fails = STAGE_COMMITTED;
+    k.save_unknown = true;
+    kit_cutover(&opt);
+    k.save_fails = STAGE_NONE;
+    ck_assert_int_eq(cutover_finish(k.cutover, false, false, why, &id), -EPERM);
+    finish(true, false);
+    kit_is("ok", CTL_OK, "takes writes again");
+    ck_assert_str_eq(k.trace, "unwatch lift save:none free");
+    kit_free();
+}
+END_TEST
+
+START_TEST(finish_needs_a_commit)
+{
+    char why[LINK_WHY_MAX];
+    uint64_t id;
+
+    kit_make();
+    ck_assert_int_eq(cutover_finish(k.cutover, false, false, why, &id), -EPERM);
+    kit_free();
+}
+END_TEST
+
+UNIT_MAIN("daemon/cutover, the rest", a_link_that_is_not_live_is_refused,
+          a_source_that_is_a_replica_is_refused, a_fence_that_is_not_possible_is_refused,
+          where_no_fence_is_possible_none_is_proposed, a_node_out_of_reach_is_refused,
+          a_pause_that_is_not_possible_is_refused, a_verify_that_runs_is_refused, a_sentinel_bounds_the_pause,
+          a_dry_run_ends_with_the_plan, options_that_make_no_sense_are_refused, drift_in_the_pause_is_undone,
+          what_differs_once_is_no_drift, a_lost_comparison_is_undone, without_verify_nothing_is_compared,
+          a_full_verify_must_be_clean, an_abort_ends_the_full_verify, none_waits_for_silence,
+          none_with_a_writer_is_refused, none_without_counts_is_refused, none_lets_keys_run_out,
+          none_drains_again_before_it_seals, a_restart_undoes, a_restart_goes_on_undoing_until_it_is_done,
+          a_restart_after_the_commit_goes_forward, a_restart_when_finished_stays_so, finish_leaves_the_fence,
+          finish_takes_the_fence_away, finish_names_what_it_left_alone,
+          a_finish_that_fails_can_be_asked_for_again, finish_that_cannot_be_written_down_is_not_done,
+          finish_of_hold_waits_for_its_clients, writes_that_slipped_past_hold_are_told,
+          an_unknown_outcome_can_be_unfenced, finish_needs_a_commit)
