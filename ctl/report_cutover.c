@@ -98,6 +98,24 @@ static bool text_number(const json_t *doc, const char *path, uint64_t *ret)
     return !*end;
 }
 
+/* What the step says: the line of the journal is "cutover: gate: done: lag 3 ms". */
+static const char *step_text(const char *line, const char *step, const char *state)
+{
+    char head[96];
+    size_t len = (size_t)snprintf(head, sizeof(head), "cutover: %s: %s", step, state);
+
+    if (!line || len >= sizeof(head) || strncmp(line, head, len) != 0)
+        return line;
+    line += len;
+    return line + strspn(line, ": ");
+}
+
+static void begin_step(struct report_steps *r, const char *step)
+{
+    snprintf(r->running, sizeof(r->running), "%s", step);
+    r->began_us = clock_mono_us();
+}
+
 /* The row of a step, as its end is told. */
 static void take_event(const json_t *event, const struct term *t, struct buf *out, void *arg)
 {
@@ -107,10 +125,15 @@ static void take_event(const json_t *event, const struct term *t, struct buf *ou
     char took[TEXT_MAX];
     uint64_t ms = 0;
 
-    if (!kind || strcmp(kind, "cutover_step") != 0 || !step || !has_ended(state))
+    if (!kind || strcmp(kind, "cutover_step") != 0 || !step || !state)
         return;
+    if (!has_ended(state)) {
+        begin_step(r, step);
+        return;
+    }
     bool known = text_number(event, "took_ms", &ms);
-    put_step(r, step, state, took_text(known, ms, took), doc_text(event, "text"), t, out);
+    put_step(r, step, state, took_text(known, ms, took), step_text(doc_text(event, "text"), step, state), t,
+             out);
 }
 
 static void take_status(const json_t *doc, const struct term *t, struct buf *out, void *arg)
@@ -134,7 +157,7 @@ static const json_t *step_of(const json_t *doc, const char *name)
     return NULL;
 }
 
-void report_cutover_running(struct rows *r, const json_t *doc)
+void report_cutover_running(struct rows *r, const json_t *doc, const uint64_t *ran_ms)
 {
     const json_t *c = doc_get(doc, "cutover");
     const char *name = doc_text(c, "step");
@@ -145,7 +168,8 @@ void report_cutover_running(struct rows *r, const json_t *doc)
     uint64_t pause;
 
     rows_format(r, undoing ? STYLE_YELLOW : STYLE_BOLD, "%s", undoing ? "undoing" : name ? name : "cutover");
-    rows_ms(r, step, "took_ms", " ", "");
+    if (ran_ms)
+        rows_format(r, STYLE_PLAIN, " %s", text_ms(*ran_ms, shown));
     if (doc_number(c, "write_pause_ms", &pause))
         rows_format(r, STYLE_YELLOW, ", writes wait for %s", text_ms(pause, shown));
     if (text && text[0])
@@ -154,10 +178,12 @@ void report_cutover_running(struct rows *r, const json_t *doc)
 
 static void show_progress(const json_t *doc, const struct term *t, struct buf *out, void *arg)
 {
+    const struct report_steps *s = arg;
     struct rows r = {.out = out, .t = t, .open = true, .empty = true};
+    const char *step = doc_text(doc, "cutover.step");
+    uint64_t ran_ms = (clock_mono_us() - s->began_us) / 1000;
 
-    (void)arg;
-    report_cutover_running(&r, doc);
+    report_cutover_running(&r, doc, step && !strcmp(step, s->running) ? &ran_ms : NULL);
 }
 
 /* --- how it ended --- */
@@ -170,32 +196,27 @@ void report_fence(struct rows *r, const json_t *c, unsigned most)
     if (!fence || !rows_begin(r, "fence", STYLE_DIM))
         return;
     rows_text(r, STYLE_PLAIN, fence);
-    if (json_is_boolean(held))
+    if (!strcmp(fence, "none"))
+        rows_text(r, STYLE_YELLOW, ": nothing keeps clients from writing to the old source");
+    else if (json_is_boolean(held))
         rows_text(r, json_is_true(held) ? STYLE_GREEN : STYLE_RED,
                   json_is_true(held) ? ", held" : ", NOT held");
     if (text && text[0])
         rows_wrap(r, "", STYLE_PLAIN, STYLE_PLAIN, text, most);
 }
 
-void report_cutover_committed(const json_t *doc, const struct term *t, struct buf *out)
+void report_cutover_committed(const json_t *doc, const char *said, const struct term *t, struct buf *out)
 {
     const json_t *c = doc_get(doc, "cutover");
-    const char *at = doc_text(c, "committed_at"), *target = doc_text(c, "target");
-    uint64_t ms;
+    const char *at = doc_text(c, "committed_at");
     struct rows r;
 
     rows_init(&r, out, t, UINT32_MAX);
     rows_gap(&r);
-    rows_begin(&r, "committed", STYLE_DIM);
-    rows_text(&r, STYLE_GREEN, at ? at : "now");
-    if (doc_number(c, "write_pause_ms", &ms) && rows_begin(&r, "paused", STYLE_DIM))
-        rows_format(&r, STYLE_PLAIN, "writes waited for %llu ms", (unsigned long long)ms);
+    rows_wrap(&r, "result", STYLE_DIM, STYLE_GREEN, said[0] ? said : "committed", 8);
+    if (at && rows_begin(&r, "committed", STYLE_DIM))
+        rows_text(&r, STYLE_PLAIN, at);
     report_fence(&r, c, FENCED_ROWS);
-    if (target && rows_begin(&r, "writes", STYLE_DIM)) {
-        rows_text(&r, STYLE_PLAIN, "go to ");
-        rows_text(&r, STYLE_BOLD, target);
-        rows_text(&r, STYLE_PLAIN, " from now on");
-    }
     if (rows_begin(&r, "next", STYLE_DIM))
         rows_text(&r, STYLE_PLAIN, "riotctl finish");
     rows_end(&r);
@@ -238,6 +259,7 @@ static void print_json(const json_t *doc, const struct follow_end *end)
 static void print_end(struct session *s, struct report_steps *r, const json_t *doc,
                       const struct follow_end *end)
 {
+    struct term t = term_lines(&s->out);
     struct buf out;
 
     if (s->args->json) {
@@ -246,34 +268,42 @@ static void print_end(struct session *s, struct report_steps *r, const json_t *d
     }
     buf_init(&out, SESSION_TEXT_MAX);
     if (is_dry(s)) {
-        put_plan(doc, &s->out, &out);
+        put_plan(doc, &t, &out);
     } else {
-        report_cutover_steps(r, doc, &s->out, &out);
+        report_cutover_steps(r, doc, &t, &out);
         if (!end->status)
-            report_cutover_committed(doc, &s->out, &out);
+            report_cutover_committed(doc, end->text, &t, &out);
     }
     session_print(&out);
     buf_free(&out);
 }
 
-/* What stands behind an error, so that nobody has to guess: what is fenced, and what to do. */
-static void tell_failed(struct session *s, const json_t *doc, int status)
+/* What a person has to do, by how it ended. */
+static const struct {
+    const char *code, *next;
+} advice[] = {
+    {"REFUSED", "'riotctl check' shows all that stands in the way"},
+    {"LEFT_ALONE", "look at what is named above: somebody else changed it since, so riotd left it as it is"},
+    {"NEEDS_PERSON", "riotd tries on, and lets go once the source answers: see 'riotctl status'"},
+    {"UNKNOWN", "start riotd again: it goes by what the disk has; or give the writers back to the source by "
+                "'riotctl finish --unfence'"},
+};
+
+static void tell_failed(struct session *s, const json_t *doc, const struct follow_end *end)
 {
     const char *fenced = doc_text(doc, "cutover.fence_text");
-    char pause[TEXT_MAX], text[128];
+    char pause[TEXT_MAX], text[64];
     uint64_t ms;
 
-    if (status == CTL_REFUSED) {
-        session_note(s, "state", "nothing was changed; the link goes on");
-    } else if (status == CTL_ROLLED_BACK) {
-        if (doc_number(doc, "cutover.write_pause_ms", &ms)) {
-            snprintf(text, sizeof(text), "writes waited for %s", text_ms(ms, pause));
-            session_note(s, "paused", text);
-        }
-        session_note(s, "state", "all is as before: clients write to the source, the link goes on");
-    } else if (status == CTL_NEEDS_PERSON) {
-        session_note(s, "fenced", fenced && fenced[0] ? fenced : "nothing that riotd knows of");
-        session_note(s, "next", "'riotctl status' and the journal tell what riotd waits for");
+    if (end->status == CTL_ROLLED_BACK && doc_number(doc, "cutover.write_pause_ms", &ms)) {
+        snprintf(text, sizeof(text), "writes waited for %s", text_ms(ms, pause));
+        session_note(s, "paused", text);
+    }
+    if (end->status == CTL_NEEDS_PERSON && fenced && fenced[0])
+        session_note(s, "fenced", fenced);
+    for (size_t i = 0; i < ARRAY_LEN(advice); i++) {
+        if (!strcmp(end->code, advice[i].code))
+            session_note(s, "next", advice[i].next);
     }
 }
 
@@ -308,7 +338,7 @@ static int show_end(struct session *s, const struct follow_end *end, void *arg)
     print_end(s, r, doc, end);
     if (status) {
         follow_tell_end(s, end);
-        tell_failed(s, doc, status);
+        tell_failed(s, doc, end);
     } else if (!is_dry(s)) {
         status = run_then(s, doc);
     }

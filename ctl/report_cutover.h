@@ -14,18 +14,22 @@ MUST_CHECK int report_finish(struct session *s);
 
 /* The parts, for tests. */
 #define REPORT_STEPS_MAX 32
+#define REPORT_STEP_MAX  24
 struct report_steps {
-    char told[REPORT_STEPS_MAX][24]; /* steps whose row is out */
+    char told[REPORT_STEPS_MAX][REPORT_STEP_MAX]; /* steps whose row is out */
     size_t ntold;
+    char running[REPORT_STEP_MAX]; /* the one that began last, and when */
+    uint64_t began_us;
 };
 /* Appends a row for each step of the status' `cutover` that has ended and is not told yet. */
 void report_cutover_steps(struct report_steps *r, const json_t *doc, const struct term *t, struct buf *out);
-/* In a row: the step that runs, and the clock of the write pause. */
-void report_cutover_running(struct rows *r, const json_t *doc);
+/* In a row: the step that runs, and the clock of the write pause. ran_ms: for how long it has; NULL: unknown.
+ */
+void report_cutover_running(struct rows *r, const json_t *doc, const uint64_t *ran_ms);
 /* A row of the status' `cutover`: the fence, whether it is held, and, over `most` more rows, on what it is.
  */
 void report_fence(struct rows *r, const json_t *cutover, unsigned most);
-/* Of one that has committed. */
-void report_cutover_committed(const json_t *doc, const struct term *t, struct buf *out);
+/* Of one that has committed. said: the operation's text. */
+void report_cutover_committed(const json_t *doc, const char *said, const struct term *t, struct buf *out);
 
 #endif

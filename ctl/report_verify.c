@@ -251,6 +251,7 @@ void report_verify_text(const json_t *doc, const struct term *t, int64_t now_ms,
 
 static void print_report(struct session *s, const json_t *doc, const char *json, int64_t now_ms)
 {
+    struct term t = term_lines(&s->out);
     struct buf out;
 
     if (s->args->json) {
@@ -258,7 +259,7 @@ static void print_report(struct session *s, const json_t *doc, const char *json,
         return;
     }
     buf_init(&out, SESSION_TEXT_MAX);
-    report_verify_text(doc, &s->out, now_ms, &out);
+    report_verify_text(doc, &t, now_ms, &out);
     session_print(&out);
     buf_free(&out);
 }

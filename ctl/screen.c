@@ -263,7 +263,7 @@ static void put_cutover(struct rows *r, const json_t *doc, int64_t now_ms)
         put_committed(r, c, now_ms);
     } else if (json_is_true(doc_get(c, "running")) || json_is_true(doc_get(c, "undoing"))) {
         if (rows_begin(r, "cutover", STYLE_DIM))
-            report_cutover_running(r, doc);
+            report_cutover_running(r, doc, NULL);
     } else if (failed && failed[0]) {
         rows_wrap(r, "cutover", STYLE_DIM, STYLE_YELLOW, failed, 2);
         if (fenced && fenced[0])

@@ -11,6 +11,7 @@
 
 #define WIDTH_DEFAULT  80
 #define HEIGHT_DEFAULT 24
+#define WIDTH_PIPE     4096
 #define WIDTH_LEAST    40
 #define HEIGHT_LEAST   10
 
@@ -52,6 +53,15 @@ struct term term_read(int fd, enum args_colour colour)
 
     term_size(fd, &t);
     return t;
+}
+
+struct term term_lines(const struct term *t)
+{
+    struct term lines = *t;
+
+    if (!t->tty)
+        lines.width = WIDTH_PIPE;
+    return lines;
 }
 
 /* How many bytes the UTF-8 character at the front has, and the character; 0: there is none. */

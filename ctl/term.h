@@ -19,6 +19,8 @@ enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_DIM, STYLE_GREEN, STYLE_YELLOW, STYL
 
 /* Of an open file; no terminal is taken for 80x24. */
 struct term term_read(int fd, enum args_colour colour);
+/* For text that is no screen: in a pipe nothing of it is cut or wrapped. */
+struct term term_lines(const struct term *t);
 void term_size(int fd, struct term *t); /* again, as after SIGWINCH */
 
 /* Appends text in at most `columns` columns, cut with "…" or "..." where it is longer; SIZE_MAX: never cut.

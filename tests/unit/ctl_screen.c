@@ -227,7 +227,7 @@ START_TEST(a_cutover)
                     "\"state\":\"running\",\"took_ms\":12,\"text\":\"3 keys on their way\"}]}"),
                &plain);
 
-    has(text, "cutover   drain 12ms, writes wait for 21ms: 3 keys on their way\n");
+    has(text, "cutover   drain, writes wait for 21ms: 3 keys on their way\n");
     buf_free(&out);
     text = render(with("\"cutover\":{\"undoing\":true,\"step\":\"drain\",\"write_pause_ms\":21}"), &plain);
     has(text, "cutover   undoing, writes wait for 21ms\n");
