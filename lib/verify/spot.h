@@ -1,7 +1,8 @@
 /* spot.h - compares given keys, deep, within a budget of time: the check in a cutover's pause.
  *
  * The connections are made ahead, and the names gathered ahead, so that in the pause only the comparing is
- * left. Expiry is frozen by the pause: no tolerance but what the options say, no second look.
+ * left. Expiry is frozen by the pause: no tolerance but what the options say, no second look. spot_free() and
+ * spot_close() are legal in the callbacks.
  */
 #ifndef RIOT_SPOT_H
 #define RIOT_SPOT_H
