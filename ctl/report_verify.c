@@ -211,8 +211,7 @@ static int put_keys(const json_t *doc, const struct term *t, struct buf *out)
         return e;
     return buf_printf(out, "and %s%s more%s\n", json_is_true(doc_get(doc, "at_least")) ? "at least " : "",
                       text_count(sum - shown, text),
-                      json_array_size(list) > shown ? "; riotctl verify --last --json shows some of them"
-                                                    : "");
+                      json_array_size(list) > shown ? "; riotctl verify --last --json shows more" : "");
 }
 
 static const char *what_to_do(const json_t *doc)

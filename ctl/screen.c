@@ -221,11 +221,12 @@ static void put_verify(struct rows *r, const json_t *doc, int64_t now_ms)
     if (!verdict || !rows_begin(r, "verify", STYLE_DIM))
         return;
     rows_text(r, report_verdict_style(verdict), verdict);
-    if (!strcmp(verdict, "running") && doc_real(v, "percent", &percent))
+    if (!strcmp(verdict, "running") && doc_real(v, "percent", &percent)) {
         rows_format(r, STYLE_PLAIN, " %.1f %%", percent);
-    else if (doc_age(v, "ended", now_ms, age, sizeof(age)))
+        rows_ms(r, v, "eta_ms", ", ", " left");
+    } else if (doc_age(v, "ended", now_ms, age, sizeof(age))) {
         rows_format(r, STYLE_PLAIN, " %s ago", age);
-    rows_ms(r, v, "eta_ms", ", ", " left");
+    }
     if (report_verify_drift(v, drift)[0])
         rows_format(r, STYLE_RED, ", %s", drift);
     rows_count(r, v, "compared", ", ", " compared");

@@ -166,6 +166,8 @@ class Workload:
         if not self.took:
             self.stopping.set()
             for each in self.processes:
+                if not each.pid:
+                    continue  # it was never started
                 each.join(30)
                 if each.is_alive():
                     each.kill()
