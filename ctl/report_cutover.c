@@ -188,20 +188,30 @@ static void show_progress(const json_t *doc, const struct term *t, struct buf *o
 
 /* --- how it ended --- */
 
+/* How it stands with it. */
+static void put_held(struct rows *r, const json_t *c, const char *fence, bool fenced)
+{
+    const json_t *held = doc_get(c, "fence_held");
+
+    if (!strcmp(fence, "none"))
+        rows_text(r, STYLE_YELLOW, ": nothing keeps clients from writing to the old source");
+    else if (doc_text(c, "finished_at"))
+        rows_text(r, STYLE_PLAIN, fenced ? ", stays, and is no longer watched" : ", let go");
+    else if (json_is_boolean(held))
+        rows_text(r, json_is_true(held) ? STYLE_GREEN : STYLE_RED,
+                  json_is_true(held) ? ", held" : ", NOT held");
+}
+
 void report_fence(struct rows *r, const json_t *c, unsigned most)
 {
     const char *fence = doc_text(c, "fence"), *text = doc_text(c, "fence_text");
-    const json_t *held = doc_get(c, "fence_held");
+    bool fenced = text && text[0];
 
     if (!fence || !rows_begin(r, "fence", STYLE_DIM))
         return;
     rows_text(r, STYLE_PLAIN, fence);
-    if (!strcmp(fence, "none"))
-        rows_text(r, STYLE_YELLOW, ": nothing keeps clients from writing to the old source");
-    else if (json_is_boolean(held))
-        rows_text(r, json_is_true(held) ? STYLE_GREEN : STYLE_RED,
-                  json_is_true(held) ? ", held" : ", NOT held");
-    if (text && text[0])
+    put_held(r, c, fence, fenced);
+    if (fenced)
         rows_wrap(r, "", STYLE_PLAIN, STYLE_PLAIN, text, most);
 }
 

@@ -237,7 +237,7 @@ static void put_verify(struct rows *r, const json_t *doc, int64_t now_ms)
 /* Whose the data is now, and what keeps clients from the source. */
 static void put_committed(struct rows *r, const json_t *c, int64_t now_ms)
 {
-    const char *target = doc_text(c, "target");
+    const char *target = doc_text(c, "target"), *failed = doc_text(c, "failed");
     char age[TEXT_MAX];
 
     if (!rows_begin(r, "cutover", STYLE_DIM))
@@ -251,18 +251,19 @@ static void put_committed(struct rows *r, const json_t *c, int64_t now_ms)
         rows_text(r, STYLE_PLAIN, "go to ");
         rows_text(r, STYLE_BOLD, target);
     }
+    if (failed && failed[0])
+        rows_wrap(r, "", STYLE_PLAIN, STYLE_RED, failed, 2);
 }
 
 static void put_cutover(struct rows *r, const json_t *doc, int64_t now_ms)
 {
     const json_t *c = doc_get(doc, "cutover");
     const char *failed = doc_text(c, "failed"), *fenced = doc_text(c, "fence_text");
+    const char *state = known(doc_text(c, "state"), "");
 
-    if (!c)
-        return;
     if (doc_text(c, "committed_at")) {
         put_committed(r, c, now_ms);
-    } else if (json_is_true(doc_get(c, "running")) || json_is_true(doc_get(c, "undoing"))) {
+    } else if (!strcmp(state, "running") || !strcmp(state, "undoing")) {
         if (rows_begin(r, "cutover", STYLE_DIM))
             report_cutover_running(r, doc, NULL);
     } else if (failed && failed[0]) {

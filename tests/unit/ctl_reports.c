@@ -87,7 +87,7 @@ static void on_verify(struct daemon *d, struct client *c, const struct request *
 #define WAITING(step) "{\"step\":\"" step "\",\"state\":\"waiting\"}"
 
 static const char committed[] =
-    "{\"name\":\"orders\",\"state\":\"committed\",\"cutover\":{\"running\":false,\"step\":\"release\","
+    "{\"name\":\"orders\",\"state\":\"committed\",\"cutover\":{\"state\":\"committed\",\"step\":\"release\","
     "\"steps\":[" STEP("validate", "done", "3", "fence acl, 1 node") "," STEP(
         "gate", "done", "2050",
         "lag 3 ms") "," STEP("verify", "skipped", "0",
@@ -115,7 +115,8 @@ static const char undone[] =
                                                   "\"failed\":\"the write pause was over its bound\"}}";
 
 static const char runs[] =
-    "{\"name\":\"orders\",\"state\":\"cutover\",\"cutover\":{\"running\":true,\"step\":\"drain\",\"steps\":"
+    "{\"name\":\"orders\",\"state\":\"cutover\",\"cutover\":{\"state\":\"running\",\"step\":\"drain\","
+    "\"steps\":"
     "[" STEP("gate", "done", "2050", "lag 3 ms") "," STEP(
         "drain", "running", "12",
         "1,234 keys on their way to the target, and more than "
@@ -365,7 +366,7 @@ START_TEST(cutover_commits)
     ck_assert_str_eq(text, STEPS COMMITTED);
     run("cutover --max-lag-ms 1 --json", 0);
     printed("{\"event\":\"operation_ended\",\"operation\":7,\"result\":\"ok\",\"exit_code\":0,");
-    printed(",\"cutover\":{\"running\":false,\"step\":\"release\",");
+    printed(",\"cutover\":{\"state\":\"committed\",\"step\":\"release\",");
     ck_assert_ptr_eq(strchr(text, '\n'), text + strlen(text) - 1);
     run("cutover --max-lag-ms 8 --dry-run", 0);
     ck_assert_str_eq(text, "fence acl, on 1 node\nwrites then go to x\n");

@@ -180,7 +180,8 @@ END_TEST
     "1234567,"                                                                                               \
     "\"drift\":{\"missing\":13,\"extra\":7,\"type\":0,\"value\":0,\"ttl\":0},\"unstable\":2,\"unknown\":0}"
 #define COMMITTED                                                                                            \
-    "\"cutover\":{\"running\":false,\"committed_at\":\"2026-01-02T04:07:00.250Z\",\"write_pause_ms\":38,"    \
+    "\"cutover\":{\"state\":\"committed\",\"committed_at\":\"2026-01-02T04:07:00.250Z\",\"write_pause_ms\":" \
+    "38,"                                                                                                    \
     "\"fence\":\"acl\",\"fence_held\":%s,\"fence_text\":\"user default on 10.0.0.5:6379 may not write\","    \
     "\"target\":\"redis://10.0.0.6:6379\"}"
 
@@ -222,23 +223,40 @@ START_TEST(a_cutover)
 {
     char parts[1024];
     const char *text =
-        render(with("\"cutover\":{\"running\":true,\"step\":\"drain\",\"write_pause_ms\":21,\"steps\":[{"
+        render(with("\"cutover\":{\"state\":\"running\",\"step\":\"drain\",\"write_pause_ms\":21,\"steps\":[{"
                     "\"step\":\"drain\","
                     "\"state\":\"running\",\"took_ms\":12,\"text\":\"3 keys on their way\"}]}"),
                &plain);
 
     has(text, "cutover   drain, writes wait for 21ms: 3 keys on their way\n");
     buf_free(&out);
-    text = render(with("\"cutover\":{\"undoing\":true,\"step\":\"drain\",\"write_pause_ms\":21}"), &plain);
+    text = render(
+        with("\"cutover\":{\"state\":\"undoing\",\"undoing\":true,\"step\":\"drain\",\"write_pause_ms\":21}"),
+        &plain);
     has(text, "cutover   undoing, writes wait for 21ms\n");
     buf_free(&out);
-    text = render(with("\"cutover\":{\"failed\":\"undone: the pause was over its bound\"}"), &plain);
+    text =
+        render(with("\"cutover\":{\"state\":\"ended\",\"failed\":\"undone: the pause was over its bound\"}"),
+               &plain);
     has(text, "cutover   undone: the pause was over its bound\n");
     ck_assert_ptr_null(strstr(text, "fenced"));
     buf_free(&out);
-    text = render(with("\"cutover\":{\"failed\":\"user app was changed\",\"fence_text\":\"user app on x\"}"),
+    text = render(with("\"cutover\":{\"state\":\"ended\",\"failed\":\"user app was "
+                       "changed\",\"fence_text\":\"user app on x\"}"),
                   &plain);
     has(text, "cutover   user app was changed\nfenced    user app on x\n");
+    buf_free(&out);
+    text = render(
+        with("\"cutover\":{\"state\":\"finished\",\"committed_at\":\"2026-01-02T04:07:00Z\",\"finished_at\":"
+             "\"2026-01-02T04:08:00Z\",\"fence\":\"acl\",\"fence_held\":false}"),
+        &plain);
+    has(text, "fence     acl, let go\n");
+    buf_free(&out);
+    text = render(
+        with("\"cutover\":{\"state\":\"committed\",\"committed_at\":\"2026-01-02T04:07:00Z\",\"fence\":"
+             "\"none\",\"fence_held\":false}"),
+        &plain);
+    has(text, "fence     none: nothing keeps clients from writing to the old source\n");
     buf_free(&out);
     for (unsigned held = 0; held < 2; held++) {
         snprintf(parts, sizeof(parts), COMMITTED "," VERIFY, held ? "true" : "false");
