@@ -32,6 +32,7 @@ int batch_begin(struct batch *b, int db, enum batch_kind kind)
     b->kind = kind;
     b->n = b->left = b->tries = 0;
     b->expected = 0;
+    b->together = b->undecided = false;
     b->names_len = 0;
     if (b->names_cap > 4 * BATCH_NAMES) {
         free(b->names);
@@ -78,6 +79,7 @@ void batch_again(struct batch *b, const bool keep[BATCH_KEYS])
         if (keep[i])
             b->items[n++] = b->items[i];
     b->n = n;
+    b->undecided = false;
     b->tries++;
 }
 

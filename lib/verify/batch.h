@@ -51,6 +51,8 @@ struct batch {
     enum batch_kind kind;
     unsigned n, left; /* keys; sides that have not answered */
     unsigned tries;
+    bool together;     /* EXISTS of all at once */
+    bool undecided;    /* it did not count all of them: each is to be asked for by itself */
     uint64_t expected; /* bytes of payloads */
     struct batch_side side[2];
     struct item items[BATCH_KEYS];

@@ -76,6 +76,7 @@ static void send_batch(struct comparer *c, struct batch *b)
 {
     b->expected = b->kind == BATCH_EXISTS ? 0 : b->n * c->key_bytes;
     b->left = b->kind == BATCH_EXISTS ? 1 : 2;
+    b->together = b->kind == BATCH_EXISTS && b->n > 1 && !b->tries;
     b->next = c->sent;
     c->sent = b;
     c->nsent++;
@@ -213,6 +214,8 @@ static enum fate fate_of(const struct batch *b, unsigned i)
     const struct item *item = &b->items[i];
     enum fate one = fate_on(b, i, 0), other = fate_on(b, i, 1);
 
+    if (b->undecided)
+        return FATE_AGAIN;
     /* An error of its own is final, whatever came of the other side. */
     if ((item->side[0].error && one == FATE_RESULT) || (item->side[1].error && other == FATE_RESULT))
         return FATE_RESULT;

@@ -77,7 +77,7 @@ static bool has_clock(const struct side *s, const struct batch *b)
 static unsigned commands(const struct side *s, const struct batch *b)
 {
     if (b->kind == BATCH_EXISTS)
-        return b->n;
+        return b->together ? 1 : b->n;
     return 2 * b->n + (has_clock(s, b) ? 1 : 0) + (s->old ? 1 : 0);
 }
 
@@ -126,6 +126,14 @@ static int append_each(struct buf *out, const struct batch *b, struct bytes comm
     return err;
 }
 
+static int append_exists(struct buf *out, const struct batch *b)
+{
+    if (!b->together)
+        return append_each(out, b, BYTES("*2\r\n$6\r\nEXISTS\r\n"));
+    int err = buf_printf(out, "*%u\r\n$6\r\nEXISTS\r\n", b->n + 1);
+    return err ? err : append_each(out, b, BYTES(""));
+}
+
 static int append_select(const struct side *s, struct buf *out, int db)
 {
     char text[16];
@@ -140,7 +148,7 @@ static int append_batch(const struct side *s, struct buf *out, const struct batc
 
     int err = append_select(s, out, b->db);
     if (b->kind == BATCH_EXISTS)
-        return err ? err : append_each(out, b, BYTES("*2\r\n$6\r\nEXISTS\r\n"));
+        return err ? err : append_exists(out, b);
     if (!err)
         err = buf_append_str(out, "*1\r\n$5\r\nMULTI\r\n");
     if (!err && has_clock(s, b))
@@ -369,6 +377,20 @@ static void take_whole(struct side *s, struct reading *r, unsigned key, struct b
     next_command(s);
 }
 
+/* Anything but the number of all says nothing of any of them. */
+static int take_all_exist(struct side *s, const struct resp_token *t)
+{
+    struct batch *b = first(s);
+
+    if (t->type != RESP_ERROR && t->type != RESP_INTEGER)
+        return -EBADMSG;
+    b->undecided = t->type == RESP_ERROR || t->number != b->n;
+    for (unsigned i = 0; i < b->n; i++)
+        b->items[i].side[s->opt.index].exists = !b->undecided;
+    end_batch(s);
+    return 0;
+}
+
 static int take_exists(struct side *s, const struct resp_token *t, unsigned key)
 {
     if (t->type == RESP_ERROR)
@@ -429,7 +451,9 @@ static int take_command(struct side *s, const struct resp_token *t)
     case COMMAND_EXPIRY:
         return take_expiry(s, t, key);
     case COMMAND_VALUE:
-        return first(s)->kind == BATCH_EXISTS ? take_exists(s, t, key) : take_value(s, t, key);
+        if (first(s)->kind != BATCH_EXISTS)
+            return take_value(s, t, key);
+        return first(s)->together ? take_all_exist(s, t) : take_exists(s, t, key);
     }
     return -EBADMSG;
 }

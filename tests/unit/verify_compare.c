@@ -302,9 +302,31 @@ START_TEST(test_existence)
     ck_assert_int_eq(comparer_exists(comparer, 123456, BYTES("k"), 3), 0);
     comparer_flush(comparer);
     fake_until(&none, &answers, 3);
-    ck_assert_int_eq(told[0].result.verdict, COMPARE_EQUAL);
-    ck_assert_int_eq(told[1].result.verdict, COMPARE_EXTRA);
-    ck_assert_int_eq(told[2].result.verdict, COMPARE_EXTRA);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(told[i].result.verdict, told[i].tag == 1 ? COMPARE_EQUAL : COMPARE_EXTRA);
+    end();
+}
+END_TEST
+
+/* Asked for together, each is still told by itself. */
+START_TEST(test_existence_of_many)
+{
+    char key[16];
+
+    begin();
+    real_ask(&source, "MSET k0 1 k1 1 k2 1 k4 1 k5 1");
+    for (int n = 3; n <= 6; n += 3) {
+        forget();
+        for (int i = 0; i < n; i++) {
+            snprintf(key, sizeof(key), "k%d", i);
+            ck_assert_int_eq(comparer_exists(comparer, 0, bytes_str(key), (uint64_t)i), 0);
+        }
+        comparer_flush(comparer);
+        fake_until(&none, &answers, (size_t)n);
+        for (int i = 0; i < n; i++)
+            ck_assert_int_eq(told[i].result.verdict == COMPARE_EXTRA, told[i].tag == 3);
+        ck_assert_uint_eq(losses, 0);
+    }
     end();
 }
 END_TEST
@@ -430,5 +452,5 @@ END_TEST
 
 UNIT_MAIN("verify/compare", test_each_verdict, test_unlike_bytes_of_equal_values, test_what_is_told_of_a_side,
           test_expiring, test_databases, test_into_another_database, test_large_values, test_many,
-          test_existence, test_a_forbidden_key, test_forbidden_commands, test_a_lost_side,
-          test_another_server, test_freed_at_any_time, test_leaves_no_trace)
+          test_existence, test_existence_of_many, test_a_forbidden_key, test_forbidden_commands,
+          test_a_lost_side, test_another_server, test_freed_at_any_time, test_leaves_no_trace)
