@@ -77,7 +77,8 @@ void cutover_defaults(struct cutover_options *ret)
 /* What may follow each. */
 #define BIT(m) (1u << (m))
 static const unsigned next_modes[] = {
-    [MODE_NONE] = BIT(MODE_STEPS) | BIT(MODE_UNDOING) | BIT(MODE_RELEASING) | BIT(MODE_FINISHED),
+    [MODE_NONE] =
+        BIT(MODE_STEPS) | BIT(MODE_UNDOING) | BIT(MODE_RELEASING) | BIT(MODE_FINISHED) | BIT(MODE_STUCK),
     [MODE_STEPS] = BIT(MODE_NONE) | BIT(MODE_UNDOING) | BIT(MODE_RELEASING) | BIT(MODE_STUCK),
     [MODE_UNDOING] = BIT(MODE_NONE) | BIT(MODE_STUCK),
     [MODE_RELEASING] = BIT(MODE_COMMITTED),
@@ -233,6 +234,8 @@ static void deadline_fired(void *arg)
 
     if (c->mode == MODE_UNDOING)
         cutover_undo_late(c);
+    else if (c->mode == MODE_FINISHING)
+        cutover_finish_late(c);
     else if (cutover_in(c, CUTOVER_RELEASE))
         cutover_watch_committed(c);
     else
@@ -583,7 +586,7 @@ void cutover_status(struct cutover *c, struct cutover_status *ret)
     *ret = c->status;
     ret->running = c->mode == MODE_STEPS || c->mode == MODE_UNDOING || c->mode == MODE_RELEASING;
     ret->undoing = c->mode == MODE_UNDOING;
-    if (c->mode == MODE_STEPS && c->pause_began_us) {
+    if ((c->mode == MODE_STEPS || c->mode == MODE_UNDOING) && c->pause_began_us) {
         ret->has_write_pause = true;
         ret->write_pause_ms = (clock_mono_us() - c->pause_began_us) / 1000;
     }

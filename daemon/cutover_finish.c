@@ -10,6 +10,7 @@
 #include "lib/core/clock.h"
 
 #define PUT_BACK_US UINT64_C(5000000)
+#define LIFT_US     UINT64_C(30000000)
 
 static int PRINTF_LIKE(3, 4) refuse(char why[LINK_WHY_MAX], int err, const char *format, ...)
 {
@@ -30,8 +31,9 @@ static void PRINTF_LIKE(4, 5)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    timer_clear(c->deadline);
     cutover_set_mode(c, c->failed_before ? MODE_STUCK : MODE_COMMITTED);
-    if (!c->failed_before)
+    if (!c->failed_before && c->fence)
         fence_watch(c->fence, true);
     operation_end(c->ops, c->operation, result, code, "%s", text);
     c->operation = 0;
@@ -54,6 +56,7 @@ static void end_finished(struct cutover *c)
     bool slipped_in = c->status.fence == FENCE_HOLD && (c->slipped_writes || c->slipped_unknown);
     uint64_t id = c->operation;
 
+    timer_clear(c->deadline);
     slipped_text(c, slipped, sizeof(slipped));
     c->operation = 0;
     log_event(c->log, EVENT_FINISHED, "the link is finished; the old source %s%s",
@@ -128,10 +131,20 @@ static void unfenced(int err, const char *why, void *arg)
 
 static void unfence(struct cutover *c)
 {
+    timer_set(c->deadline, LIFT_US);
     if (c->unfence)
         fence_lift(c->fence, unfenced, c);
     else
         write_down(c);
+}
+
+/* It would go on until every node has answered. */
+void cutover_finish_late(struct cutover *c)
+{
+    if (cutover_make_fence(c) < 0)
+        give_up(c, "failed", CTL_FAILED, "out of memory");
+    else
+        give_up(c, "failed", CTL_FAILED, "the old source does not answer: it is as fenced as it was");
 }
 
 static void flags_put_back(bool put_back, void *arg)
@@ -216,6 +229,8 @@ int cutover_finish(struct cutover *c, bool unfence_too, bool force, char why[LIN
     int err = may_finish(c, unfence_too, why);
     if (err)
         return err;
+    if (!c->fence && cutover_make_fence(c) < 0)
+        return refuse(why, -EBUSY, "out of memory");
     if (operation_begin(c->ops, verbs[VERB_FINISH].name, &c->operation) < 0)
         return refuse(why, -EBUSY, "%d operations are running: wait for one of them to end", OPERATIONS_KEPT);
     *ret_operation = c->operation;

@@ -151,6 +151,9 @@ void cutover_undo(struct cutover *c, enum ctl_exit code, const char *result);
 void cutover_undo_late(struct cutover *c);
 void cutover_lift_again(struct cutover *c);
 
+/* cutover_finish.c */
+void cutover_finish_late(struct cutover *c);
+
 /* Until those modules are there. */
 #pragma weak fence_end_hold
 #pragma weak fence_free
@@ -167,14 +170,6 @@ void cutover_lift_again(struct cutover *c);
 #pragma weak fence_sample
 #pragma weak fence_set
 #pragma weak fence_watch
-#pragma weak lane_each_recent
 #pragma weak lane_seal
-#pragma weak spot_add
-#pragma weak spot_close
-#pragma weak spot_free
-#pragma weak spot_gather
-#pragma weak spot_is_up
-#pragma weak spot_new
-#pragma weak spot_run
 
 #endif

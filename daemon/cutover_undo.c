@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/core/clock.h"
+
 #define LATE_US        60000000 /* an undo that is not done by then is told of, and goes on */
 #define AGAIN_US       200000
 #define LEASE_EXTRA_MS 500
+#define RELEASE_US     10000000
 
 static const char *where_writes_go(const struct cutover *c)
 {
@@ -62,7 +65,11 @@ static void undone(struct cutover *c)
     bool recovering = c->recovering;
 
     timer_clear(c->deadline);
-    timer_clear(c->poll);
+    if (c->pause_began_us) {
+        c->status.has_write_pause = true;
+        c->status.write_pause_ms = (clock_mono_us() - c->pause_began_us) / 1000;
+        c->pause_began_us = 0;
+    }
     if (c->fenced)
         clear_record(c);
     tell_undone(c);
@@ -209,6 +216,7 @@ static void recover_committed(struct cutover *c)
     recover_status(c, CUTOVER_RELEASE);
     c->status.steps[CUTOVER_RELEASE].state = STEP_RUNNING;
     cutover_set_mode(c, MODE_RELEASING);
+    timer_set(c->deadline, RELEASE_US);
     link_begin_after_cutover(c->link, false, "the target owns the data");
     step_release_again(c);
 }
@@ -226,7 +234,11 @@ bool cutover_begin(struct cutover *c)
         return true;
     }
     if (cutover_make_fence(c) < 0) {
-        log_event(c->log, EVENT_INTERNAL_ERROR, "out of memory: what a cutover has fenced stays so");
+        snprintf(c->status.failed, sizeof(c->status.failed),
+                 "out of memory: what a cutover has fenced stays so");
+        cutover_set_mode(c, MODE_STUCK);
+        log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON, "%s", c->status.failed);
+        link_cutover_failed(c->link, c->status.failed);
         return true;
     }
     if (stage == STAGE_COMMITTED)

@@ -56,8 +56,8 @@ class Lab:
         self.servers.append(server)
         return server
 
-    def proxy(self, server, name=None):
-        proxy = Proxy(self.folder, server, name or f"{server.name}-proxy")
+    def proxy(self, server, name=None, tcp=False):
+        proxy = Proxy(self.folder, server, name or f"{server.name}-proxy", tcp)
         self.proxies.append(proxy)
         return proxy
 

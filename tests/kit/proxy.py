@@ -167,21 +167,26 @@ class Proxy:
 
     on_request(connection, argv): before a request is forwarded; may hold() the connection first, so that this one stays.
     on_reply(connection, argv, value): returns the bytes to send instead, or None. Slow: set it before anyone connects.
+    tcp: on a port, for URLs with a user.
     """
 
-    def __init__(self, folder, server, name="proxy"):
+    def __init__(self, folder, server, name="proxy", tcp=False):
         self.path = os.path.join(folder, f"{name}.sock")
         self.upstream = server.path
         self.on_request = self.on_reply = None
         self.refusing = False
         self.connections = []
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(self.path)
+        self.listener = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
+        self.listener.bind(("127.0.0.1", 0) if tcp else self.path)
         self.listener.listen(64)
+        self.port = self.listener.getsockname()[1] if tcp else 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def url(self, db=None):
         return f"unix://{self.path}" + ("" if db is None else f"?db={db}")
+
+    def tcp_url(self, db=None, user=None):
+        return f"redis://{user + '@' if user else ''}127.0.0.1:{self.port}" + ("" if db is None else f"/{db}")
 
     def _accept(self):
         while True:
