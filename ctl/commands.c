@@ -10,6 +10,7 @@
 #include "ctl/listing.h"
 #include "ctl/report_cutover.h"
 #include "ctl/report_verify.h"
+#include "ctl/report_check.h"
 #include "ctl/screen.h"
 #include "ctl/usage.h"
 #include "lib/core/clock.h"
@@ -140,7 +141,7 @@ static int run_help(struct session *s)
 static int (*const commands[])(struct session *s) = {
     [VERB_STATUS] = run_status,     [VERB_START] = follow_request, [VERB_PAUSE] = follow_request,
     [VERB_RESUME] = follow_request, [VERB_STOP] = follow_request,  [VERB_WAIT] = follow_request,
-    [VERB_CHECK] = follow_request,  [VERB_VERIFY] = report_verify, [VERB_CUTOVER] = report_cutover,
+    [VERB_CHECK] = report_check,    [VERB_VERIFY] = report_verify, [VERB_CUTOVER] = report_cutover,
     [VERB_ABORT] = follow_request,  [VERB_FINISH] = report_finish, [VERB_LIMIT] = run_limit,
     [VERB_EVENTS] = follow_events,  [VERB_CONFIG] = run_config,    [VERB_LIST] = run_list,
     [VERB_VERSION] = run_version,   [VERB_HELP] = run_help,

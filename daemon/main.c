@@ -9,11 +9,14 @@
 
 #include "daemon/config.h"
 #include "daemon/log.h"
+#include "daemon/preflight.h"
 #include "daemon/riotd.h"
 #include "daemon/state_file.h"
 #include "lib/control/paths.h"
 
-enum { OPT_CHECK_CONFIG = 256, OPT_VERSION, OPT_STATE_DIR, OPT_EXAMPLE, OPT_FLAG };
+#define CHECK_MS 10000 /* whatever the servers do */
+
+enum { OPT_CHECK_CONFIG = 256, OPT_CHECK, OPT_VERSION, OPT_STATE_DIR, OPT_EXAMPLE, OPT_FLAG };
 
 /* Flags that stand for an option of the file; --source and so on. */
 static const struct {
@@ -32,7 +35,7 @@ static const struct {
 
 struct arguments {
     const char *file, *state_dir;
-    bool check_only;
+    bool check_config, check;
     struct config_flag flags[FLAGS + 1];
     size_t nflags;
 };
@@ -53,11 +56,15 @@ static void print_help(void)
             printf("      %-18s %s\n", left, config_flags[i].help);
     }
     printf("      --check-config     check the configuration, print every error, and end\n"
+           "      --check            look at both servers, show what could stand in the way,\n"
+           "                         and end, with 0 or 12. Changes nothing; a riotd that runs\n"
+           "                         goes on\n"
            "      --print-example-config\n"
            "                         print a commented example of the configuration file\n"
            "      --version, --help\n\n"
            "Flags win over the file. Steer it with riotctl.\n"
-           "Exit status: 0, 64 usage, 66 a file is missing, 69 another riotd runs this link,\n"
+           "Exit status: 0, 12 errors of --check, 64 usage, 66 a file is missing, 69 another riotd runs this "
+           "link,\n"
            "70 a bug, 73 cannot write state, 77 not permitted, 78 configuration.\n");
 }
 
@@ -76,12 +83,14 @@ static void add_flag(struct arguments *a, const char *path, const char *flag, co
 static int parse_arguments(int argc, char **argv, struct arguments *a)
 {
     static char flag_names[FLAGS][48];
-    struct option options[FLAGS + 8] = {
+    enum { OWN = 8 };
+    struct option options[FLAGS + OWN + 1] = {
         {"config", required_argument, NULL, 'c'},
         {"name", required_argument, NULL, 'n'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, OPT_VERSION},
         {"check-config", no_argument, NULL, OPT_CHECK_CONFIG},
+        {"check", no_argument, NULL, OPT_CHECK},
         {"state-dir", required_argument, NULL, OPT_STATE_DIR},
         {"print-example-config", no_argument, NULL, OPT_EXAMPLE},
     };
@@ -89,7 +98,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 
     for (size_t i = 0; i < FLAGS; i++) {
         snprintf(flag_names[i], sizeof(flag_names[i]), "--%s", config_flags[i].name);
-        options[7 + i] = (struct option){config_flags[i].name, required_argument, NULL, OPT_FLAG + (int)i};
+        options[OWN + i] = (struct option){config_flags[i].name, required_argument, NULL, OPT_FLAG + (int)i};
     }
     while ((c = getopt_long(argc, argv, "c:n:h", options, NULL)) != -1) {
         switch (c) {
@@ -106,7 +115,10 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
             printf("riotd %s\n", RIOT_VERSION);
             return EX_OK;
         case OPT_CHECK_CONFIG:
-            a->check_only = true;
+            a->check_config = true;
+            break;
+        case OPT_CHECK:
+            a->check = true;
             break;
         case OPT_STATE_DIR:
             a->state_dir = optarg;
@@ -209,6 +221,62 @@ static int run(const struct arguments *a, struct config *c, const struct config_
     return status;
 }
 
+/* The check. */
+
+struct checking {
+    struct loop *loop;
+    int status;
+};
+
+static void check_done(const struct preflight_report *r, void *arg)
+{
+    struct checking *c = arg;
+
+    preflight_print(r, stdout);
+    c->status = preflight_exit_code(r);
+    loop_stop(c->loop);
+}
+
+static int check_in(struct loop *loop, const struct preflight_options *opt)
+{
+    struct checking checking = {.loop = loop, .status = EX_SOFTWARE};
+    struct preflight *p;
+
+    int err = preflight_new(loop, opt, CHECK_MS, check_done, &checking, &p);
+    if (err < 0) {
+        fprintf(stderr, "riotd: the check cannot begin: %s\n", strerror(-err));
+        return EX_SOFTWARE;
+    }
+    err = loop_run(loop);
+    preflight_free(p);
+    return err < 0 ? EX_SOFTWARE : checking.status;
+}
+
+static int run_check(const struct arguments *a, struct config *c, const struct config_passwords *passwords)
+{
+    char why[STATE_WHY_MAX] = "no folder is known for the state file: give --state-dir DIR", *dir;
+    struct preflight_options opt = {.config = c, .passwords = passwords, .state_why = why};
+    const struct log_options log_opt = {.link = c->name, .level = SINK_WARNING, .fd = STDERR_FILENO};
+    struct log *log = NULL;
+    struct loop *loop = NULL;
+    int status = EX_SOFTWARE;
+
+    if (state_dir_find(a->state_dir, &dir) == 0) {
+        if (state_file_peek(dir, c->name, why, &opt.state) == 0)
+            opt.state_why = NULL;
+        free(dir);
+    }
+    if (loop_new(&loop) == 0 && log_new(&log_opt, &log) == 0) {
+        opt.log = log;
+        status = check_in(loop, &opt);
+    }
+    log_free(log);
+    if (loop)
+        loop_free(loop);
+    state_file_free(opt.state);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments a = {0};
@@ -219,12 +287,12 @@ int main(int argc, char **argv)
     if (status != -1)
         return status;
     status = load_config(&a, &c);
-    if (status == EX_OK && a.check_only)
+    if (status == EX_OK && a.check_config)
         printf("The configuration of the link %s is in order.\n", c->name);
-    if (status == EX_OK && !a.check_only)
+    if (status == EX_OK && !a.check_config)
         status = read_passwords(c, &passwords);
-    if (status == EX_OK && !a.check_only)
-        status = run(&a, c, &passwords);
+    if (status == EX_OK && !a.check_config)
+        status = a.check ? run_check(&a, c, &passwords) : run(&a, c, &passwords);
     config_passwords_free(&passwords);
     config_free(c);
     return status;

@@ -4,6 +4,7 @@
 #ifndef RIOTD_PREFLIGHT_H
 #define RIOTD_PREFLIGHT_H
 
+#include <stdio.h>
 #include "daemon/config.h"
 #include "daemon/log.h"
 #include "daemon/state_file.h"
@@ -11,6 +12,9 @@
 
 enum preflight_level { PREFLIGHT_OK, PREFLIGHT_WARNING, PREFLIGHT_ERROR };
 const char *preflight_level_name(enum preflight_level l); /* "ok", "warning", "error" */
+
+/* Names of items are stable, but not each is there each time: what could not be found out has none, and of
+ * some there is one only where there is something to say. */
 
 #define PREFLIGHT_ITEMS_MAX 64
 struct preflight_item {
@@ -27,12 +31,16 @@ struct preflight_report {
     size_t nitems;
     struct preflight_item items[PREFLIGHT_ITEMS_MAX];
 };
+int preflight_exit_code(const struct preflight_report *r); /* 0, or 12 with errors */
+/* As a table, for people. */
+void preflight_print(const struct preflight_report *r, FILE *out);
 
 struct preflight;
 struct preflight_options {
     const struct config *config;
     const struct config_passwords *passwords;
-    struct state_file *state; /* read only; its lock may be another process' */
+    struct state_file *state; /* read only; its lock may be another process'. NULL: it cannot be read ... */
+    const char *state_why;    /* ... and why; else NULL */
     struct log *log;
     bool link_runs;
     uint64_t marks_per_s, bytes_per_s; /* of the link that runs; 0: not known */

@@ -157,15 +157,24 @@ static int begin(struct state_file *f, char why[STATE_WHY_MAX])
     return err < 0 ? say(why, f->path, err, "cannot write the state file") : 0;
 }
 
-static int load(struct state_file *f, char why[STATE_WHY_MAX])
+/* -ENOENT: there is none. */
+static int load_old(struct state_file *f, char why[STATE_WHY_MAX])
 {
     int fd = openat(f->folder, f->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT)
-        return begin(f, why);
+        return -ENOENT;
     if (fd < 0)
         return say(why, f->path, -errno, "cannot open the state file");
     int err = load_from(f, fd, why);
     close(fd);
+    return err;
+}
+
+static int load(struct state_file *f, char why[STATE_WHY_MAX])
+{
+    int err = load_old(f, why);
+    if (err == -ENOENT)
+        return begin(f, why);
     /* What was loaded is what the disk has, if it is written the same way. */
     if (err == 0 && state_render(&f->state, &f->saved) < 0)
         f->saved = NULL; /* the next save writes */
@@ -210,6 +219,26 @@ int state_file_open(const char *dir, const char *name, char why[STATE_WHY_MAX], 
     else
         *ret = f;
     return err;
+}
+
+int state_file_peek(const char *dir, const char *name, char why[STATE_WHY_MAX], struct state_file **ret)
+{
+    struct state_file *f;
+    int err = new_file(dir, name, &f);
+    if (err < 0) {
+        snprintf(why, STATE_WHY_MAX, "memory is out");
+        return err;
+    }
+    f->folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (f->folder >= 0)
+        err = load_old(f, why);
+    else if (errno != ENOENT)
+        err = say(why, dir, -errno, "cannot open the state folder");
+    if (err < 0 && err != -ENOENT)
+        state_file_free(f);
+    else
+        *ret = f;
+    return err == -ENOENT ? 0 : err;
 }
 
 struct state_file *state_file_free(struct state_file *f)

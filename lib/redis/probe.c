@@ -167,6 +167,7 @@ static bool take_time(struct prober *p, const struct reply *r)
         return true;
     int64_t then_ms = clock_wall_ms() - (int64_t)(round_trip / 2000);
     p->probe.clock_skew_ms = s * 1000 + us / 1000 - then_ms;
+    p->probe.has_clock = true;
     return true;
 }
 

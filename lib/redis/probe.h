@@ -30,6 +30,7 @@ struct probe {
     bool has_keyspace; /* INFO keyspace could be read: without it, no databases does not mean empty */
     size_t ndbs;
     struct watch_db *dbs;  /* from INFO keyspace */
+    bool has_clock;        /* TIME could be read */
     int64_t clock_skew_ms; /* server's TIME minus ours, half a round trip taken off */
     unsigned round_trip_us;
 };

@@ -321,6 +321,39 @@ START_TEST(a_second_one_is_refused)
 }
 END_TEST
 
+START_TEST(a_look_takes_no_lock_and_makes_nothing)
+{
+    struct state_file *look = NULL;
+    char lock[112];
+
+    setup();
+    ck_assert_int_eq(state_file_peek(folder, "orders", why, &look), 0);
+    ck_assert_str_eq(state_of(look)->instance, "");
+    ck_assert_str_eq(state_file_path(look), path);
+    look = state_file_free(look);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    snprintf(lock, sizeof(lock), "%s/orders.lock", folder);
+    ck_assert_int_ne(access(lock, F_OK), 0);
+    ck_assert_int_eq(state_file_peek("/nonexistent/folder", "orders", why, &look), 0);
+    ck_assert_str_eq(state_of(look)->instance, "");
+    look = state_file_free(look);
+
+    ck_assert_int_eq(open_it(), 0);
+    ck_assert_int_eq(state_file_peek(folder, "orders", why, &look), 0);
+    ck_assert_str_eq(state_of(look)->instance, state_of(f)->instance);
+    look = state_file_free(look);
+    f = state_file_free(f);
+
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs("no state", file);
+    fclose(file);
+    ck_assert_int_eq(state_file_peek(folder, "orders", why, &look), -EBADMSG);
+    ck_assert_ptr_nonnull(strstr(why, "orders.json"));
+    teardown();
+}
+END_TEST
+
 START_TEST(nothing_is_written_when_nothing_changed)
 {
     setup();
@@ -595,8 +628,8 @@ END_TEST
 UNIT_MAIN("daemon/state_file", a_fresh_state_is_on_the_disk_before_it_is_used, everything_comes_back,
           the_cutover_comes_back, a_file_without_a_cutover_is_read, what_cannot_be_read_again_is_not_written,
           the_largest_state_comes_back, what_a_server_told_may_be_anything, a_second_one_is_refused,
-          nothing_is_written_when_nothing_changed, the_old_one_stays_on_failure,
-          a_temp_file_left_by_a_crash_is_replaced, what_is_not_understood_is_refused,
-          what_is_no_state_file_is_refused, a_file_that_is_too_large_is_refused, the_folder_is_made,
-          the_folder_is_found, counts_are_the_highest, connections_are_bounded,
-          reset_keeps_instance_and_notify)
+          a_look_takes_no_lock_and_makes_nothing, nothing_is_written_when_nothing_changed,
+          the_old_one_stays_on_failure, a_temp_file_left_by_a_crash_is_replaced,
+          what_is_not_understood_is_refused, what_is_no_state_file_is_refused,
+          a_file_that_is_too_large_is_refused, the_folder_is_made, the_folder_is_found,
+          counts_are_the_highest, connections_are_bounded, reset_keeps_instance_and_notify)

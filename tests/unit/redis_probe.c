@@ -90,6 +90,7 @@ START_TEST(test_all)
     ck_assert_uint_eq(s.probe.ndbs, 1);
     ck_assert_int_eq(s.db.db, 2);
     ck_assert_uint_eq(s.db.keys, 3);
+    ck_assert(s.probe.has_clock);
     ck_assert_int_ge(s.probe.clock_skew_ms, 58000);
     ck_assert_int_le(s.probe.clock_skew_ms, 61000);
     fake_pass(&s.fake, 300);
@@ -112,6 +113,7 @@ START_TEST(test_nothing_allowed)
     ck_assert_str_eq(s.probe.maxmemory_policy, "");
     ck_assert(!s.probe.config_allowed && !s.probe.client_list_allowed && !s.probe.has_keyspace);
     ck_assert(!s.probe.has_pexpiretime && !s.probe.has_functions);
+    ck_assert(!s.probe.has_clock);
     ck_assert_int_eq(s.probe.clock_skew_ms, 0);
     tear_down(&s);
 }

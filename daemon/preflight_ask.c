@@ -1,0 +1,623 @@
+/* preflight_ask.c - the questions of a check to one server. Nothing of it changes anything there.
+ *
+ * Rights are found out in two ways. ACL DRYRUN (7.0+), where it is allowed, leaves no trace. What it does not
+ * refuse, and everything where it is not allowed, is queued in a MULTI that is then discarded: the server
+ * looks at the command, its keys and channels as it is queued, and executes nothing. That also shows commands
+ * which a managed service has taken away behind the ACL's back.
+ */
+#include "daemon/preflight_facts.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "lib/feed/flags.h"
+#include "lib/feed/receiver.h"
+#include "lib/redis/conn.h"
+#include "lib/redis/info.h"
+
+#define ROLE      "check"
+#define BUF_SIZE  (64 * KIB)
+#define WORDS_MAX 10
+#define KEY_BYTES 16
+
+#define BOTH            (OF_SOURCE | OF_TARGET)
+#define KEYSPACE_EVENTS "__keyspace@*__:*" /* what the feed `notify` subscribes to */
+
+const struct right_row right_rows[RIGHTS] = {
+    [MAY_PING] = {"PING", "", "+ping", BOTH, NEED_COPY, 0, 0, NULL},
+    [MAY_INFO] = {"INFO", "server", "+info", BOTH, NEED_COPY, 0, 0, NULL},
+    [MAY_SELECT] = {"SELECT", "0", "+select", BOTH, NEED_COPY, 0, 0, NULL},
+    [MAY_SCAN] = {"SCAN", "0", "+scan", BOTH, NEED_COPY, 0, 0, NULL},
+    [MAY_DUMP] = {"DUMP", "@", "+dump", BOTH, NEED_READ, 0, 0, NULL},
+    [MAY_PEXPIRETIME] = {"PEXPIRETIME", "@", "+pexpiretime", BOTH, NEED_READ, 70000, 0, NULL},
+    [MAY_PTTL] = {"PTTL", "@", "+pttl", BOTH, NEED_READ, 0, 70000, NULL},
+    [MAY_TIME] = {"TIME", "", "+time", BOTH, NEED_SAFETY, 70000, 0, "clocks cannot be compared"},
+    [MAY_OLD_TIME] = {"TIME", "", "+time", BOTH, NEED_READ, 0, 70000, NULL},
+    [MAY_EXISTS] = {"EXISTS", "@", "+exists", BOTH, NEED_READ, 0, 0, NULL},
+    [MAY_RESTORE] = {"RESTORE", "@ 0 x", "+restore", OF_TARGET, NEED_COPY, 0, 0, NULL},
+    [MAY_UNLINK] = {"UNLINK", "@", "+unlink", OF_TARGET, NEED_COPY, 0, 0, NULL},
+    [MAY_MULTI] = {"MULTI", "", "+multi", BOTH, NEED_READ, 0, 0, NULL},
+    [MAY_EXEC] = {"EXEC", "", "+exec", BOTH, NEED_READ, 0, 0, NULL},
+    [MAY_RANDOMKEY] = {"RANDOMKEY", "", "+randomkey", BOTH, NEED_VERIFY, 0, 0, NULL},
+    [MAY_XINFO] = {"XINFO", "GROUPS @", "+xinfo", BOTH, NEED_SAFETY, 0, 0,
+                   "streams are copied again rather than compared"},
+    [MAY_CLIENT_ID] = {"CLIENT ID", "", "+client|id", BOTH, NEED_SAFETY, 0, 0,
+                       "a lost connection cannot be proved dead"},
+    [MAY_CLIENT_SETNAME] = {"CLIENT SETNAME", "x", "+client|setname", BOTH, NEED_SAFETY, 0, 0,
+                            "connections have no name"},
+    [MAY_CLIENT_LIST] = {"CLIENT LIST", "", "+client|list", BOTH, NEED_SAFETY, 0, 0,
+                         "another riotd cannot be seen"},
+    [MAY_CLIENT_KILL] = {"CLIENT KILL", "ID 0", "+client|kill", BOTH, NEED_SAFETY, 0, 0,
+                         "a lost connection cannot be killed"},
+    [MAY_NO_TOUCH] = {"CLIENT NO-TOUCH", "ON", "+client|no-touch", OF_SOURCE, NEED_SAFETY, 70200, 0,
+                      "reading counts as use for LRU and LFU"},
+    [MAY_CONFIG_GET] = {"CONFIG GET", "databases", "+config|get", BOTH, NEED_SAFETY, 0, 0,
+                        "limits are not known"},
+    [MAY_PAUSE] = {"CLIENT PAUSE", "x WRITE", "+client|pause", OF_SOURCE, NEED_CUTOVER, 60200, 0, NULL},
+    [MAY_UNPAUSE] = {"CLIENT UNPAUSE", "", "+client|unpause", OF_SOURCE, NEED_CUTOVER, 60200, 0, NULL},
+    [MAY_TRACKING] = {"CLIENT TRACKING", "OFF", "+client|tracking", OF_SOURCE, NEED_FEED, 60000, 0, NULL},
+    [MAY_SUBSCRIBE] = {"SUBSCRIBE", RECEIVER_INVALIDATIONS, "+subscribe &" RECEIVER_INVALIDATIONS, OF_SOURCE,
+                       NEED_FEED, 0, 0, NULL},
+    [MAY_PSUBSCRIBE] = {"PSUBSCRIBE", KEYSPACE_EVENTS, "+psubscribe &" KEYSPACE_EVENTS, OF_SOURCE, NEED_FEED,
+                        0, 0, NULL},
+    [MAY_CONFIG_SET] = {"CONFIG SET", FLAGS_NAME " ?", "+config|set", OF_SOURCE, NEED_FEED, 0, 0, NULL},
+    [MAY_FUNCTION_DUMP] = {"FUNCTION DUMP", "", "+function|dump", BOTH, NEED_FUNCTIONS, 70000, 0, NULL},
+    [MAY_FUNCTION_RESTORE] = {"FUNCTION RESTORE", "x", "+function|restore", OF_TARGET, NEED_FUNCTIONS, 70000,
+                              0, NULL},
+};
+
+bool right_applies(enum right_id id, bool of_target, const struct server_id *server)
+{
+    const struct right_row *row = &right_rows[id];
+
+    if (!(row->sides & (of_target ? OF_TARGET : OF_SOURCE)))
+        return false;
+    if (server->redis == 0) /* not told: taken for a new one */
+        return row->until == 0;
+    return server->redis >= row->since && (row->until == 0 || server->redis < row->until);
+}
+
+bool right_is_lacking(const struct preflight_side *s, enum right_id id)
+{
+    return s->rights[id] == RIGHT_DENIED || s->rights[id] == RIGHT_MISSING;
+}
+
+void preflight_side_init(struct preflight_side *s)
+{
+    *s = (struct preflight_side){
+        .used_memory = PREFLIGHT_UNKNOWN,
+        .dataset = PREFLIGHT_UNKNOWN,
+        .maxmemory = PREFLIGHT_UNKNOWN,
+        .total_memory = PREFLIGHT_UNKNOWN,
+        .scripts = PREFLIGHT_UNKNOWN,
+        .libraries = PREFLIGHT_UNKNOWN,
+        .ops_per_s = PREFLIGHT_UNKNOWN,
+        .replicas = PREFLIGHT_UNKNOWN,
+        .aof = PREFLIGHT_UNKNOWN,
+        .saving_failed = PREFLIGHT_UNKNOWN,
+        .appending_failed = PREFLIGHT_UNKNOWN,
+        .idle_timeout_s = PREFLIGHT_UNKNOWN,
+        .bulk_len = PREFLIGHT_UNKNOWN,
+        .sentinels = PREFLIGHT_UNKNOWN,
+    };
+}
+
+/* What is asked in one go; the next go follows the last answer. */
+enum phase { PHASE_FACTS, PHASE_DRYRUN, PHASE_MULTI, PHASE_QUEUE, PHASE_TRACK, PHASE_DONE };
+
+struct asker {
+    struct preflight_side *side;
+    bool of_target;
+    asker_fn *fn;
+    void *arg;
+    struct conn *conn;
+    unsigned busy; /* frames of ours on the stack */
+    bool freed, over;
+
+    enum phase phase;
+    size_t due; /* answers of this phase */
+    size_t at;  /* of the next answer, in `asked` */
+    unsigned asked[RIGHTS + 16];
+    size_t nasked;
+    bool dryrun; /* ACL DRYRUN is allowed */
+    bool queues; /* a transaction is open, and does queue */
+    char key[KEY_BYTES];
+};
+
+static void release(struct asker *a)
+{
+    free(a);
+}
+
+static void enter(struct asker *a)
+{
+    a->busy++;
+}
+
+static void leave(struct asker *a)
+{
+    if (--a->busy == 0 && a->freed)
+        release(a);
+}
+
+static void finish(struct asker *a, bool asked, const char *why)
+{
+    if (a->over || a->freed)
+        return;
+    a->over = true;
+    a->side->asked = asked;
+    snprintf(a->side->ask_why, sizeof(a->side->ask_why), "%s", why);
+    a->conn = conn_free(a->conn);
+    a->fn(a, a->arg);
+}
+
+/* --- facts --- */
+
+static uint64_t *number_of(struct preflight_side *s, struct bytes name)
+{
+    const struct {
+        const char *name;
+        uint64_t *to;
+    } numbers[] = {
+        {"used_memory", &s->used_memory},
+        {"used_memory_dataset", &s->dataset},
+        {"maxmemory", &s->maxmemory},
+        {"total_system_memory", &s->total_memory},
+        {"number_of_cached_scripts", &s->scripts},
+        {"number_of_libraries", &s->libraries},
+        {"instantaneous_ops_per_sec", &s->ops_per_s},
+        {"connected_slaves", &s->replicas},
+        {"aof_enabled", &s->aof},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        if (bytes_is(name, numbers[i].name))
+            return numbers[i].to;
+    return NULL;
+}
+
+/* Those that change the state of consumer groups, which no feed tells. */
+static void take_calls(struct preflight_side *s, struct bytes command, struct bytes value)
+{
+    static const char *const group_commands[] = {"xack", "xreadgroup", "xclaim", "xautoclaim"};
+    uint64_t calls;
+
+    if (!info_field_u64(value, "calls", &calls))
+        return;
+    s->has_commandstats = true;
+    for (size_t i = 0; i < ARRAY_LEN(group_commands); i++)
+        if (bytes_is(command, group_commands[i]))
+            s->group_calls += calls;
+}
+
+static void take_line(struct bytes name, struct bytes value, void *arg)
+{
+    struct preflight_side *s = arg;
+    uint64_t *number = number_of(s, name), n;
+
+    if (number && bytes_to_u64(value, &n) == 0)
+        *number = n;
+    else if (bytes_is(name, "rdb_last_bgsave_status"))
+        s->saving_failed = !bytes_is(value, "ok");
+    else if (bytes_is(name, "aof_last_write_status"))
+        s->appending_failed = !bytes_is(value, "ok");
+    else if (bytes_starts(name, "cmdstat_"))
+        take_calls(s, bytes_of(name.ptr + 8, name.len - 8), value);
+}
+
+static void take_info(struct asker *a, const struct reply *r)
+{
+    struct bytes text;
+
+    if (reply_text(r, &text))
+        info_each(text, take_line, a->side);
+}
+
+static void take_idle(struct asker *a, const struct reply *r)
+{
+    int64_t n;
+
+    if (reply_integer(reply_at(r, 1), &n) && n >= 0)
+        a->side->idle_timeout_s = (uint64_t)n;
+}
+
+static void take_bulk_len(struct asker *a, const struct reply *r)
+{
+    int64_t n;
+
+    if (reply_integer(reply_at(r, 1), &n) && n > 0)
+        a->side->bulk_len = (uint64_t)n;
+}
+
+static void take_save(struct asker *a, const struct reply *r)
+{
+    struct bytes text;
+
+    a->side->has_save = reply_text(reply_at(r, 1), &text);
+    a->side->saves = a->side->has_save && text.len > 0;
+}
+
+/* "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60" */
+static void take_limits(struct asker *a, const struct reply *r)
+{
+    struct preflight_side *s = a->side;
+    struct bytes rest;
+
+    if (!reply_text(reply_at(r, 1), &rest))
+        return;
+    while (rest.len > 0) {
+        struct bytes name = bytes_cut(&rest, ' ');
+        bool ok = bytes_to_u64(bytes_cut(&rest, ' '), &s->pubsub_hard) == 0;
+        ok &= bytes_to_u64(bytes_cut(&rest, ' '), &s->pubsub_soft) == 0;
+        ok &= bytes_to_u64(bytes_cut(&rest, ' '), &s->pubsub_soft_s) == 0;
+        s->has_pubsub_limit = ok && bytes_is(name, "pubsub");
+        if (s->has_pubsub_limit)
+            return;
+    }
+}
+
+static void take_flags(struct asker *a, const struct reply *r)
+{
+    struct preflight_side *s = a->side;
+    struct bytes text;
+
+    s->has_flags = reply_text(reply_at(r, 1), &text) && text.len < sizeof(s->flags);
+    if (!s->has_flags)
+        return;
+    if (text.len > 0)
+        memcpy(s->flags, text.ptr, text.len);
+    s->flags[text.len] = '\0';
+}
+
+/* Each is [name, NAME, ver, N, path, PATH, ...]; one without a path is a part of the server. */
+static void take_module(struct preflight_side *s, const struct reply *r)
+{
+    struct bytes field, value, name = {0};
+    bool built_in = false;
+
+    for (size_t i = 0; r && i + 1 < r->count; i += 2) {
+        if (!reply_text(reply_at(r, i), &field) || !reply_text(reply_at(r, i + 1), &value))
+            continue;
+        if (bytes_is(field, "name"))
+            name = value;
+        if (bytes_is(field, "path"))
+            built_in = value.len == 0;
+    }
+    if (!built_in && name.len > 0 && s->nmodules < PREFLIGHT_MODULES_MAX)
+        bytes_escape(name, s->modules[s->nmodules++], sizeof(s->modules[0]));
+}
+
+static void take_modules(struct asker *a, const struct reply *r)
+{
+    a->side->has_modules = r->type == REPLY_ARRAY;
+    for (size_t i = 0; r->type == REPLY_ARRAY && i < r->count; i++)
+        take_module(a->side, r->at[i]);
+}
+
+static bool is_sentinel(struct bytes line)
+{
+    while (line.len > 0) {
+        struct bytes value = bytes_cut(&line, ' ');
+        struct bytes field = bytes_cut(&value, '=');
+        if (bytes_is(field, "name"))
+            return bytes_starts(value, "sentinel-") && value.len > 4 &&
+                   memcmp(value.ptr + value.len - 4, "-cmd", 4) == 0;
+    }
+    return false;
+}
+
+static void take_clients(struct asker *a, const struct reply *r)
+{
+    struct bytes list;
+
+    if (!reply_text(r, &list))
+        return;
+    a->side->sentinels = 0;
+    while (list.len > 0)
+        a->side->sentinels += is_sentinel(bytes_cut(&list, '\n'));
+}
+
+static void take_dryrun(struct asker *a, const struct reply *r)
+{
+    a->dryrun = reply_is_ok(r);
+}
+
+static const struct {
+    const char *words; /* % stands for the user */
+    void (*take)(struct asker *a, const struct reply *r);
+    unsigned since;
+} facts[] = {
+    {"INFO memory", take_info, 0},
+    {"INFO persistence", take_info, 0},
+    {"INFO stats", take_info, 0},
+    {"INFO replication", take_info, 0},
+    {"INFO commandstats", take_info, 0},
+    {"CONFIG GET timeout", take_idle, 0},
+    {"CONFIG GET proto-max-bulk-len", take_bulk_len, 0},
+    {"CONFIG GET save", take_save, 0},
+    {"CONFIG GET client-output-buffer-limit", take_limits, 0},
+    {"CONFIG GET " FLAGS_NAME, take_flags, 0},
+    {"MODULE LIST", take_modules, 0},
+    {"CLIENT LIST", take_clients, 0},
+    {"ACL DRYRUN % PING", take_dryrun, 70000},
+};
+
+/* --- rights --- */
+
+/* Of a command, of its keys, or of its channels: the words differ from version to version, and from DRYRUN.
+ */
+static bool is_about_keys(struct bytes error)
+{
+    return memmem(error.ptr, error.len, " key", 4) && memmem(error.ptr, error.len, "access", 6);
+}
+
+static bool is_unknown(struct bytes error)
+{
+    return bytes_starts(error, "ERR unknown command") || bytes_starts(error, "ERR Unknown command") ||
+           bytes_starts(error, "ERR unknown subcommand") || bytes_starts(error, "ERR Unknown subcommand") ||
+           (bytes_starts(error, "ERR Command '") && memmem(error.ptr, error.len, "not found", 9));
+}
+
+static bool names_key(enum right_id id)
+{
+    const char *args = right_rows[id].args;
+    return args[0] == '@' || strcmp(args, "GROUPS @") == 0;
+}
+
+static void refuse(struct preflight_side *s, enum right_id id, struct bytes error)
+{
+    if (names_key(id) && is_about_keys(error)) {
+        s->keys_denied = s->keys_known = true;
+        s->rights[id] = RIGHT_GIVEN;
+    } else {
+        s->rights[id] = RIGHT_DENIED;
+    }
+}
+
+static void take_tried(struct asker *a, enum right_id id, const struct reply *r)
+{
+    struct preflight_side *s = a->side;
+
+    if (reply_is_ok(r)) {
+        s->rights[id] = RIGHT_GIVEN;
+        s->keys_known |= names_key(id);
+    } else if (r->type == REPLY_STRING || reply_is_error(r, "NOPERM")) {
+        refuse(s, id, r->text);
+    }
+}
+
+static bool is_queued(const struct reply *r)
+{
+    return r->type == REPLY_STATUS && bytes_is(r->text, "QUEUED");
+}
+
+static void take_queued(struct asker *a, enum right_id id, const struct reply *r)
+{
+    struct preflight_side *s = a->side;
+
+    if (is_queued(r)) {
+        s->rights[id] = RIGHT_GIVEN;
+        s->keys_known |= names_key(id);
+    } else if (reply_is_error(r, "NOPERM")) {
+        refuse(s, id, r->text);
+    } else if (r->type == REPLY_ERROR && is_unknown(r->text)) {
+        s->rights[id] = RIGHT_MISSING;
+    } else if (r->type == REPLY_ERROR && id == MAY_RESTORE) {
+        bytes_escape(r->text, s->refused, sizeof(s->refused));
+    }
+}
+
+static void take_multi(struct asker *a, const struct reply *r)
+{
+    a->queues = reply_is_ok(r);
+    if (reply_is_ok(r))
+        a->side->rights[MAY_MULTI] = RIGHT_GIVEN;
+    else if (reply_is_error(r, "NOPERM"))
+        a->side->rights[MAY_MULTI] = RIGHT_DENIED;
+    else if (r->type == REPLY_ERROR && is_unknown(r->text))
+        a->side->rights[MAY_MULTI] = RIGHT_MISSING;
+}
+
+static void take_tracking(struct asker *a, const struct reply *r)
+{
+    struct preflight_side *s = a->side;
+
+    if (reply_is_ok(r))
+        s->tracking = RIGHT_GIVEN;
+    else if (r->type == REPLY_ERROR && !reply_is_passing(r))
+        s->tracking = reply_is_error(r, "NOPERM") ? RIGHT_DENIED : RIGHT_MISSING;
+    if (r->type == REPLY_ERROR)
+        bytes_escape(r->text, s->tracking_why, sizeof(s->tracking_why));
+}
+
+/* --- asking --- */
+
+static void next_phase(struct asker *a);
+
+enum { ASKED_FACT = 1000, ASKED_MULTI, ASKED_DISCARD, ASKED_TRACK, ASKED_UNTRACK };
+
+static void take_answer(struct asker *a, unsigned what, const struct reply *r)
+{
+    if (a->phase == PHASE_FACTS)
+        facts[what - ASKED_FACT].take(a, r);
+    else if (what == ASKED_MULTI)
+        take_multi(a, r);
+    else if (what == ASKED_TRACK)
+        take_tracking(a, r);
+    else if (what < RIGHTS && a->phase == PHASE_DRYRUN)
+        take_tried(a, what, r);
+    else if (what < RIGHTS)
+        take_queued(a, what, r);
+    if (a->phase == PHASE_MULTI && what == MAY_PING)
+        a->queues = a->queues && is_queued(r);
+}
+
+static void on_reply(struct conn *c, const struct reply *r, void *arg)
+{
+    struct asker *a = arg;
+    (void)c;
+
+    enter(a);
+    if (!a->over) {
+        take_answer(a, a->asked[a->at++], r);
+        if (--a->due == 0)
+            next_phase(a);
+    }
+    leave(a);
+}
+
+/* Words parted by blanks; @ is the key, % the user. */
+static void ask(struct asker *a, unsigned what, const char *name, const char *args)
+{
+    struct bytes argv[WORDS_MAX], part[] = {bytes_str(name), bytes_str(args)};
+    size_t argc = 0;
+
+    if (a->over)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(part); i++) {
+        while (part[i].len > 0 && argc < WORDS_MAX) {
+            struct bytes word = bytes_cut(&part[i], ' ');
+            argv[argc++] = bytes_is(word, "@")   ? bytes_of(a->key, sizeof(a->key))
+                           : bytes_is(word, "%") ? bytes_str(a->side->user)
+                                                 : word;
+        }
+    }
+    if (conn_call(a->conn, argc, argv, on_reply, a) < 0) {
+        finish(a, false, "a question could not be asked: no memory");
+        return;
+    }
+    a->asked[a->nasked++] = what;
+    a->due++;
+}
+
+static void ask_facts(struct asker *a)
+{
+    unsigned redis = a->side->probe.id.redis;
+
+    for (unsigned i = 0; i < ARRAY_LEN(facts); i++)
+        if (redis == 0 || redis >= facts[i].since)
+            ask(a, ASKED_FACT + i, facts[i].words, "");
+}
+
+static void ask_tried(struct asker *a)
+{
+    char words[128];
+
+    for (unsigned id = 0; a->dryrun && id < RIGHTS; id++) {
+        if (!right_applies(id, a->of_target, &a->side->probe.id))
+            continue;
+        snprintf(words, sizeof(words), "ACL DRYRUN %% %s", right_rows[id].name);
+        ask(a, id, words, right_rows[id].args);
+    }
+}
+
+/* Nothing else is sent before the server was seen to queue, and not execute, what follows MULTI. */
+static void ask_multi(struct asker *a)
+{
+    if (a->side->rights[MAY_MULTI] == RIGHT_DENIED)
+        return;
+    ask(a, ASKED_MULTI, "MULTI", "");
+    ask(a, MAY_PING, "PING", "");
+}
+
+static void ask_queued(struct asker *a)
+{
+    if (!a->queues)
+        return;
+    for (unsigned id = 0; id < RIGHTS; id++)
+        if (id != MAY_PING && id != MAY_MULTI && id != MAY_EXEC && a->side->rights[id] != RIGHT_DENIED &&
+            right_applies(id, a->of_target, &a->side->probe.id))
+            ask(a, id, right_rows[id].name, right_rows[id].args);
+    ask(a, ASKED_DISCARD, "DISCARD", "");
+}
+
+/* For this connection, which then says good-bye, and a prefix that no key has. */
+static void ask_tracking(struct asker *a)
+{
+    char words[96], prefix[2 * KEY_BYTES + 1];
+    uint64_t id = conn_client_id(a->conn);
+
+    if (a->of_target || id == 0 || a->side->rights[MAY_TRACKING] == RIGHT_DENIED ||
+        a->side->rights[MAY_TRACKING] == RIGHT_MISSING)
+        return;
+    for (size_t i = 0; i < KEY_BYTES; i++)
+        snprintf(prefix + 2 * i, 3, "%02x", (unsigned char)a->key[i]);
+    snprintf(words, sizeof(words), "CLIENT TRACKING ON REDIRECT %" PRIu64 " BCAST PREFIX %s", id, prefix);
+    ask(a, ASKED_TRACK, words, "");
+    ask(a, ASKED_UNTRACK, "CLIENT TRACKING OFF", "");
+}
+
+static void (*const phases[])(struct asker *a) = {
+    [PHASE_FACTS] = ask_facts,  [PHASE_DRYRUN] = ask_tried,   [PHASE_MULTI] = ask_multi,
+    [PHASE_QUEUE] = ask_queued, [PHASE_TRACK] = ask_tracking,
+};
+_Static_assert(ARRAY_LEN(phases) == PHASE_DONE, "each phase asks");
+
+/* A phase with nothing to ask is over at once. */
+static void next_phase(struct asker *a)
+{
+    a->at = a->nasked = 0;
+    while (!a->over && a->due == 0 && ++a->phase < PHASE_DONE)
+        phases[a->phase](a);
+    if (!a->over && a->due == 0)
+        finish(a, true, "");
+}
+
+static void on_up(struct conn *c, void *arg)
+{
+    struct asker *a = arg;
+    (void)c;
+
+    enter(a);
+    a->phase = PHASE_FACTS;
+    a->at = a->nasked = a->due = 0;
+    ask_facts(a);
+    leave(a);
+}
+
+static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
+{
+    struct asker *a = arg;
+    (void)c, (void)was_up;
+
+    enter(a);
+    finish(a, false, why);
+    leave(a);
+}
+
+int asker_new(struct loop *l, const struct endpoint *e, bool of_target, struct preflight_side *side,
+              asker_fn *fn, void *arg, struct asker **ret)
+{
+    const struct conn_options opt = {
+        .endpoint = e, .role = ROLE, .in_max = BUF_SIZE, .out_max = BUF_SIZE, .out_high = BUF_SIZE};
+    const struct conn_events events = {.up = on_up, .down = on_down};
+    struct asker *a = calloc(1, sizeof(*a));
+
+    if (!a)
+        return -ENOMEM;
+    *a = (struct asker){.side = side, .of_target = of_target, .fn = fn, .arg = arg};
+    int err = getrandom(a->key, sizeof(a->key), 0) == sizeof(a->key) ? 0 : -EIO;
+    if (err == 0)
+        err = conn_new(l, &opt, &events, a, &a->conn);
+    if (err < 0) {
+        free(a);
+        return err;
+    }
+    *ret = a;
+    return 0;
+}
+
+struct asker *asker_free(struct asker *a)
+{
+    if (!a || a->freed)
+        return NULL;
+    a->freed = true;
+    a->conn = conn_free(a->conn);
+    if (a->busy == 0)
+        release(a);
+    return NULL;
+}
