@@ -366,8 +366,8 @@ int report_cutover(struct session *s)
 {
     bool then = s->args->request.values[ARG_THEN].given;
     const struct follow_view view = {
-        .event = take_event,
-        .status = take_status,
+        .event = is_dry(s) ? NULL : take_event,
+        .status = is_dry(s) ? NULL : take_status,
         .progress = show_progress,
         .progress_ms = PROGRESS_MS,
         .ended = show_end,

@@ -160,6 +160,7 @@ static void on_cutover(struct daemon *d, struct client *c, const struct request 
         timer_set(d->later, 100000);
         break;
     case DRY:
+        say(d, TOLD("validate", "done", "3", ": it could begin"));
         say(d, ENDED("ok", 0, "checked"));
         break;
     default:
