@@ -11,9 +11,11 @@ _Static_assert(FLIGHTS_MAX >= 2 * COPY_WINDOW + 2, "a ring holds all that can be
 _Static_assert((FLIGHTS_MAX & (FLIGHTS_MAX - 1)) == 0, "a power of two");
 
 struct flight {
-    struct dirty_key *key; /* NULL: a SELECT */
+    struct dirty_key *key; /* NULL: a SELECT, or what was asked for */
     uint64_t bytes;
-    int db; /* of a SELECT */
+    int db;   /* of a SELECT */
+    int what; /* of what was asked for */
+    bool asks;
     bool deletes;
 };
 

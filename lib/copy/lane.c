@@ -148,11 +148,12 @@ int lane_identified(struct lane *l, enum lane_side side, const struct server_id 
 static void follow_approval(struct lane *l, enum lane_side side)
 {
     struct lane_conn conns[LANE_CONNS];
+    bool sealed = side == LANE_TARGET && l->seal.step == SEALED;
 
     lane_conns(l, conns);
     for (size_t i = 0; i < LANE_CONNS; i++) {
         struct conn *c = conns[i].conn;
-        if (conns[i].side != side)
+        if (conns[i].side != side || sealed)
             continue;
         if (conn_is_up(c) && !lane_approves(l, side, conn_server(c)))
             conn_reset(c, "the server was replaced");
@@ -186,13 +187,15 @@ void lane_approve(struct lane *l, enum lane_side side, const char *run_id)
 static void target_sample(struct watch *w, const struct watch_sample *s, void *arg)
 {
     struct lane *l = arg;
+    bool stranger = !lane_approves(l, LANE_TARGET, &s->id);
     (void)w;
 
     lane_condition(l, LANE_TARGET_LOADING, s->loading ? "the target is loading its data" : NULL);
     if (s->id.role == ROLE_REPLICA)
         lane_refused(l, LANE_TARGET, "the target is a replica of %s:%u", s->id.primary_host,
                      (unsigned)s->id.primary_port);
-    l->ev.sample(l, LANE_TARGET, s, !lane_approves(l, LANE_TARGET, &s->id), l->arg);
+    l->ev.sample(l, LANE_TARGET, s, stranger, l->arg);
+    lane_seal_sample(l, s, stranger);
     if (s->loading)
         return;
     if (lane_approves(l, LANE_TARGET, &s->id))
@@ -213,15 +216,21 @@ static void target_unreadable(struct watch *w, const char *why, void *arg)
 static void target_down(struct watch *w, const char *why, bool was_up, void *arg)
 {
     struct lane *l = arg;
-    (void)was_up, (void)why;
+
     functions_dropped(l->functions, watch_conn(w));
+    l->seal.watch_due = 0;
+    if (!was_up)
+        return;
+    l->unproved |= l->watch_wrote;
+    l->watch_wrote = false;
+    lane_seal_fail(l, -ENOTCONN, "the connection that watches the target was lost: %s", why);
 }
 
 /* Once a second. */
 
 static bool is_down(struct lane *l, const struct conn *c, uint64_t after_us)
 {
-    return !conn_is_up(c) && loop_now_us(l->loop) - conn_since_us(c) > after_us;
+    return !conn_is_up(c) && loop_now_us(l->loop) - MAX(conn_since_us(c), l->unsealed_us) > after_us;
 }
 
 static void look_at_side(struct lane *l, enum lane_side side, enum lane_condition down,
@@ -232,6 +241,11 @@ static void look_at_side(struct lane *l, enum lane_side side, enum lane_conditio
     uint64_t silent_us = conn_is_up(watch) ? conn_silent_us(watch) : 0;
     bool any = is_down(l, watch, DOWN_AFTER_US);
 
+    if (side == LANE_TARGET && l->seal.step == SEALED) { /* by our own doing */
+        lane_condition(l, down, NULL);
+        lane_condition(l, silent, NULL);
+        return;
+    }
     if (any)
         lane_condition(l, down, "%s", conn_why(watch)[0] ? conn_why(watch) : "not connected yet");
     lane_conns(l, conns);

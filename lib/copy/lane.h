@@ -137,6 +137,7 @@ struct lane_confirm {
     unsigned timeout_ms;
 };
 typedef void lane_sealed_fn(int err, const char *why, void *arg);
+/* -EBUSY: something is pending, or a seal is under way, or done; -ENOTCONN: the target is not there. */
 MUST_CHECK int lane_seal(struct lane *l, const struct lane_confirm *confirm, lane_sealed_fn *fn, void *arg);
 /* Copying goes on, as if nothing had been: also ends a seal that is under way, whose fn is not called then.
  */

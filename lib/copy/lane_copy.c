@@ -1,4 +1,5 @@
 /* lane_copy.c - from the dirty set to the target: what is read when, and what the answers mean. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,7 +70,8 @@ static size_t in_flight(const struct lane *l)
 
 static bool may_copy(struct lane *l)
 {
-    return l->round && !l->paused && !l->stopping && reader_is_up(l->reader) && writer_is_up(l->writer);
+    return l->round && !l->paused && !l->stopping && lane_seal_lets_copy(l) && reader_is_up(l->reader) &&
+           writer_is_up(l->writer);
 }
 
 /* When both servers take requests again; 0: now. */
@@ -392,8 +394,11 @@ static void key_answered(struct dirty_key *k, struct bytes error, uint64_t bytes
     }
     if (!deleted && l->refusing[LANE_TARGET].last_us)
         end_refusal(l, LANE_TARGET);
-    if (!deleted || bytes)
+    if (!deleted || bytes) {
         recent_add(l->recent, k->db, dirty_name(k));
+        l->writer_wrote = true;
+        l->unproved = false; /* what came before in the target's stream is proved with it */
+    }
     dirty_done(l->dirty, k);
     lane_advance(l);
 }
@@ -436,6 +441,9 @@ static void writer_up(void *arg)
     uint64_t delay_us = writer_is_fenced(l->writer) ? 0 : 2000ull * l->opt.target->timeout_ms;
 
     dirty_release_lost(l->dirty, loop_now_us(l->loop), delay_us, closed_for_a_key(l));
+    if (delay_us && !l->closed_clean)
+        l->late_until_us = loop_now_us(l->loop) + delay_us;
+    l->closed_clean = false;
     l->lost_us = 0;
     reader_resume(l->reader);
     lane_pump_soon(l);
@@ -446,10 +454,12 @@ static void writer_down(const char *why, bool was_up, void *arg)
 {
     struct lane *l = arg;
 
-    (void)why;
     l->untyped = NULL;
     if (!was_up)
         return;
+    l->unproved |= l->writer_wrote;
+    l->writer_wrote = false;
+    lane_seal_fail(l, -ENOTCONN, "the connection for writing to the target was lost: %s", why);
     const struct server_id *id = conn_server(writer_conn(l->writer));
     l->lost_us = loop_now_us(l->loop);
     l->lost_by_peer = conn_lost_by_peer(writer_conn(l->writer));
@@ -457,6 +467,11 @@ static void writer_down(const char *why, bool was_up, void *arg)
     /* Values on their way from the source have nowhere to go. */
     if (reader_outstanding(l->reader))
         reader_reset(l->reader, "the target's connection was lost");
+}
+
+static void writer_told(int what, size_t n, const int64_t *numbers, struct bytes error, void *arg)
+{
+    lane_seal_told(arg, what, n, numbers, error);
 }
 
 static int new_reader(struct lane *l)
@@ -482,6 +497,7 @@ static int new_writer(struct lane *l)
 {
     static const struct writer_events events = {.answered = key_answered,
                                                 .lost = key_write_lost,
+                                                .told = writer_told,
                                                 .identified = writer_identified,
                                                 .up = writer_up,
                                                 .down = writer_down,

@@ -37,6 +37,28 @@ struct refusing {
     struct backoff backoff;
 };
 
+/* The end of copying. While it is confirmed, and from then on, nothing is copied. */
+enum seal_step {
+    SEAL_NONE,
+    SEAL_SETTLING, /* what is under way ends; where a connection that wrote was lost, keys are written anew */
+    SEAL_CONFIRMING, /* WAIT and WAITAOF are out */
+    SEAL_READING,    /* the target's INFO, once more */
+    SEALED,
+};
+
+struct seal {
+    enum seal_step step;
+    struct lane_confirm confirm;
+    lane_sealed_fn *fn;
+    void *arg;
+    int err; /* it has failed; to be told from the loop */
+    char why[200];
+    unsigned due;       /* answers to WAIT and WAITAOF */
+    unsigned watch_due; /* the same over the watch's connection, also of a seal that was ended */
+    bool wrote_anew, read;
+    uint64_t seq; /* of the reading */
+};
+
 struct lane {
     struct loop *loop;
     struct lane_options opt;
@@ -100,6 +122,13 @@ struct lane {
     char lost_run_id[RUN_ID_MAX]; /* of the server then */
     bool lost_by_peer;
     uint64_t retry_failed_us; /* when failed keys are tried again */
+    uint64_t late_until_us;   /* what a lost connection may still write is waited for (R2) */
+
+    struct seal seal;
+    bool writer_wrote, watch_wrote; /* the target has a write from this life of the connection */
+    bool unproved; /* one was lost that wrote, and nothing was written since: WAIT would prove nothing */
+    uint64_t unsealed_us; /* when connections were last let come up again */
+    bool closed_clean;    /* the writer's last life was ended with no answer due */
 
     /* the target as last read (R7) */
     bool has_target_base;
@@ -143,5 +172,19 @@ void lane_round_tick(struct lane *l);
 void lane_advance(struct lane *l);
 void lane_scope_sample(struct lane *l, enum lane_side side, const struct watch_sample *s);
 void lane_target_sample(struct lane *l, const struct watch_sample *s);
+bool lane_nothing_pending(struct lane *l);
+/* R2: functions that a lost connection may still restore. */
+bool lane_functions_may_be_late(struct lane *l);
+
+/* lane_seal.c */
+void lane_seal_advance(struct lane *l);
+void lane_seal_fail(struct lane *l, int err, const char *format, ...)
+    PRINTF_LIKE(3, 4); /* if one is under way */
+void lane_seal_sample(struct lane *l, const struct watch_sample *s, bool stranger);
+void lane_seal_told(struct lane *l, int what, size_t n, const int64_t *numbers, struct bytes error);
+static inline bool lane_seal_lets_copy(const struct lane *l)
+{
+    return l->seal.step <= SEAL_SETTLING;
+}
 
 #endif

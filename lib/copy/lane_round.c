@@ -112,6 +112,7 @@ void lane_gap(struct lane *l, const char *reason)
         l->drains[i].barrier_passed = false;
     if (l->barrier == BARRIER_TARGET)
         l->barrier = BARRIER_NONE;
+    lane_seal_fail(l, -ECANCELED, "changes may have been missed: %s", reason);
     l->ev.gap(l, reason, l->arg);
     lane_set_phase(l, l->round ? LANE_GAP : LANE_CONNECTING);
     lane_advance(l);
@@ -393,15 +394,16 @@ static void functions_done(enum functions_result result, const char *text, void 
     } else if (result != FUNCTIONS_LOST) {
         l->functions_error[0] = '\0';
     }
+    l->watch_wrote |= result == FUNCTIONS_COPIED;
     if (result == FUNCTIONS_COPIED)
         sink_say(l->opt.sink, SINK_INFO, "functions_copied", "the function libraries were copied");
     lane_advance(l);
 }
 
 /* R2: where the former connection cannot be shown dead, what it may still restore is waited for. */
-static bool may_be_late(const struct lane *l, const struct conn *target)
+bool lane_functions_may_be_late(struct lane *l)
 {
-    return l->functions_lost_us && !conn_is_fenced(target) &&
+    return l->functions_lost_us && !conn_is_fenced(watch_conn(l->target_watch)) &&
            loop_now_us(l->loop) < l->functions_lost_us + 2000ull * l->opt.target->timeout_ms;
 }
 
@@ -411,7 +413,8 @@ static void advance_functions(struct lane *l)
 
     if (!l->functions_wanted || functions_busy(l->functions) || l->paused || l->deletes_held ||
         loop_now_us(l->loop) < l->functions_retry_us || !conn_is_up(target) ||
-        !lane_approves(l, LANE_TARGET, conn_server(target)) || may_be_late(l, target))
+        !lane_approves(l, LANE_TARGET, conn_server(target)) || lane_functions_may_be_late(l) ||
+        !lane_seal_lets_copy(l))
         return;
     l->functions_moved = false;
     if (functions_copy(l->functions, watch_conn(feed_watch(l->feed)), target, functions_done, l) < 0)
@@ -457,7 +460,7 @@ static void advance_barrier(struct lane *l)
     bool wanted = false;
     for (size_t i = 0; i < l->ndrains; i++)
         wanted |= !l->drains[i].barrier_passed;
-    if (!wanted || l->barrier != BARRIER_NONE || l->phase != LANE_LIVE)
+    if (!wanted || l->barrier != BARRIER_NONE || l->phase != LANE_LIVE || l->seal.step != SEAL_NONE)
         return;
     l->barrier_for = l->ndrains;
     if (feed_barrier(l->feed, feed_barrier_done, l) == 0)
@@ -470,7 +473,7 @@ static bool all_marked(struct lane *l)
     return l->phase == LANE_LIVE && !l->gap && scan_is_over(l) && l->streams_scan == STREAMS_NO_SCAN;
 }
 
-static bool nothing_pending(struct lane *l)
+bool lane_nothing_pending(struct lane *l)
 {
     struct dirty_counts counts;
     dirty_counts(l->dirty, &counts);
@@ -480,7 +483,7 @@ static bool nothing_pending(struct lane *l)
 
 static bool drain_is_over(struct lane *l, const struct drain *d)
 {
-    return d->barrier_passed && (d->settles ? all_marked(l) : nothing_pending(l));
+    return d->barrier_passed && (d->settles ? all_marked(l) : lane_nothing_pending(l));
 }
 
 static void drop_drain(struct lane *l, size_t i)
@@ -557,6 +560,7 @@ static void advance(void *arg)
     }
     if (l->ndrains)
         advance_drains(l);
+    lane_seal_advance(l);
 }
 
 /* The feed. */

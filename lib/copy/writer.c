@@ -31,6 +31,8 @@ struct writer {
     bool in_part;
     size_t keys;
     uint64_t bytes;
+    int64_t numbers[WRITER_NUMBERS]; /* of the answer that is coming */
+    size_t nnumbers;
     struct flights flights;
 };
 
@@ -112,9 +114,30 @@ static void key_answered(struct writer *w, struct flight f, const struct resp_to
     w->ev.answered(f.key, error, f.deletes ? removed : f.bytes, f.deletes, w->arg);
 }
 
+static int take_told(struct writer *w, const struct resp_token *t)
+{
+    struct bytes error = t->type == RESP_ERROR ? error_of(t) : (struct bytes){0};
+
+    if (t->type == RESP_INTEGER && w->nnumbers < WRITER_NUMBERS)
+        w->numbers[w->nnumbers++] = t->number;
+    else if (t->type != RESP_ERROR && t->type != RESP_ARRAY)
+        return -EBADMSG;
+    if (!t->last)
+        return 0;
+    struct flight f = flights_shift(&w->flights);
+    size_t n = w->nnumbers;
+    w->nnumbers = 0;
+    w->ev.told(f.what, n, w->numbers, error, w->arg);
+    return 0;
+}
+
 static int take_token(struct writer *w, const struct resp_token *t)
 {
-    if (t->depth || !t->last || flights_empty(&w->flights) || (w->in_part && flights_count(&w->flights) == 1))
+    if (flights_empty(&w->flights) || (w->in_part && flights_count(&w->flights) == 1))
+        return -EBADMSG;
+    if (flights_first(&w->flights)->asks)
+        return take_told(w, t);
+    if (t->depth || !t->last)
         return -EBADMSG;
     struct flight f = flights_shift(&w->flights);
     if (!f.key)
@@ -154,7 +177,7 @@ static void on_up(struct conn *c, void *arg)
     struct writer *w = arg;
 
     conn_raw(c);
-    resp_init(&w->resp, 64 * KIB, 64 * KIB, 0);
+    resp_init(&w->resp, 64 * KIB, 64 * KIB, WRITER_NUMBERS);
     forget_dbs(w);
     w->ev.up(w->arg);
 }
@@ -168,6 +191,7 @@ static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
     forget_dbs(w);
     w->keys = 0;
     w->bytes = 0;
+    w->nnumbers = 0;
     while (!flights_empty(&w->flights)) {
         struct flight f = flights_shift(&w->flights);
         if (f.key)
@@ -236,6 +260,11 @@ bool writer_is_fenced(const struct writer *w)
 bool writer_is_full(const struct writer *w)
 {
     return conn_is_full(w->conn);
+}
+
+bool writer_is_idle(const struct writer *w)
+{
+    return conn_is_up(w->conn) && flights_empty(&w->flights);
 }
 
 size_t writer_outstanding(const struct writer *w)
@@ -321,6 +350,21 @@ int writer_restore_part(struct writer *w, struct bytes part)
     }
     conn_flush(w->conn);
     return err;
+}
+
+int writer_ask(struct writer *w, int what, size_t argc, const struct bytes *argv)
+{
+    if (!conn_is_up(w->conn))
+        return -ENOTCONN;
+    if (w->in_part || flights_full(&w->flights))
+        return -ENOBUFS;
+    int err = request_append(conn_out(w->conn), argc, argv);
+    if (err)
+        return err;
+    flights_push(&w->flights, (struct flight){.asks = true, .what = what});
+    conn_expect(w->conn, true);
+    conn_flush(w->conn);
+    return 0;
 }
 
 void writer_break(struct writer *w, const char *why)

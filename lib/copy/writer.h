@@ -16,6 +16,8 @@
 
 struct writer;
 
+#define WRITER_NUMBERS 2
+
 struct writer_options {
     const struct endpoint *target; /* borrowed */
     int into_db;                   /* all goes into this database; URL_DB_NONE: into the source's */
@@ -29,6 +31,8 @@ struct writer_events {
      * or 1. */
     void (*answered)(struct dirty_key *k, struct bytes error, uint64_t bytes, bool deleted, void *arg);
     void (*lost)(struct dirty_key *k, void *arg);
+    /* What writer_ask() asked for: an integer, or up to WRITER_NUMBERS in an array; or an error. */
+    void (*told)(int what, size_t n, const int64_t *numbers, struct bytes error, void *arg);
     int (*identified)(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
                       void *arg);
     void (*up)(void *arg);
@@ -43,6 +47,7 @@ struct writer *writer_free(struct writer *w);
 bool writer_is_up(const struct writer *w);
 bool writer_is_fenced(const struct writer *w);
 bool writer_is_full(const struct writer *w);
+bool writer_is_idle(const struct writer *w);               /* up, and no answer of any kind is due */
 size_t writer_outstanding(const struct writer *w);         /* keys not answered */
 uint64_t writer_outstanding_bytes(const struct writer *w); /* of their payloads */
 struct conn *writer_conn(struct writer *w);
@@ -63,6 +68,9 @@ MUST_CHECK int writer_restore(struct writer *w, struct dirty_key *k, int64_t exp
 MUST_CHECK int writer_restore_begin(struct writer *w, struct dirty_key *k, int64_t expire_at_ms,
                                     uint64_t length);
 MUST_CHECK int writer_restore_part(struct writer *w, struct bytes part);
+/* One more request over this connection, behind all that was written: `told` follows, or `down`. As the
+ * others in what it returns, but for -EPERM. */
+MUST_CHECK int writer_ask(struct writer *w, int what, size_t argc, const struct bytes *argv);
 /* The rest of a begun value will not come: the connection is given up, all outstanding is lost. */
 void writer_break(struct writer *w, const char *why);
 

@@ -1,0 +1,684 @@
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "lib/copy/lane.h"
+#include "tests/unit/copy_kit.h"
+#include "tests/unit/copy_server.h"
+
+/* A whole lane between two real servers, and what verify and a cutover ask of it. */
+
+static struct fake none; /* for its loop only */
+static struct real source, target;
+static struct lane *lane;
+static size_t lives, gaps, strangers, target_down, calls, sealed;
+static int seal_err;
+static char seal_why[256];
+
+static void on_phase(struct lane *l, enum lane_phase phase, void *arg)
+{
+    (void)l, (void)arg;
+    lives += phase == LANE_LIVE;
+}
+
+static void on_gap(struct lane *l, const char *reason, void *arg)
+{
+    (void)l, (void)reason, (void)arg;
+    gaps++;
+}
+
+static void on_chosen(struct lane *l, enum feed_kind kind, void *arg)
+{
+    (void)l, (void)kind, (void)arg;
+}
+
+static void on_unusable(struct lane *l, const char *why, void *arg)
+{
+    (void)l, (void)arg;
+    ck_abort_msg("unusable: %s", why);
+}
+
+static int on_record(struct lane *l, const struct notify_record *rec, void *arg)
+{
+    (void)l, (void)rec, (void)arg;
+    return 0;
+}
+
+static int on_writer_id(struct lane *l, const char *run_id, uint64_t client_id, void *arg)
+{
+    (void)l, (void)run_id, (void)client_id, (void)arg;
+    return 0;
+}
+
+static void on_sample(struct lane *l, enum lane_side side, const struct watch_sample *s, bool stranger,
+                      void *arg)
+{
+    (void)arg;
+    strangers += stranger;
+    if (stranger)
+        lane_approve(l, side, s->id.run_id);
+}
+
+static void on_condition(struct lane *l, enum lane_condition c, const char *text, void *arg)
+{
+    (void)l, (void)arg;
+    target_down += text && (c == LANE_TARGET_DOWN || c == LANE_TARGET_SILENT);
+}
+
+static void on_key_failed(struct lane *l, int db, struct bytes key, const char *reason, void *arg)
+{
+    (void)l, (void)db, (void)key, (void)arg;
+    ck_abort_msg("failed: %s", reason);
+}
+
+static void on_census(struct lane *l, uint64_t seen, uint64_t missing, void *arg)
+{
+    (void)l, (void)seen, (void)missing, (void)arg;
+}
+
+static void begin_servers(void)
+{
+    lives = gaps = strangers = target_down = calls = sealed = 0;
+    seal_why[0] = '\0';
+    fake_init(&none);
+    real_begin(&source, "source");
+    real_begin(&target, "target");
+}
+
+static void new_lane(void)
+{
+    static const struct lane_events events = {.phase = on_phase,
+                                              .gap = on_gap,
+                                              .feed_chosen = on_chosen,
+                                              .feed_unusable = on_unusable,
+                                              .record = on_record,
+                                              .writer_id = on_writer_id,
+                                              .sample = on_sample,
+                                              .condition = on_condition,
+                                              .key_failed = on_key_failed,
+                                              .census = on_census};
+    static const struct sink sink;
+    const struct lane_options opt = {.source = &source.endpoint,
+                                     .target = &target.endpoint,
+                                     .feed = FEED_NOTIFY,
+                                     .into_db = URL_DB_NONE,
+                                     .scan_count = 1000,
+                                     .memory = 64 * MIB,
+                                     .value_max = 512 * MIB,
+                                     .sink = &sink};
+    ck_assert_int_eq(lane_new(none.loop, &opt, &events, NULL, &lane), 0);
+}
+
+static void fill_and_begin(void)
+{
+    for (unsigned i = 0; i < 100; i++)
+        real_ask(&source, "SET key:%u %u", i, i);
+    new_lane();
+    fake_until(&none, &lives, 1);
+}
+
+static void begin(void)
+{
+    begin_servers();
+    fill_and_begin();
+}
+
+static void end(void)
+{
+    lane = lane_free(lane);
+    real_end(&target);
+    real_end(&source);
+    fake_done(&none);
+}
+
+static void on_called(void *arg)
+{
+    (void)arg;
+    calls++;
+}
+
+static void drain(void)
+{
+    size_t before = calls;
+    ck_assert_int_eq(lane_drain(lane, on_called, &calls), 0);
+    fake_until(&none, &calls, before + 1);
+}
+
+/* What INFO of the server has behind `name` and a colon. */
+static unsigned long long info(struct real *r, const char *section, const char *name)
+{
+    char wanted[64];
+    snprintf(wanted, sizeof(wanted), "%s:", name);
+    const char *at = strstr(real_ask(r, "INFO %s", section), wanted);
+    return at ? strtoull(at + strlen(wanted), NULL, 10) : 0;
+}
+
+static unsigned long long calls_of(struct real *r, const char *command)
+{
+    char wanted[64];
+    snprintf(wanted, sizeof(wanted), "cmdstat_%s:calls=", command);
+    const char *at = strstr(real_ask(r, "INFO commandstats"), wanted);
+    return at ? strtoull(at + strlen(wanted), NULL, 10) : 0;
+}
+
+/* The id of a connection of the lane, by its role; 0: there is none. */
+static unsigned long long connection(struct real *r, const char *role)
+{
+    char name[64];
+    snprintf(name, sizeof(name), " name=riotd:x:1:%s ", role);
+    const char *list = real_ask(r, "CLIENT LIST"), *at = strstr(list, name);
+    if (!at)
+        return 0;
+    while (at > list && at[-1] != '\n')
+        at--;
+    return strtoull(at + 3, NULL, 10);
+}
+
+static void kill_connection(struct real *r, const char *role)
+{
+    unsigned long long id = connection(r, role);
+    ck_assert_uint_gt(id, 0);
+    ck_assert_str_eq(real_ask(r, "CLIENT KILL ID %llu", id), "1");
+    size_t count = 0;
+    while (connection(r, role) == 0 || connection(r, role) == id) {
+        fake_pass(&none, 5);
+        ck_assert_uint_lt(count++, 1000);
+    }
+}
+
+/* Settling. */
+
+static void on_settled(void *arg)
+{
+    ck_assert(lane_is_dirty(lane, 0, BYTES("new")));
+    on_called(arg);
+}
+
+START_TEST(test_settled_is_marked_not_copied)
+{
+    begin_servers();
+    new_lane();
+    ck_assert_int_eq(lane_settle(lane, on_called, NULL), -ENOTCONN);
+    fake_until(&none, &lives, 1);
+    lane_pause(lane, true);
+    real_ask(&source, "SET new x");
+    ck_assert_int_eq(lane_settle(lane, on_settled, NULL), 0);
+    ck_assert_int_eq(lane_drain(lane, on_called, &calls), 0);
+    fake_until(&none, &calls, 1);
+    fake_pass(&none, 200);
+    ck_assert_uint_eq(calls, 1);
+    ck_assert_str_eq(real_ask(&target, "EXISTS new"), "0");
+    lane_pause(lane, false);
+    fake_until(&none, &calls, 2);
+    ck_assert_str_eq(real_ask(&target, "GET new"), "x");
+    end();
+}
+END_TEST
+
+START_TEST(test_settling_begins_again_after_a_gap)
+{
+    begin();
+    ck_assert_int_eq(lane_settle(lane, on_called, NULL), 0);
+    lane_gap(lane, "a test");
+    ck_assert_int_eq(lane_settle(lane, on_called, NULL), -ENOTCONN);
+    fake_until(&none, &calls, 1);
+    ck_assert_uint_eq(lives, 2);
+    ck_assert_int_eq(lane_settle(lane, on_called, &lives), 0);
+    lane_drain_cancel(lane, &lives);
+    fake_pass(&none, 200);
+    ck_assert_uint_eq(calls, 1);
+    end();
+}
+END_TEST
+
+/* What was told, and what was copied. */
+
+static void expect_told(bool told)
+{
+    static struct lane_generation before;
+    struct lane_generation now;
+
+    drain();
+    lane_generation(lane, &now);
+    ck_assert_uint_eq(now.gaps, 0);
+    ck_assert_msg((now.marks != before.marks) == told, "%llu, before %llu", (unsigned long long)now.marks,
+                  (unsigned long long)before.marks);
+    before = now;
+}
+
+START_TEST(test_generation)
+{
+    begin();
+    real_ask(&source, "XADD stream 1-1 f v");
+    real_ask(&source, "XGROUP CREATE stream g 0");
+    real_ask(&source, "XREADGROUP GROUP g c STREAMS stream >");
+    struct lane_generation first;
+    lane_generation(lane, &first);
+    drain();
+    expect_told(true);
+    expect_told(false);
+    real_ask(&source, "GET key:1");
+    expect_told(false);
+    real_ask(&source, "SET key:1 y");
+    expect_told(true);
+    real_ask(&source, "XACK stream g 1-1");
+    expect_told(true);
+    expect_told(false);
+    lane_mark(lane, 0, BYTES("key:1")); /* our own does not count */
+    expect_told(false);
+    const struct bytes load[] = {
+        BYTES("FUNCTION"), BYTES("LOAD"),
+        BYTES("#!lua name=l\nredis.register_function('f', function() return 1 end)")};
+    ck_assert(bytes_is(real_request(&source, ARRAY_LEN(load), load)->text, "l"));
+    expect_told(true);
+    expect_told(false);
+    lane_gap(lane, "a test");
+    struct lane_generation last;
+    lane_generation(lane, &last);
+    ck_assert_uint_eq(last.gaps, first.gaps + 1);
+    end();
+}
+END_TEST
+
+static bool take_recent(int db, struct bytes key, void *arg)
+{
+    size_t *left = arg;
+    kit_tell("%d %.*s", db, (int)key.len, key.ptr);
+    return --*left;
+}
+
+START_TEST(test_recent)
+{
+    size_t most = 3, all = SIZE_MAX;
+
+    begin();
+    lane_each_recent(lane, take_recent, &all);
+    ck_assert_uint_eq(SIZE_MAX - all, 100);
+    kit_forget();
+    real_ask(&source, "SET a x");
+    drain();
+    real_ask(&source, "SELECT 5");
+    real_ask(&source, "SET b x");
+    drain();
+    real_ask(&source, "SELECT 0");
+    real_ask(&source, "DEL key:7");
+    drain();
+    real_ask(&source, "SET a y");
+    drain();
+    lane_each_recent(lane, take_recent, &most);
+    ck_assert_str_eq(kit.text, "0 a\n0 key:7\n5 b\n");
+    end();
+    kit_end();
+}
+END_TEST
+
+/* The seal. */
+
+static void on_seal(int err, const char *why, void *arg)
+{
+    (void)arg;
+    seal_err = err;
+    snprintf(seal_why, sizeof(seal_why), "%s", why);
+    sealed++;
+}
+
+static void seal_with(struct lane_confirm confirm, int wanted)
+{
+    size_t before = sealed;
+    ck_assert_int_eq(lane_seal(lane, &confirm, on_seal, NULL), 0);
+    fake_until(&none, &sealed, before + 1);
+    ck_assert_msg(seal_err == wanted, "%d, not %d: %s", seal_err, wanted, seal_why);
+}
+
+static const struct lane_confirm no_proof;
+
+static void expect_equal(void)
+{
+    static const char script[] =
+        "local all = redis.call('KEYS', '*') table.sort(all) local sum = #all .. ':' "
+        "for _, k in ipairs(all) do sum = redis.sha1hex(sum .. k .. redis.call('DUMP', k)) end return sum";
+    const struct bytes argv[] = {BYTES("EVAL"), bytes_str(script), BYTES("0")};
+    char digest[64];
+    snprintf(digest, sizeof(digest), "%s", real_request(&source, ARRAY_LEN(argv), argv)->text.ptr);
+    ck_assert_str_eq(real_request(&target, ARRAY_LEN(argv), argv)->text.ptr, digest);
+}
+
+static void expect_key(const char *name, const char *value)
+{
+    ck_assert_str_eq(real_ask(&target, "GET %s", name), value);
+}
+
+START_TEST(test_not_while_something_is_pending)
+{
+    begin_servers();
+    new_lane();
+    ck_assert_int_eq(lane_seal(lane, &no_proof, on_seal, NULL), -EBUSY);
+    fake_until(&none, &lives, 1);
+    drain();
+    lane_mark(lane, 0, BYTES("key:1"));
+    ck_assert_int_eq(lane_seal(lane, &no_proof, on_seal, NULL), -EBUSY);
+    drain();
+    seal_with(no_proof, 0);
+    ck_assert_int_eq(lane_seal(lane, &no_proof, on_seal, NULL), -EBUSY);
+    end();
+}
+END_TEST
+
+START_TEST(test_nothing_is_sent_after_the_seal)
+{
+    begin();
+    real_ask(&source, "SET last x");
+    drain();
+    seal_with(no_proof, 0);
+    ck_assert_uint_gt(connection(&source, "watch"), 0);
+    ck_assert_ptr_null(strstr(real_ask(&target, "CLIENT LIST"), "riotd:"));
+    unsigned long long commands = info(&target, "stats", "total_commands_processed");
+    unsigned long long connections = info(&target, "stats", "total_connections_received");
+    real_ask(&source, "SET late x");
+    lane_gap(lane, "a test");
+    ck_assert_int_eq(lane_drain(lane, on_called, &gaps), 0);
+    lane_approve(lane, LANE_TARGET, lane_approved(lane, LANE_TARGET));
+    lane_retry(lane);
+    fake_pass(&none, 2500);
+    ck_assert_uint_eq(info(&target, "stats", "total_commands_processed"), commands + 2);
+    ck_assert_uint_eq(info(&target, "stats", "total_connections_received"), connections);
+    ck_assert_str_eq(real_ask(&target, "EXISTS late"), "0");
+    expect_key("last", "x");
+    ck_assert(lane_is_dirty(lane, 0, BYTES("late")));
+    ck_assert_uint_eq(target_down, 0);
+    end();
+}
+END_TEST
+
+START_TEST(test_unsealed_goes_on_without_a_gap)
+{
+    begin();
+    drain();
+    lives = gaps = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        seal_with(no_proof, 0);
+        real_ask(&source, "SET late:%u x", i);
+        fake_pass(&none, 10 + 1500 * i);
+        lane_unseal(lane);
+        drain();
+        ck_assert_str_eq(real_ask(&target, "GET late:%u", i), "x");
+    }
+    expect_equal();
+    ck_assert_uint_eq(lives + gaps + target_down, 0);
+    end();
+}
+END_TEST
+
+START_TEST(test_unsealed_finds_what_became_of_the_target)
+{
+    begin();
+    drain();
+    seal_with(no_proof, 0);
+    real_ask(&target, "FLUSHALL");
+    gaps = lives = 0;
+    lane_unseal(lane);
+    fake_until(&none, &lives, 1);
+    ck_assert_uint_eq(gaps, 1);
+    expect_equal();
+    end();
+}
+END_TEST
+
+START_TEST(test_a_target_that_changed_is_not_sealed)
+{
+    begin();
+    drain();
+    gaps = lives = 0;
+    real_ask(&target, "FLUSHDB");
+    seal_with(no_proof, -ECANCELED);
+    ck_assert_uint_eq(gaps, 1);
+    ck_assert_msg(strstr(seal_why, "flushed") != NULL, "%s", seal_why);
+    fake_until(&none, &lives, 1);
+    expect_equal();
+    end();
+}
+END_TEST
+
+START_TEST(test_what_is_marked_meanwhile_is_not_sealed)
+{
+    begin();
+    drain();
+    ck_assert_int_eq(lane_seal(lane, &no_proof, on_seal, NULL), 0);
+    real_ask(&source, "SET late x");
+    fake_until(&none, &sealed, 1);
+    if (seal_err == 0) { /* it was faster */
+        fake_pass(&none, 200);
+        ck_assert_str_eq(real_ask(&target, "EXISTS late"), "0");
+        lane_unseal(lane);
+    }
+    drain();
+    expect_key("late", "x");
+    end();
+}
+END_TEST
+
+/* WAIT. */
+
+static struct real replica;
+static const struct lane_confirm one = {.replicas = 1, .timeout_ms = 4000};
+
+static unsigned free_port(void)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(addr);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, len), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+    close(fd);
+    return ntohs(addr.sin_port);
+}
+
+/* Before the lane: the first replica makes the target begin a history. */
+static void begin_with_replica(void)
+{
+    unsigned port = free_port(), tries = 0;
+
+    begin_servers();
+    real_begin(&replica, "replica");
+    ck_assert_str_eq(real_ask(&target, "CONFIG SET repl-diskless-sync-delay 0"), "OK");
+    ck_assert_str_eq(real_ask(&target, "CONFIG SET port %u", port), "OK");
+    ck_assert_str_eq(real_ask(&replica, "REPLICAOF 127.0.0.1 %u", port), "OK");
+    while (!strstr(real_ask(&target, "INFO replication"), "state=online")) {
+        fake_pass(&none, 10);
+        ck_assert_uint_lt(tries++, 1000);
+    }
+    fill_and_begin();
+}
+
+START_TEST(test_replicas_must_have_it)
+{
+    const struct lane_confirm two = {.replicas = 2, .timeout_ms = 300};
+
+    begin_with_replica();
+    drain();
+    seal_with(one, 0);
+    lane_unseal(lane);
+    drain();
+    seal_with(two, -ETIMEDOUT);
+    ck_assert_msg(strstr(seal_why, "1 of the target's replicas") != NULL, "%s", seal_why);
+    drain();
+    expect_equal();
+    real_end(&replica);
+    end();
+}
+END_TEST
+
+START_TEST(test_a_replica_that_has_it_not)
+{
+    const struct lane_confirm soon = {.replicas = 1, .timeout_ms = 300};
+
+    begin_with_replica();
+    drain();
+    kill(replica.pid, SIGSTOP);
+    real_ask(&source, "SET last x");
+    drain();
+    seal_with(soon, -ETIMEDOUT);
+    kill(replica.pid, SIGCONT);
+    seal_with(one, 0);
+    ck_assert_str_eq(real_ask(&replica, "GET last"), "x");
+    real_end(&replica);
+    end();
+}
+END_TEST
+
+/* WAIT on a connection that has not written proves nothing, so one of the latest keys is written once more.
+ */
+START_TEST(test_where_a_connection_was_lost_something_is_written_over_the_new_one)
+{
+    begin_with_replica();
+    real_ask(&source, "SET last x");
+    real_ask(&source, "DEL key:7");
+    drain();
+    kill_connection(&target, "write");
+    drain();
+    unsigned long long before = calls_of(&target, "restore");
+    seal_with(one, 0);
+    ck_assert_uint_gt(calls_of(&target, "restore"), before);
+    before = calls_of(&target, "restore");
+    lane_unseal(lane);
+    drain();
+    seal_with(no_proof, 0); /* nothing is asked for: nothing is written */
+    ck_assert_uint_eq(calls_of(&target, "restore"), before);
+    real_end(&replica);
+    end();
+}
+END_TEST
+
+START_TEST(test_functions_are_confirmed_too)
+{
+    const struct bytes load[] = {
+        BYTES("FUNCTION"), BYTES("LOAD"),
+        BYTES("#!lua name=l\nredis.register_function('f', function() return 1 end)")};
+
+    begin_with_replica();
+    ck_assert(bytes_is(real_request(&source, ARRAY_LEN(load), load)->text, "l"));
+    drain();
+    unsigned long long before = calls_of(&target, "wait");
+    seal_with(one, 0);
+    ck_assert_uint_eq(calls_of(&target, "wait"), before + 2);
+    real_end(&replica);
+    end();
+}
+END_TEST
+
+START_TEST(test_append_only_file)
+{
+    const struct lane_confirm aof = {.aof = true, .timeout_ms = 3000};
+    bool knows;
+
+    begin();
+    drain();
+    knows = strncmp(real_ask(&target, "WAITAOF 0 0 1"), "ERR unknown", 11) != 0;
+    seal_with(aof, -ENOTSUP);
+    ck_assert_msg(strncmp(seal_why, "WAITAOF: ERR", 12) == 0, "%s", seal_why);
+    if (knows) {
+        ck_assert_str_eq(real_ask(&target, "CONFIG SET appendonly yes"), "OK");
+        real_ask(&source, "SET last x");
+        drain();
+        seal_with(aof, 0);
+    }
+    end();
+}
+END_TEST
+
+/* What is lost, or ended, while it is confirmed. */
+
+static void begin_confirming(unsigned timeout_ms)
+{
+    const struct lane_confirm never = {.replicas = 9, .timeout_ms = timeout_ms};
+    begin();
+    drain();
+    ck_assert_int_eq(lane_seal(lane, &never, on_seal, NULL), 0);
+    unsigned tries = 0;
+    while (!strstr(real_ask(&target, "CLIENT LIST"), "cmd=wait")) {
+        fake_pass(&none, 2);
+        ck_assert_uint_lt(tries++, 1000);
+    }
+}
+
+START_TEST(test_a_lost_connection_seals_nothing)
+{
+    begin_confirming(20000);
+    kill_connection(&target, "write");
+    ck_assert_uint_eq(sealed, 1);
+    ck_assert_int_eq(seal_err, -ENOTCONN);
+    drain();
+    seal_with(no_proof, 0);
+    end();
+}
+END_TEST
+
+START_TEST(test_ended_while_it_is_confirmed)
+{
+    begin_confirming(400);
+    lane_unseal(lane);
+    real_ask(&source, "SET late x");
+    drain();
+    expect_key("late", "x");
+    ck_assert_uint_eq(sealed, 0);
+    seal_with(no_proof, 0);
+    ck_assert_uint_eq(sealed, 1);
+    end();
+}
+END_TEST
+
+START_TEST(test_marks_wait_while_it_is_confirmed)
+{
+    begin_confirming(600);
+    real_ask(&source, "SET late x");
+    fake_pass(&none, 200);
+    ck_assert(lane_is_dirty(lane, 0, BYTES("late")));
+    ck_assert_uint_eq(sealed, 0);
+    fake_until(&none, &sealed, 1);
+    ck_assert_int_eq(seal_err, -ETIMEDOUT);
+    drain();
+    expect_key("late", "x");
+    end();
+}
+END_TEST
+
+/* R2: where nobody can say that a lost connection is dead. */
+START_TEST(test_what_may_come_late_is_waited_for)
+{
+    begin_servers();
+    ck_assert_str_eq(real_ask(&target, "ACL SETUSER riot on >secret ~* &* +@all -client|kill -client|list"),
+                     "OK");
+    target.endpoint.url.user = (char *)(uintptr_t)"riot";
+    target.endpoint.password = (char *)(uintptr_t)"secret";
+    target.endpoint.timeout_ms = 500;
+    new_lane();
+    fake_until(&none, &lives, 1);
+    drain();
+    seal_with(no_proof, 0); /* nothing was lost */
+    lane_unseal(lane);
+    drain();
+    seal_with(no_proof, 0); /* nor is what was closed with no answer due */
+    lane_unseal(lane);
+    drain();
+    kill_connection(&target, "write");
+    drain();
+    uint64_t lost_us = clock_mono_us();
+    seal_with(no_proof, -EBUSY);
+    ck_assert_msg(strstr(seal_why, "CLIENT KILL") != NULL, "%s", seal_why);
+    fake_pass(&none, 1200);
+    ck_assert_uint_ge(clock_mono_us() - lost_us, 1000000);
+    seal_with(no_proof, 0);
+    end();
+}
+END_TEST
+
+UNIT_MAIN("copy/lane", test_settled_is_marked_not_copied, test_settling_begins_again_after_a_gap,
+          test_generation, test_recent, test_not_while_something_is_pending,
+          test_nothing_is_sent_after_the_seal, test_unsealed_goes_on_without_a_gap,
+          test_unsealed_finds_what_became_of_the_target, test_a_target_that_changed_is_not_sealed,
+          test_what_is_marked_meanwhile_is_not_sealed, test_replicas_must_have_it,
+          test_a_replica_that_has_it_not,
+          test_where_a_connection_was_lost_something_is_written_over_the_new_one,
+          test_functions_are_confirmed_too, test_append_only_file, test_a_lost_connection_seals_nothing,
+          test_ended_while_it_is_confirmed, test_marks_wait_while_it_is_confirmed,
+          test_what_may_come_late_is_waited_for)
