@@ -39,6 +39,8 @@ struct fence_events {
     void (*lost)(const char *what, uint64_t writes, void *arg);
     void (*again)(void *arg);                      /* all is fenced again */
     void (*unwatched)(const char *why, void *arg); /* the source cannot be asked; NULL: it can again */
+    /* After fence_lift() had answered -EHOSTUNREACH: all is put back by now, or (-EEXIST) left alone. */
+    void (*lifted)(int err, const char *why, void *arg);
 };
 
 MUST_CHECK int fence_new(struct loop *l, const struct fence_options *opt, const struct fence_events *ev,
@@ -92,9 +94,14 @@ void fence_read(struct fence *f, fence_fn *fn, void *arg);
 const struct watch_sample *fence_sample(const struct fence *f); /* or NULL */
 
 /* Undo: the hard fence off on every node, read back, then the pause. From the record of the state file: also
- * after a restart. Goes on until every node has answered. -EEXIST: something was changed by someone else
- * since, and was left alone; why names it. */
+ * after a restart. What is put back is taken out of the record. Goes on until every node has answered.
+ * -EEXIST: something was changed by someone else since, and was left alone; why names it. -EHOSTUNREACH: the
+ * primary is as it was and its writers are free, but the replicas that why names have not answered for 10 s;
+ * it goes on with them, `lifted` tells the end of it, and until then no other step may be asked for. */
 void fence_lift(struct fence *f, fence_fn *fn, void *arg);
+/* What is fenced as far as is known, for people: "3 users of 10.0.0.5:6379 and 3 of 10.0.0.6:6379 may not
+ * write". From the record; "" nothing is. */
+void fence_text(const struct fence *f, char *out, size_t cap);
 
 /* After the commit. UNPAUSE, or with hold: the pause is renewed with hold_lease_ms from now on. */
 void fence_release(struct fence *f, uint64_t hold_lease_ms, fence_fn *fn, void *arg);

@@ -146,6 +146,7 @@ void state_own_target(struct state *s, const char *url, const struct server_id *
 /* The oldest goes when there is no room. The same one twice is one. */
 void state_connection_add(struct state *s, enum state_side side, const char *run_id, uint64_t client_id);
 void state_connection_remove(struct state *s, enum state_side side, uint64_t client_id);
+void state_connection_forget(struct state *s, enum state_side side, const char *run_id, uint64_t client_id);
 void state_connections_clear(struct state *s, enum state_side side);
 /* A node without settings, at the end. -ENOSPC: STATE_NODES_MAX. */
 MUST_CHECK int state_node_add(struct state_cutover *c, const char *address, const char *run_id, bool primary,

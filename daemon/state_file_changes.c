@@ -105,6 +105,15 @@ void state_connection_remove(struct state *s, enum state_side side, uint64_t cli
     }
 }
 
+void state_connection_forget(struct state *s, enum state_side side, const char *run_id, uint64_t client_id)
+{
+    for (size_t i = s->nconnections; i-- > 0;) {
+        const struct state_connection *c = &s->connections[i];
+        if (c->side == side && c->client_id == client_id && strcmp(c->run_id, run_id) == 0)
+            remove_at(s, i);
+    }
+}
+
 void state_connections_clear(struct state *s, enum state_side side)
 {
     for (size_t i = s->nconnections; i-- > 0;) {

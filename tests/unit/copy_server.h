@@ -18,8 +18,12 @@
 #include "lib/redis/reply.h"
 #include "tests/unit/unit.h"
 
+#define REAL_MORE_MAX 24
+
 struct real {
     char dir[64], socket[96];
+    uint16_t port;                   /* of TCP; 0: the socket only */
+    const char *more[REAL_MORE_MAX]; /* arguments, for this start and the next ones */
     pid_t pid;
     int fd;
     struct endpoint endpoint;
@@ -27,18 +31,13 @@ struct real {
 
 static void real_exec(struct real *r)
 {
-    char *const argv[] = {(char *)(uintptr_t)"redis-server",
-                          (char *)(uintptr_t)"--port",
-                          (char *)(uintptr_t)"0",
-                          (char *)(uintptr_t)"--unixsocket",
-                          r->socket,
-                          (char *)(uintptr_t)"--dir",
-                          r->dir,
-                          (char *)(uintptr_t)"--save",
-                          (char *)(uintptr_t)"",
-                          (char *)(uintptr_t)"--logfile",
-                          (char *)(uintptr_t)"log",
-                          NULL};
+    char port[8];
+    const char *argv[12 + REAL_MORE_MAX] = {
+        "redis-server", "--port", port, "--unixsocket", r->socket, "--dir",
+        r->dir,         "--save", "",   "--logfile",    "log"};
+    snprintf(port, sizeof(port), "%u", r->port);
+    for (size_t i = 0; i < REAL_MORE_MAX && r->more[i]; i++)
+        argv[11 + i] = r->more[i];
     const char *path = getenv("RIOT_TEST_SERVER");
 
     if (!path)
@@ -46,7 +45,7 @@ static void real_exec(struct real *r)
             access("/usr/bin/redis-server", X_OK) == 0 ? "/usr/bin/redis-server" : "/usr/bin/redis-check-rdb";
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     /* redis-check-rdb of the Debian package is the server itself, under another name. */
-    execv(path, argv);
+    execv(path, (char *const *)(uintptr_t)argv);
     _exit(127);
 }
 
@@ -64,17 +63,25 @@ static bool real_connect(struct real *r)
 
 static void real_start(struct real *r)
 {
+    unsigned tries = 0;
+
     r->pid = fork();
     if (r->pid == 0)
         real_exec(r);
-    unsigned tries = 0;
     while (!real_connect(r)) {
         ck_assert_msg(tries++ < 1000, "the server does not start");
         usleep(10000);
     }
 }
 
-static void real_begin(struct real *r, const char *side)
+static void real_kill(struct real *r)
+{
+    close(r->fd);
+    kill(r->pid, SIGKILL);
+    waitpid(r->pid, NULL, 0);
+}
+
+__attribute__((unused)) static void real_begin(struct real *r, const char *side)
 {
     *r = (struct real){.dir = "/tmp/riot-copy-XXXXXX"};
     ck_assert_ptr_nonnull(mkdtemp(r->dir));
@@ -86,14 +93,12 @@ static void real_begin(struct real *r, const char *side)
                                     .client = "riotd:x:1"};
 }
 
-static void real_end(struct real *r)
+__attribute__((unused)) static void real_end(struct real *r)
 {
     static const char *const files[] = {"log", "s", "dump.rdb"};
     char path[160];
 
-    close(r->fd);
-    kill(r->pid, SIGKILL);
-    waitpid(r->pid, NULL, 0);
+    real_kill(r);
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         snprintf(path, sizeof(path), "%.60s/%s", r->dir, files[i]);
         unlink(path);
