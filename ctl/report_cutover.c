@@ -157,6 +157,14 @@ static const json_t *step_of(const json_t *doc, const char *name)
     return NULL;
 }
 
+/* With --verify full, before the pause. */
+static bool compares(const json_t *doc)
+{
+    const char *step = doc_text(doc, "cutover.step"), *verify = doc_text(doc, "verify.state");
+
+    return step && verify && !strcmp(step, "gate") && !strcmp(verify, "running");
+}
+
 void report_cutover_running(struct rows *r, const json_t *doc, const uint64_t *ran_ms)
 {
     const json_t *c = doc_get(doc, "cutover");
@@ -172,8 +180,13 @@ void report_cutover_running(struct rows *r, const json_t *doc, const uint64_t *r
         rows_format(r, STYLE_PLAIN, " %s", text_ms(*ran_ms, shown));
     if (doc_number(c, "write_pause_ms", &pause))
         rows_format(r, STYLE_YELLOW, ", writes wait for %s", text_ms(pause, shown));
-    if (text && text[0])
+    if (compares(doc)) {
+        rows_text(r, STYLE_PLAIN, ": everything is compared");
+        rows_count(r, doc, "verify.percent", ", ", " %");
+        rows_ms(r, doc, "verify.eta_ms", ", ", " left");
+    } else if (text && text[0]) {
         rows_format(r, STYLE_PLAIN, ": %s", text);
+    }
 }
 
 static void show_progress(const json_t *doc, const struct term *t, struct buf *out, void *arg)
