@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "daemon/cutover.h"
 #include "lib/control/help.h"
 #include "lib/control/request.h"
 
@@ -82,6 +83,38 @@ START_TEST(table_is_complete)
     }
     for (size_t i = 0; i < ARG_COUNT; i++)
         ck_assert(seen[i]);
+}
+END_TEST
+
+static const struct verb_arg *argument(enum verb_id verb, enum verb_arg_id id)
+{
+    for (size_t i = 0; i < verbs[verb].nargs; i++) {
+        if (verbs[verb].args[i].id == id)
+            return &verbs[verb].args[i];
+    }
+    ck_abort_msg("%s has no such argument", verbs[verb].name);
+}
+
+/* What help says holds is what holds. */
+START_TEST(presets_are_the_defaults)
+{
+    struct cutover_options opt;
+    char rounds[16];
+
+    snprintf(rounds, sizeof(rounds), "%d", VERIFY_ROUNDS_DEFAULT);
+    ck_assert_str_eq(argument(VERB_VERIFY, ARG_ROUNDS)->preset, rounds);
+    cutover_defaults(&opt);
+    ck_assert_uint_eq(opt.max_lag_ms, 50);
+    ck_assert_uint_eq(opt.stable_for_ms, 2000);
+    ck_assert_uint_eq(opt.max_write_pause_ms, 5000);
+    ck_assert_uint_eq(opt.gate_timeout_ms, 60000);
+    ck_assert_int_eq(opt.fence, FENCE_AUTO);
+    ck_assert_int_eq(opt.verify, CUTOVER_VERIFY_RECENT);
+    ck_assert_uint_eq(opt.verify_budget_ms, 50);
+    ck_assert_uint_eq(opt.hold_lease_ms, 600000);
+    ck_assert_uint_eq(opt.quiet_for_ms, 5000);
+    ck_assert_uint_eq(opt.sentinel_down_after_ms, 0);
+    ck_assert(!opt.dry_run);
 }
 END_TEST
 
@@ -207,5 +240,5 @@ START_TEST(help_is_a_document)
 }
 END_TEST
 
-UNIT_MAIN("control/verbs", table_is_complete, codes_have_exits, requests_are_read, wrong_requests_say_why,
-          binary_input_is_shown_escaped, help_is_a_document)
+UNIT_MAIN("control/verbs", table_is_complete, presets_are_the_defaults, codes_have_exits, requests_are_read,
+          wrong_requests_say_why, binary_input_is_shown_escaped, help_is_a_document)
