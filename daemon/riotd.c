@@ -57,6 +57,8 @@ static void operation_ended(const struct operation *op, void *arg)
 static void link_changed(void *arg)
 {
     struct riotd *r = arg;
+    if (r->cutover)
+        cutover_link_changed(r->cutover);
     if (r->waiting)
         waiting_look(r->waiting);
 }
@@ -66,6 +68,8 @@ static void link_lane_gone(void *arg)
     struct riotd *r = arg;
     if (r->verification)
         verification_lane_gone(r->verification);
+    if (r->cutover)
+        cutover_lane_gone(r->cutover);
     if (r->waiting)
         waiting_lane_gone(r->waiting);
 }
@@ -112,7 +116,13 @@ static void ended(void *arg)
     loop_stop(r->loop);
 }
 
-/* A second signal finds it ending, and changes nothing. */
+static void end_link(void *arg)
+{
+    struct riotd *r = arg;
+    link_stop(r->link, true, PUT_BACK_US, ended, r);
+}
+
+/* A cutover is undone first, or its step finished. A second signal finds it ending, and changes nothing. */
 static void on_signal(int number, void *arg)
 {
     struct riotd *r = arg;
@@ -122,7 +132,8 @@ static void on_signal(int number, void *arg)
     r->ending = true;
     log_event(r->log, EVENT_STOPPING, "ending, on %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
     service_stopping(r->service);
-    link_stop(r->link, true, PUT_BACK_US, ended, r);
+    if (!cutover_end(r->cutover, end_link, r))
+        end_link(r);
 }
 
 /* The whole. */
@@ -168,6 +179,9 @@ static int make(struct riotd *r, const struct riotd_options *opt)
     if (!err)
         err = verification_new(r->loop, opt->config, r->link, r->operations, r->log, &r->verification);
     if (!err)
+        err = cutover_new(r->loop, opt->config, r->link, r->verification, r->operations, opt->state, r->log,
+                          &r->cutover);
+    if (!err)
         err = waiting_new(r->loop, r->link, r->verification, r->operations, &r->waiting);
     return err;
 }
@@ -176,7 +190,11 @@ static void unmake(struct riotd *r)
 {
     log_tap(r->log, NULL, NULL);
     server_free(r->server);
+    if (r->loop)
+        defer_cancel(r->loop, &r->preflight_free_later);
+    preflight_free(r->preflight);
     waiting_free(r->waiting);
+    cutover_free(r->cutover);
     verification_free(r->verification);
     operations_free(r->operations);
     link_free(r->link);
@@ -213,8 +231,10 @@ static int run(struct riotd *r, const struct riotd_options *opt)
     log_tap(r->log, log_tapped, r);
     log_event(r->log, EVENT_STARTED, "riotd %s runs the link %s: %s to %s", RIOT_VERSION, opt->config->name,
               opt->config->source.url.text, opt->config->target.url.text);
-    /* Before the socket answers: with autostart, the first status says `connecting`. */
-    link_begin(r->link);
+    /* Before the socket answers: with autostart, the first status says `connecting`; after a cutover, how it
+     * stands. */
+    if (!cutover_begin(r->cutover))
+        link_begin(r->link);
     err = server_new(r->loop, opt->socket, log_sink(r->log), riotd_verb, r, &r->server);
     if (err)
         return listen_failed(r, opt->socket, err);
@@ -231,7 +251,7 @@ static int run(struct riotd *r, const struct riotd_options *opt)
 
 int riotd_run(const struct riotd_options *opt)
 {
-    struct riotd r = {.config = opt->config, .log = opt->log};
+    struct riotd r = {.opt = opt, .config = opt->config, .log = opt->log};
     int status = run(&r, opt);
     unmake(&r);
     return status;

@@ -5,14 +5,17 @@
 
 #include "daemon/riotd.h"
 
+#include "daemon/cutover.h"
 #include "daemon/link.h"
 #include "daemon/operation.h"
+#include "daemon/preflight.h"
 #include "daemon/server.h"
 #include "daemon/verification.h"
 #include "daemon/waiting.h"
 
 struct riotd {
     struct loop *loop;
+    const struct riotd_options *opt;
     struct config *config;
     struct log *log;
     struct service *service;
@@ -20,13 +23,16 @@ struct riotd {
     struct link *link;
     struct operations *operations;
     struct verification *verification;
+    struct cutover *cutover;
     struct waiting *waiting;
+    struct preflight *preflight;
+    struct defer preflight_free_later;
     struct timer *second;
     struct sig *term, *interrupt;
     unsigned seconds;
     uint64_t seq; /* of events */
     bool ending;
-    uint64_t stop_client; /* who waits for the answer to `stop`; 0: nobody */
+    uint64_t stop_client, check_client; /* who waits for the answer to `stop`, to `check`; 0: nobody */
 };
 
 server_verb_fn riotd_verb; /* arg: struct riotd */

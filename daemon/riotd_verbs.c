@@ -10,6 +10,7 @@
 #include "lib/core/text.h"
 
 #define STOP_BOUND_US     5000000 /* `stop`: for what was changed on the source to be put back */
+#define CHECK_TIMEOUT_MS  10000   /* below riotctl's own */
 #define TTL_TOLERANCE_MAX 86400000
 
 static void answer_json(struct client *c, char *json)
@@ -64,8 +65,13 @@ static bool is_yes(const struct request *req, enum verb_arg_id arg)
 
 static void verb_status(struct riotd *r, struct client *c, const struct request *req)
 {
+    const struct status_parts parts = {.config = r->config,
+                                       .link = r->link,
+                                       .verification = r->verification,
+                                       .cutover = r->cutover,
+                                       .operations = r->operations};
     (void)req;
-    answer_json(c, status_document(r->link, r->verification, r->operations, r->config));
+    answer_json(c, status_document(&parts));
 }
 
 static void verb_start(struct riotd *r, struct client *c, const struct request *req)
@@ -131,6 +137,56 @@ static void verb_wait(struct riotd *r, struct client *c, const struct request *r
                            OPERATIONS_KEPT);
     else
         answer_json(c, status_operation_id(id));
+}
+
+/* check: takes seconds, and answers then. */
+
+static void preflight_is_over(void *arg)
+{
+    struct riotd *r = arg;
+    r->preflight = preflight_free(r->preflight);
+}
+
+static void checked(const struct preflight_report *report, void *arg)
+{
+    struct riotd *r = arg;
+    struct client *c = server_find(r->server, r->check_client);
+
+    log_event(r->log, EVENT_CHECKED, "check: %zu items, %u errors, %u warnings", report->nitems,
+              report->errors, report->warnings);
+    if (c)
+        answer_json(c, status_check_report(report));
+    loop_defer(r->loop, &r->preflight_free_later, preflight_is_over, r);
+}
+
+static int begin_check(struct riotd *r)
+{
+    struct link_status *s = calloc(1, sizeof(*s));
+    struct preflight_options opt = {
+        .config = r->config, .passwords = r->opt->passwords, .state = r->opt->state, .log = r->log};
+
+    if (!s)
+        return -ENOMEM;
+    link_status(r->link, s);
+    opt.link_runs = s->has_lane;
+    if (s->has_lane) {
+        opt.marks_per_s = (uint64_t)s->lane.marks_per_s;
+        opt.bytes_per_s = (uint64_t)s->lane.bytes_per_s;
+    }
+    free(s);
+    return preflight_new(r->loop, &opt, CHECK_TIMEOUT_MS, checked, r, &r->preflight);
+}
+
+static void verb_check(struct riotd *r, struct client *c, const struct request *req)
+{
+    (void)req;
+    if (r->preflight) {
+        server_reply_error(c, CODE_BUSY, "a check runs already: ask again in a moment");
+        return;
+    }
+    r->check_client = server_client_id(c);
+    if (begin_check(r) < 0)
+        server_reply_error(c, CODE_FAILED, "out of memory");
 }
 
 /* verify */
@@ -202,6 +258,67 @@ static void verb_verify(struct riotd *r, struct client *c, const struct request 
         verify_start(r, c, req);
 }
 
+/* cutover */
+
+static void take(const struct request *req, enum verb_arg_id arg, uint64_t *ret)
+{
+    if (req->values[arg].given)
+        *ret = req->values[arg].number;
+}
+
+static void cutover_asked(const struct request *req, struct cutover_options *ret)
+{
+    uint64_t fence, verify;
+
+    cutover_defaults(ret);
+    fence = ret->fence;
+    verify = ret->verify;
+    ret->dry_run = is_yes(req, ARG_DRY_RUN);
+    take(req, ARG_MAX_LAG_MS, &ret->max_lag_ms);
+    take(req, ARG_STABLE_FOR, &ret->stable_for_ms);
+    take(req, ARG_MAX_WRITE_PAUSE, &ret->max_write_pause_ms);
+    take(req, ARG_GATE_TIMEOUT, &ret->gate_timeout_ms);
+    take(req, ARG_FENCE, &fence);
+    take(req, ARG_VERIFY, &verify);
+    take(req, ARG_VERIFY_BUDGET, &ret->verify_budget_ms);
+    take(req, ARG_HOLD_LEASE, &ret->hold_lease_ms);
+    take(req, ARG_QUIET_FOR, &ret->quiet_for_ms);
+    take(req, ARG_SENTINEL_DOWN_AFTER, &ret->sentinel_down_after_ms);
+    ret->fence = (enum fence_kind)fence;
+    ret->verify = (enum cutover_verify)verify;
+}
+
+/* A verify that runs has connections to the target: none may be there at the commit (R13). */
+static void verb_cutover(struct riotd *r, struct client *c, const struct request *req)
+{
+    struct cutover_options opt;
+    char why[LINK_WHY_MAX];
+    uint64_t id = 0;
+
+    cutover_asked(req, &opt);
+    if (!opt.dry_run && verification_runs(r->verification)) {
+        server_reply_error(c, CODE_BUSY, "a verify runs: wait for its end, or: riotctl verify --stop");
+        return;
+    }
+    int err = cutover_start(r->cutover, &opt, why, &id);
+    answer_operation(c, err, why, id);
+}
+
+static void verb_abort(struct riotd *r, struct client *c, const struct request *req)
+{
+    char why[LINK_WHY_MAX];
+    (void)req;
+    answer_result(c, cutover_abort(r->cutover, why), why);
+}
+
+static void verb_finish(struct riotd *r, struct client *c, const struct request *req)
+{
+    char why[LINK_WHY_MAX];
+    uint64_t id = 0;
+    int err = cutover_finish(r->cutover, is_yes(req, ARG_UNFENCE), is_yes(req, ARG_FORCE), why, &id);
+    answer_operation(c, err, why, id);
+}
+
 /* All or nothing: each value is checked before the first is set. */
 static void verb_limit(struct riotd *r, struct client *c, const struct request *req)
 {
@@ -260,7 +377,12 @@ static const struct row {
     [VERB_RESUME] = {verb_resume, IN(PAUSED), {ARG_ACCEPT, NO_ARG}, ALWAYS & ~(AFTER | IN(CUTOVER))},
     [VERB_STOP] = {verb_stop, ALWAYS & ~(AFTER | IN(CUTOVER)), {NO_ARG, NO_ARG}, 0},
     [VERB_WAIT] = {verb_wait, ALWAYS, {NO_ARG, NO_ARG}, 0},
+    [VERB_CHECK] = {verb_check, ALWAYS, {NO_ARG, NO_ARG}, 0},
     [VERB_VERIFY] = {verb_verify, IN(LIVE), {ARG_LAST, ARG_STOP}, ALWAYS},
+    /* What is under way, and what has passed, is for the cutover to tell. */
+    [VERB_CUTOVER] = {verb_cutover, IN(LIVE) | IN(CUTOVER) | AFTER, {NO_ARG, NO_ARG}, 0},
+    [VERB_ABORT] = {verb_abort, ALWAYS, {NO_ARG, NO_ARG}, 0},
+    [VERB_FINISH] = {verb_finish, ALWAYS, {NO_ARG, NO_ARG}, 0},
     [VERB_LIMIT] = {verb_limit, ALWAYS, {NO_ARG, NO_ARG}, 0},
     [VERB_CONFIG] = {verb_config, ALWAYS, {NO_ARG, NO_ARG}, 0},
 };
@@ -320,9 +442,9 @@ static bool is_legal(struct riotd *r, struct client *c, const struct request *re
     if (legal & 1u << s)
         return true;
     bool hint = advice[s].text && (!advice[s].to_live || legal & IN(LIVE));
-    server_reply_error(c, CODE_STATE, "the link is %s: %s works in %s%s%s", link_state_name(s),
-                       req->verb->name, list_states(legal, list, sizeof(list)), hint ? "; " : "",
-                       hint ? advice[s].text : "");
+    server_reply_error(c, s == LINK_CUTOVER ? CODE_BUSY : CODE_STATE, "the link is %s: %s works in %s%s%s",
+                       link_state_name(s), req->verb->name, list_states(legal, list, sizeof(list)),
+                       hint ? "; " : "", hint ? advice[s].text : "");
     return false;
 }
 #undef IN
@@ -355,7 +477,7 @@ void riotd_verb(struct client *c, const struct request *req, void *arg)
     struct riotd *r = arg;
 
     if (!rows[req->verb->id].fn) {
-        server_reply_error(c, CODE_USAGE, "%s is not a verb of the daemon", req->verb->name);
+        server_reply_error(c, CODE_USAGE, "%s is answered by the server itself", req->verb->name);
         return;
     }
     if (changes(req))

@@ -266,18 +266,8 @@ static void add_operation(const struct operation *op, void *arg)
     json_array_append_new(arg, operation_part(op));
 }
 
-char *status_document(struct link *k, const struct verification *v, const struct operations *ops,
-                      const struct config *c)
+static void set_link_parts(json_t *o, const struct link_status *s)
 {
-    struct link_status *s = calloc(1, sizeof(*s));
-    json_t *o = json_object(), *operations = json_array();
-
-    if (!s)
-        return NULL;
-    link_status(k, s);
-    status_number(o, "schema", STATUS_SCHEMA);
-    status_text(o, "name", c->name);
-    status_text(o, "version", RIOT_VERSION);
     status_text(o, "state", link_state_name(s->state));
     status_time(o, "since", s->since_ms);
     status_text(o, "reason", s->reason);
@@ -289,11 +279,28 @@ char *status_document(struct link *k, const struct verification *v, const struct
     if (s->has_lane)
         status_set(o, "lag", lag_part(&s->lane));
     status_set(o, "lanes", lanes_part(s));
-    status_set(o, "failed_keys", failed_part(k));
+}
+
+char *status_document(const struct status_parts *p)
+{
+    struct link_status *s = calloc(1, sizeof(*s));
+    json_t *o, *operations;
+
+    if (!s)
+        return NULL;
+    o = json_object();
+    operations = json_array();
+    link_status(p->link, s);
+    status_number(o, "schema", STATUS_SCHEMA);
+    status_text(o, "name", p->config->name);
+    status_text(o, "version", RIOT_VERSION);
+    set_link_parts(o, s);
+    status_set(o, "failed_keys", failed_part(p->link));
     status_set(o, "blockers", blockers_part(s));
-    status_set(o, "verify", status_verify_part(v));
+    status_set(o, "verify", status_verify_part(p->verification));
+    status_set(o, "cutover", status_cutover_part(p->cutover));
     status_set(o, "next", next_part(s));
-    operations_each(ops, add_operation, operations);
+    operations_each(p->operations, add_operation, operations);
     status_set(o, "operations", operations);
     free(s);
     return status_finish(o);

@@ -7,17 +7,26 @@
 #ifndef RIOTD_STATUS_H
 #define RIOTD_STATUS_H
 
+#include "daemon/cutover.h"
 #include "daemon/link.h"
 #include "daemon/operation.h"
+#include "daemon/preflight.h"
 #include "daemon/verification.h"
 
 #define STATUS_SCHEMA      1
 #define STATUS_FAILED_KEYS 20 /* the sample of failed keys */
 
-char *status_document(struct link *k, const struct verification *v, const struct operations *o,
-                      const struct config *c);
+struct status_parts { /* all borrowed */
+    const struct config *config;
+    struct link *link;
+    const struct verification *verification;
+    struct cutover *cutover;
+    const struct operations *operations;
+};
+char *status_document(const struct status_parts *p);
 /* What a verify found: the one that ended last, of which there must be one. */
 char *status_verify_report(const struct verification *v);
+char *status_check_report(const struct preflight_report *r);
 char *status_config(const struct config *c);
 char *status_limits(const struct config *c);
 char *status_version(void);

@@ -16,5 +16,6 @@ char *status_finish(json_t *o); /* its text; o is released */
 
 /* status_reports.c: NULL when there is nothing to tell. */
 json_t *status_verify_part(const struct verification *v);
+json_t *status_cutover_part(struct cutover *c);
 
 #endif
