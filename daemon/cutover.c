@@ -80,7 +80,8 @@ static const unsigned next_modes[] = {
     [MODE_NONE] =
         BIT(MODE_STEPS) | BIT(MODE_UNDOING) | BIT(MODE_RELEASING) | BIT(MODE_FINISHED) | BIT(MODE_STUCK),
     [MODE_STEPS] = BIT(MODE_NONE) | BIT(MODE_UNDOING) | BIT(MODE_RELEASING) | BIT(MODE_STUCK),
-    [MODE_UNDOING] = BIT(MODE_NONE) | BIT(MODE_STUCK),
+    [MODE_UNDOING] = BIT(MODE_NONE) | BIT(MODE_TRAILING) | BIT(MODE_STUCK),
+    [MODE_TRAILING] = BIT(MODE_NONE),
     [MODE_RELEASING] = BIT(MODE_COMMITTED),
     [MODE_COMMITTED] = BIT(MODE_FINISHING) | BIT(MODE_NONE),
     [MODE_FINISHING] = BIT(MODE_COMMITTED) | BIT(MODE_FINISHED) | BIT(MODE_STUCK) | BIT(MODE_NONE),
@@ -281,6 +282,11 @@ static void poll_fired(void *arg)
 
 static void lapsed(const char *why, void *arg)
 {
+    const struct cutover *c = arg;
+
+    /* No lease reaches beyond the bound: both end at once. */
+    if (c->mode == MODE_STEPS && clock_mono_us() - c->pause_began_us >= c->opt.max_write_pause_ms * 1000)
+        bound_fired(arg);
     cutover_fail(arg, CTL_ROLLED_BACK, "the write pause did not hold: %s", why);
 }
 
@@ -317,8 +323,11 @@ static void unwatched(const char *why, void *arg)
 
 int cutover_make_fence(struct cutover *c)
 {
-    static const struct fence_events events = {
-        .lapsed = lapsed, .lost = lost, .again = fenced_again, .unwatched = unwatched};
+    static const struct fence_events events = {.lapsed = lapsed,
+                                               .lost = lost,
+                                               .again = fenced_again,
+                                               .unwatched = unwatched,
+                                               .lifted = cutover_lifted_late};
     const struct fence_options opt = {
         .source = link_endpoint(c->link, LANE_SOURCE), .state = c->file, .log = c->log};
 
@@ -384,6 +393,8 @@ static int check_mode(struct cutover *c, char why[LINK_WHY_MAX])
         return refuse(why, -EBUSY, "a cutover is under way, in step %s", steps[c->status.step].name);
     case MODE_UNDOING:
         return refuse(why, -EBUSY, "a cutover is being undone");
+    case MODE_TRAILING:
+        return refuse(why, -EBUSY, "the last cutover is not undone everywhere yet: %.200s", c->left);
     case MODE_RELEASING:
     case MODE_COMMITTED:
     case MODE_FINISHING:

@@ -113,6 +113,21 @@ static void write_down(struct cutover *c)
     end_finished(c);
 }
 
+/* It would go on until every node has answered. */
+static void stop_lifting(struct cutover *c, const char *why)
+{
+    timer_clear(c->deadline);
+    if (cutover_make_fence(c) < 0)
+        give_up(c, "failed", CTL_FAILED, "out of memory");
+    else
+        give_up(c, "failed", CTL_FAILED, "the old source is still fenced: %s", why);
+}
+
+void cutover_finish_late(struct cutover *c)
+{
+    stop_lifting(c, "it does not answer");
+}
+
 static void unfenced(int err, const char *why, void *arg)
 {
     struct cutover *c = arg;
@@ -120,7 +135,7 @@ static void unfenced(int err, const char *why, void *arg)
     if (c->mode != MODE_FINISHING)
         return;
     if (err && err != -EEXIST) {
-        give_up(c, "failed", CTL_FAILED, "the old source is still fenced: %s", why);
+        stop_lifting(c, why);
         return;
     }
     c->left_alone = err != 0;
@@ -136,15 +151,6 @@ static void unfence(struct cutover *c)
         fence_lift(c->fence, unfenced, c);
     else
         write_down(c);
-}
-
-/* It would go on until every node has answered. */
-void cutover_finish_late(struct cutover *c)
-{
-    if (cutover_make_fence(c) < 0)
-        give_up(c, "failed", CTL_FAILED, "out of memory");
-    else
-        give_up(c, "failed", CTL_FAILED, "the old source does not answer: it is as fenced as it was");
 }
 
 static void flags_put_back(bool put_back, void *arg)

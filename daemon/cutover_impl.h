@@ -15,6 +15,7 @@ enum cutover_mode {
     MODE_NONE,      /* nothing is under way, and the source owns the data */
     MODE_STEPS,     /* in a step before the commit */
     MODE_UNDOING,   /* also after a restart */
+    MODE_TRAILING,  /* undone: the writers are free; but a replica of the source has not answered yet */
     MODE_RELEASING, /* committed, in the last step */
     MODE_COMMITTED, /* the fence is watched */
     MODE_FINISHING,
@@ -150,6 +151,7 @@ void cutover_watch_committed(struct cutover *c); /* released: from now on it is 
 void cutover_undo(struct cutover *c, enum ctl_exit code, const char *result);
 void cutover_undo_late(struct cutover *c);
 void cutover_lift_again(struct cutover *c);
+void cutover_lifted_late(int err, const char *why, void *arg); /* an event of the fence */
 
 /* cutover_finish.c */
 void cutover_finish_late(struct cutover *c);

@@ -353,8 +353,13 @@ static void released(int err, const char *why, void *arg)
     cutover_watch_committed(c);
 }
 
+/* Where nothing was paused, a pause is somebody else's. */
 void step_release_again(struct cutover *c)
 {
+    if (c->status.fence == FENCE_NONE) {
+        released(0, "", c);
+        return;
+    }
     fence_release(c->fence, cutover_state(c)->lease_ms, released, c);
 }
 

@@ -30,8 +30,8 @@ static void end_operation(struct cutover *c)
     if (c->exit_code == CTL_OK)
         operation_end(c->ops, id, c->result, CTL_OK, "it could begin; nothing was changed");
     else if (c->left_alone)
-        operation_end(c->ops, id, "left_alone", CTL_NEEDS_PERSON, "undone: %.120s. Left as it is: %.180s",
-                      c->status.failed, c->left);
+        operation_end(c->ops, id, "needs_person", CTL_NEEDS_PERSON,
+                      "undone: %.100s; but not all is as it was: %.200s", c->status.failed, c->left);
     else
         operation_end(c->ops, id, c->result, c->exit_code, "%s: %.220s; %s", c->result, c->status.failed,
                       where_writes_go(c));
@@ -41,7 +41,7 @@ static void tell_undone(struct cutover *c)
 {
     if (c->left_alone)
         log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON,
-                  "a cutover was undone, but for what was changed by someone else since: %s", c->left);
+                  "the cutover was undone: %s; but not all is as it was: %s", c->status.failed, c->left);
     else if (c->exit_code == CTL_REFUSED)
         log_event(c->log, EVENT_CUTOVER_REFUSED, "the cutover was refused: %s", c->status.failed);
     else if (c->exit_code != CTL_OK)
@@ -60,7 +60,8 @@ static void clear_record(struct cutover *c)
         return; /* what the file tells of is not there any more: the next start finds nothing to do */
 }
 
-static void undone(struct cutover *c)
+/* Writers are free, and whoever asked is told. */
+static void go_on(struct cutover *c, enum cutover_mode mode)
 {
     bool recovering = c->recovering;
 
@@ -70,18 +71,23 @@ static void undone(struct cutover *c)
         c->status.write_pause_ms = (clock_mono_us() - c->pause_began_us) / 1000;
         c->pause_began_us = 0;
     }
-    if (c->fenced)
-        clear_record(c);
     tell_undone(c);
-    cutover_set_mode(c, MODE_NONE);
+    cutover_set_mode(c, mode);
     if (!recovering)
         link_cutover_undone(c->link,
                             c->exit_code == CTL_OK ? "the cutover was only looked at" : c->status.failed);
     else if (!c->ended)
         link_begin(c->link);
     end_operation(c);
-    cutover_free_parts(c);
     cutover_ended(c);
+}
+
+static void undone(struct cutover *c)
+{
+    if (c->fenced)
+        clear_record(c);
+    go_on(c, MODE_NONE);
+    cutover_free_parts(c);
 }
 
 static void lifted(int err, const char *why, void *arg)
@@ -90,7 +96,7 @@ static void lifted(int err, const char *why, void *arg)
 
     if (c->mode != MODE_UNDOING)
         return;
-    if (err && err != -EEXIST) {
+    if (err && err != -EEXIST && err != -EHOSTUNREACH) {
         operation_text(c->ops, c->operation, "is being undone: %.250s", why);
         timer_set(c->again, AGAIN_US);
         return;
@@ -99,7 +105,27 @@ static void lifted(int err, const char *why, void *arg)
         c->left_alone = true;
         snprintf(c->left, sizeof(c->left), "%s", why);
     }
-    undone(c);
+    if (err == -EHOSTUNREACH)
+        go_on(c, MODE_TRAILING);
+    else
+        undone(c);
+}
+
+void cutover_lifted_late(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+
+    if (c->mode != MODE_TRAILING)
+        return;
+    clear_record(c);
+    cutover_set_mode(c, MODE_NONE);
+    if (err)
+        log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON, "changed by someone else since, and left as it is: %s",
+                  why);
+    else
+        log_event_at(c->log, EVENT_CUTOVER_UNDONE, SINK_NOTICE, NULL,
+                     "what was fenced is put back everywhere");
+    cutover_free_parts(c);
 }
 
 static void lift(struct cutover *c)

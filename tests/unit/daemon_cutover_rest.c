@@ -271,7 +271,7 @@ START_TEST(none_waits_for_silence)
     kit_is("ok", CTL_OK, "writes go to");
     ck_assert_str_eq(k.trace,
                      "cutover probe retry spot gather drain read read settle drain read spot_run read "
-                     "seal save:committed committed release watch");
+                     "seal save:committed committed watch");
     cutover_status(k.cutover, &s);
     ck_assert(!s.has_write_pause);
     ck_assert_int_eq(s.steps[CUTOVER_SOFT_FENCE].state, STEP_SKIPPED);
@@ -357,7 +357,7 @@ START_TEST(none_drains_again_before_it_seals)
     k.seal_busy = 2;
     kit_cutover(&opt);
     kit_is("ok", CTL_OK, "");
-    kit_traced("read drain drain seal save:committed committed release watch");
+    kit_traced("read drain drain seal save:committed committed watch");
     kit_free();
 
     kit_make();
