@@ -165,6 +165,7 @@ void cutover_finish_late(struct cutover *c);
 #pragma weak fence_new
 #pragma weak fence_pause
 #pragma weak fence_probe
+#pragma weak fence_paused_us
 #pragma weak fence_prove
 #pragma weak fence_read
 #pragma weak fence_release

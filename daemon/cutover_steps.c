@@ -432,10 +432,14 @@ static void paused(int err, const char *why, void *arg)
 
     if (!cutover_in(c, CUTOVER_SOFT_FENCE))
         return;
-    if (err)
+    if (err) {
         cutover_fail(c, CTL_ROLLED_BACK, "writes could not be made to wait: %s", why);
-    else
-        cutover_done(c, "writes wait; the lease is %" PRIu64 " ms", cutover_state(c)->lease_ms);
+        return;
+    }
+    /* Writers wait since the request was sent, and not while its note was written to the disk. */
+    if (fence_paused_us(c->fence))
+        c->pause_began_us = clock_mono_us() - fence_paused_us(c->fence);
+    cutover_done(c, "writes wait; the lease is %" PRIu64 " ms", cutover_state(c)->lease_ms);
 }
 
 static void pause_writes(struct cutover *c)
@@ -682,9 +686,8 @@ void step_hard_fence(struct cutover *c)
         cutover_skip(c, "no fence");
         return;
     }
+    /* Written to the disk together with what is there before it is changed. Where nothing is changed (hold),
+     * there is nothing to be known of it but the pause. */
     cutover_state(c)->stage = STAGE_FENCING;
-    if (cutover_save(c) < 0)
-        cutover_fail(c, CTL_ROLLED_BACK, "the state file %s cannot be written", state_file_path(c->file));
-    else
-        fence_set(c->fence, c->status.fence, fence_is_set, c);
+    fence_set(c->fence, c->status.fence, fence_is_set, c);
 }

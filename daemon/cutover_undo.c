@@ -241,6 +241,7 @@ static void recover_committed(struct cutover *c)
 {
     recover_status(c, CUTOVER_RELEASE);
     c->status.steps[CUTOVER_RELEASE].state = STEP_RUNNING;
+    c->step_began_us = clock_mono_us();
     cutover_set_mode(c, MODE_RELEASING);
     timer_set(c->deadline, RELEASE_US);
     link_begin_after_cutover(c->link, false, "the target owns the data");

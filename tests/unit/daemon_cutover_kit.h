@@ -189,6 +189,11 @@ void fence_pause(struct fence *f, uint64_t lease_ms, uint64_t bound_ms, fence_fn
     ck_assert_uint_le(lease_ms, bound_ms);
     queue_fence("pause", fn, arg);
 }
+uint64_t fence_paused_us(const struct fence *f)
+{
+    (void)f;
+    return k.paused ? 1000 : 0;
+}
 bool fence_is_paused(const struct fence *f)
 {
     (void)f;
@@ -197,6 +202,10 @@ bool fence_is_paused(const struct fence *f)
 void fence_set(struct fence *f, enum fence_kind kind, fence_fn *fn, void *arg)
 {
     (void)f, (void)kind;
+    if (state_save(NULL) < 0) {
+        k.fails = "set";
+        k.err = -EIO;
+    }
     queue_fence("set", fn, arg);
 }
 void fence_prove(struct fence *f, fence_fn *fn, void *arg)
