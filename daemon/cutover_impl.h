@@ -156,23 +156,4 @@ void cutover_lifted_late(int err, const char *why, void *arg); /* an event of th
 /* cutover_finish.c */
 void cutover_finish_late(struct cutover *c);
 
-/* Until those modules are there. */
-#pragma weak fence_end_hold
-#pragma weak fence_free
-#pragma weak fence_is_held
-#pragma weak fence_is_paused
-#pragma weak fence_lift
-#pragma weak fence_new
-#pragma weak fence_pause
-#pragma weak fence_probe
-#pragma weak fence_paused_us
-#pragma weak fence_prove
-#pragma weak fence_read
-#pragma weak fence_release
-#pragma weak fence_report
-#pragma weak fence_sample
-#pragma weak fence_set
-#pragma weak fence_watch
-#pragma weak lane_seal
-
 #endif
