@@ -273,7 +273,8 @@ static void take_flags(struct asker *a, const struct reply *r)
     s->flags[text.len] = '\0';
 }
 
-/* Each is [name, NAME, ver, N, path, PATH, ...]; one without a path is a part of the server. */
+/* Each is [name, NAME, ver, N, path, PATH, ...]; one without a path is a part of the server, and so is Valkey
+ * 9's engine of scripts, which has one. */
 static void take_module(struct preflight_side *s, const struct reply *r)
 {
     struct bytes field, value, name = {0};
@@ -287,6 +288,7 @@ static void take_module(struct preflight_side *s, const struct reply *r)
         if (bytes_is(field, "path"))
             built_in = value.len == 0;
     }
+    built_in |= bytes_is(name, "lua");
     if (!built_in && name.len > 0 && s->nmodules < PREFLIGHT_MODULES_MAX)
         bytes_escape(name, s->modules[s->nmodules++], sizeof(s->modules[0]));
 }

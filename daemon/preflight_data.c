@@ -85,11 +85,11 @@ static void decide_owner(const struct preflight_facts *f, struct preflight_repor
                                                                    : "it is refused");
         if (f->config->existing_keys == EXISTING_REFUSE)
             preflight_hint(r, "%s", blockers[BLOCKER_TARGET_NOT_EMPTY].hint);
+    } else if (owner == OWNER_US) {
+        preflight_add(r, "target_owner", PREFLIGHT_OK, "the target is this link's own, with %s key%s", count,
+                      keys == 1 ? "" : "s");
     } else {
-        preflight_add(r, "target_owner", PREFLIGHT_OK,
-                      owner == OWNER_US ? "the target is this link's own, with %s keys"
-                                        : "the target has no keys (%s)",
-                      count);
+        preflight_add(r, "target_owner", PREFLIGHT_OK, "the target has no keys, and is nobody's");
     }
 }
 
@@ -252,7 +252,11 @@ static void add_skew(struct preflight_report *r, const char *name, const char *o
                   far > SKEW_ERROR_MS     ? PREFLIGHT_ERROR
                   : far > SKEW_WARNING_MS ? PREFLIGHT_WARNING
                                           : PREFLIGHT_OK,
-                  "%s is %s %s %s", of, text_ms(far, text), ms < 0 ? "behind" : "ahead of", than);
+                  "%s is %s %s %s", of, text_ms(far, text),
+                  ms < 0 ? "behind"
+                  : ms   ? "ahead of"
+                         : "from",
+                  than);
     if (far > SKEW_WARNING_MS)
         preflight_hint(r, "%s", hint);
 }

@@ -12,6 +12,7 @@
 
 #define MARK_BYTES     120 /* of the source's output buffer, accounted for each, with a key of 69 bytes */
 #define SECONDS_LEAST  10
+#define SECONDS_TOLD   3600
 #define HARD_LEAST     (8 * MIB)
 #define TRACKING_SINCE 60000
 
@@ -200,12 +201,11 @@ static void decide_output_buffer(const struct preflight_facts *f, struct preflig
                       "the source sets no limit to a subscriber's output buffer");
         return;
     }
-    if (rate != PREFLIGHT_UNKNOWN && rate > 0) {
+    if (rate != PREFLIGHT_UNKNOWN && rate > 0)
         seconds = seconds_of(s, rate * MARK_BYTES);
-        snprintf(at_rate, sizeof(at_rate), ": %s at the present %s %s a second",
-                 text_ms(MIN(seconds, UINT64_C(1000000)) * 1000, ms), text_count(rate, per_s),
-                 f->marks_per_s ? "marks" : "commands");
-    }
+    if (seconds < SECONDS_TOLD)
+        snprintf(at_rate, sizeof(at_rate), ": that is %s at the present %s %s a second",
+                 text_ms(seconds * 1000, ms), text_count(rate, per_s), f->marks_per_s ? "marks" : "commands");
     bool low = (s->pubsub_hard && s->pubsub_hard < HARD_LEAST) || seconds < SECONDS_LEAST;
     put_limits(s, limits, sizeof(limits));
     preflight_add(r, "output_buffer", low ? PREFLIGHT_WARNING : PREFLIGHT_OK,
