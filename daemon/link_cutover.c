@@ -87,7 +87,8 @@ static void tell_what_stays_fenced(struct link *k, const struct state_cutover *c
             at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s on %s", at ? ", " : "",
                                    c->nodes[i].settings[j].name, c->nodes[i].address);
     log_event_at(
-        k->log, EVENT_FENCE_LEFT_ALONE, SINK_WARNING, LOG_FIELDS({"RIOT_FENCE", fence_names[c->fence]}),
+        k->log, EVENT_FENCE_LEFT_ALONE, c->stage < STAGE_COMMITTED ? SINK_ERR : SINK_WARNING,
+        LOG_FIELDS({"RIOT_FENCE", fence_names[c->fence]}),
         "a new link begins: what the former one's cutover fenced (%s) stays as it is, and is forgotten: "
         "%s",
         fence_names[c->fence], c->fence == FENCE_HOLD ? "its pause ends with its lease" : text);
@@ -110,7 +111,7 @@ int link_forget(struct link *k, char why[LINK_WHY_MAX])
         err = -EIO;
     } else {
         tell_what_stays_fenced(k, &before->cutover);
-        state_reset(before); /* its lists */
+        state_nodes_clear(&before->cutover);
     }
     free(before);
     return err;

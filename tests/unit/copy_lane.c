@@ -189,7 +189,7 @@ static void kill_connection(struct real *r, const char *role)
 
 static void on_settled(void *arg)
 {
-    ck_assert(lane_is_dirty(lane, 0, BYTES("new")));
+    ck_assert_msg(lane_is_dirty(lane, 0, BYTES("new")), "settled, and a change was not heard of");
     on_called(arg);
 }
 
@@ -321,12 +321,14 @@ static void on_seal(int err, const char *why, void *arg)
     sealed++;
 }
 
+static const char *what = "the seal"; /* is wrong, if the next one does not end as wanted */
+
 static void seal_with(struct lane_confirm confirm, int wanted)
 {
     size_t before = sealed;
     ck_assert_int_eq(lane_seal(lane, &confirm, on_seal, NULL), 0);
     fake_until(&none, &sealed, before + 1);
-    ck_assert_msg(seal_err == wanted, "%d, not %d: %s", seal_err, wanted, seal_why);
+    ck_assert_msg(seal_err == wanted, "%s: %d, not %d: %s", what, seal_err, wanted, seal_why);
 }
 
 static const struct lane_confirm no_proof;
@@ -370,7 +372,7 @@ START_TEST(test_nothing_is_sent_after_the_seal)
     drain();
     seal_with(no_proof, 0);
     ck_assert_uint_gt(connection(&source, "watch"), 0);
-    ck_assert_ptr_null(strstr(real_ask(&target, "CLIENT LIST"), "riotd:"));
+    ck_assert_msg(!strstr(real_ask(&target, "CLIENT LIST"), "riotd:"), "a connection to the target is left");
     unsigned long long commands = info(&target, "stats", "total_commands_processed");
     unsigned long long connections = info(&target, "stats", "total_connections_received");
     real_ask(&source, "SET late x");
@@ -379,8 +381,9 @@ START_TEST(test_nothing_is_sent_after_the_seal)
     lane_approve(lane, LANE_TARGET, lane_approved(lane, LANE_TARGET));
     lane_retry(lane);
     fake_pass(&none, 2500);
-    ck_assert_uint_eq(info(&target, "stats", "total_commands_processed"), commands + 2);
-    ck_assert_uint_eq(info(&target, "stats", "total_connections_received"), connections);
+    ck_assert_msg(info(&target, "stats", "total_commands_processed") == commands + 2 &&
+                      info(&target, "stats", "total_connections_received") == connections,
+                  "something was sent after the seal");
     ck_assert_str_eq(real_ask(&target, "EXISTS late"), "0");
     expect_key("last", "x");
     ck_assert(lane_is_dirty(lane, 0, BYTES("late")));
@@ -429,29 +432,12 @@ START_TEST(test_a_target_that_changed_is_not_sealed)
     drain();
     gaps = lives = 0;
     real_ask(&target, "FLUSHDB");
+    what = "sealed, and the target had been flushed";
     seal_with(no_proof, -ECANCELED);
     ck_assert_uint_eq(gaps, 1);
     ck_assert_msg(strstr(seal_why, "flushed") != NULL, "%s", seal_why);
     fake_until(&none, &lives, 1);
     expect_equal();
-    end();
-}
-END_TEST
-
-START_TEST(test_what_is_marked_meanwhile_is_not_sealed)
-{
-    begin();
-    drain();
-    ck_assert_int_eq(lane_seal(lane, &no_proof, on_seal, NULL), 0);
-    real_ask(&source, "SET late x");
-    fake_until(&none, &sealed, 1);
-    if (seal_err == 0) { /* it was faster */
-        fake_pass(&none, 200);
-        ck_assert_str_eq(real_ask(&target, "EXISTS late"), "0");
-        lane_unseal(lane);
-    }
-    drain();
-    expect_key("late", "x");
     end();
 }
 END_TEST
@@ -517,6 +503,7 @@ START_TEST(test_a_replica_that_has_it_not)
     kill(replica.pid, SIGSTOP);
     real_ask(&source, "SET last x");
     drain();
+    what = "sealed, and a replica has it not";
     seal_with(soon, -ETIMEDOUT);
     kill(replica.pid, SIGCONT);
     seal_with(one, 0);
@@ -538,12 +525,37 @@ START_TEST(test_where_a_connection_was_lost_something_is_written_over_the_new_on
     drain();
     unsigned long long before = calls_of(&target, "restore");
     seal_with(one, 0);
-    ck_assert_uint_gt(calls_of(&target, "restore"), before);
+    ck_assert_msg(calls_of(&target, "restore") > before, "WAIT on a connection that has not written");
     before = calls_of(&target, "restore");
     lane_unseal(lane);
     drain();
     seal_with(no_proof, 0); /* nothing is asked for: nothing is written */
     ck_assert_uint_eq(calls_of(&target, "restore"), before);
+    real_end(&replica);
+    end();
+}
+END_TEST
+
+/* The replica sleeps until a change of the source was heard of. */
+START_TEST(test_what_is_marked_meanwhile_is_not_sealed)
+{
+    begin_with_replica();
+    kill(replica.pid, SIGSTOP);
+    real_ask(&source, "SET last x");
+    drain();
+    ck_assert_int_eq(lane_seal(lane, &one, on_seal, NULL), 0);
+    fake_pass(&none, 50);
+    real_ask(&source, "SET late x");
+    unsigned tries = 0;
+    while (!lane_is_dirty(lane, 0, BYTES("late"))) {
+        fake_pass(&none, 5);
+        ck_assert_uint_lt(tries++, 200);
+    }
+    kill(replica.pid, SIGCONT);
+    fake_until(&none, &sealed, 1);
+    ck_assert_msg(seal_err == -EBUSY, "sealed, and a key was marked: %s", seal_why);
+    drain();
+    expect_key("late", "x");
     real_end(&replica);
     end();
 }
@@ -629,10 +641,14 @@ END_TEST
 
 START_TEST(test_marks_wait_while_it_is_confirmed)
 {
+    static struct lane_status status;
+
     begin_confirming(600);
     real_ask(&source, "SET late x");
     fake_pass(&none, 200);
-    ck_assert(lane_is_dirty(lane, 0, BYTES("late")));
+    lane_status(lane, &status);
+    ck_assert_msg(status.counts.queued == 1 && !status.counts.in_flight,
+                  "copied while its end is being confirmed");
     ck_assert_uint_eq(sealed, 0);
     fake_until(&none, &sealed, 1);
     ck_assert_int_eq(seal_err, -ETIMEDOUT);
@@ -663,6 +679,7 @@ START_TEST(test_what_may_come_late_is_waited_for)
     kill_connection(&target, "write");
     drain();
     uint64_t lost_us = clock_mono_us();
+    what = "sealed, and a lost connection may still write";
     seal_with(no_proof, -EBUSY);
     ck_assert_msg(strstr(seal_why, "CLIENT KILL") != NULL, "%s", seal_why);
     fake_pass(&none, 1200);
