@@ -46,6 +46,7 @@ struct fence_node {
     struct server_id id;         /* as probed */
     char user[128];              /* ours there */
     struct acl_catalog *catalog; /* of this life; NULL: not asked for yet */
+    fence_node_fn *catalog_known;
 
     /* The round. */
     bool due;
@@ -62,10 +63,8 @@ struct fence_node {
     int64_t asked_wall_ms, clock_skew_ms;
 
     /* The watch. */
-    bool held, looked;
-    bool setting; /* a hard fence is being put in place, not looked at */
+    bool held;
     char lost[FENCE_WHY_MAX];
-    void *asked; /* of one conversation: what the replies so far told; fence_acl.c */
 };
 
 /* One way to fence hard. Each begins a conversation that ends in fence_node_done(). */

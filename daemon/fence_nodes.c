@@ -247,8 +247,6 @@ static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
 
     n->ready = false;
     n->catalog = acl_catalog_free(n->catalog);
-    free(n->asked);
-    n->asked = NULL;
     timer_clear(n->again);
     if (n->primary && was_ready)
         fence_pause_down(n->fence);
@@ -280,7 +278,6 @@ void fence_node_free(struct fence_node *n)
     n->again = timer_free(n->again);
     n->catalog = acl_catalog_free(n->catalog);
     buf_free(&n->info);
-    free(n->asked);
     free(n);
 }
 

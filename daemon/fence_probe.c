@@ -300,10 +300,6 @@ static void judge_kinds(struct fence *f)
         r->kinds[hard[i]].allowed = r->can_pause;
         if (!r->can_pause)
             snprintf(r->kinds[hard[i]].why_not, sizeof(r->kinds[0].why_not), "%s", r->why_no_pause);
-        if (!fence_hard_of(hard[i])->set) {
-            r->kinds[hard[i]].allowed = false;
-            snprintf(r->kinds[hard[i]].why_not, sizeof(r->kinds[0].why_not), "it is not built yet");
-        }
         judge_kind(f, hard[i]);
     }
     judge_hold(f);
