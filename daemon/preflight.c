@@ -19,18 +19,21 @@ struct asked_side {
     struct endpoint endpoint;
     struct prober *prober;
     struct asker *asker;
-    bool over;
+    unsigned pending; /* of these, and of the source's fence */
 };
 
 struct preflight {
     struct loop *loop;
+    struct log *log;
     preflight_fn *fn;
     void *arg;
     struct timer *timer;
     struct defer later; /* the report is made when nobody of those who were asked is on the stack */
     struct asked_side sides[2];
     struct preflight_facts facts;
-    struct state *no_state; /* where there is no state file to read */
+    struct fence *fence;      /* of the source */
+    struct state_file *blank; /* its state: what the link's file knows of connections is not for a check to
+                                 end. And the link's, where its file cannot be read */
     bool over;
 };
 
@@ -42,6 +45,7 @@ static void stop_asking(struct preflight *p)
         p->sides[i].prober = prober_free(p->sides[i].prober);
         p->sides[i].asker = asker_free(p->sides[i].asker);
     }
+    p->fence = fence_free(p->fence);
 }
 
 static void report(void *arg)
@@ -76,12 +80,12 @@ static void on_timeout(void *arg)
     finish(arg);
 }
 
-static void side_over(struct asked_side *s)
+static void one_is_done(struct asked_side *s)
 {
     struct preflight *p = s->owner;
 
-    s->over = true;
-    if (p->sides[SIDE_SOURCE].over && p->sides[SIDE_TARGET].over)
+    s->pending--;
+    if (p->sides[SIDE_SOURCE].pending + p->sides[SIDE_TARGET].pending == 0)
         finish(p);
 }
 
@@ -98,13 +102,37 @@ static void side_fails(struct asked_side *s, const char *why)
 
     snprintf(f->why, sizeof(f->why), "%s", why);
     s->prober = prober_free(s->prober);
-    side_over(s);
+    one_is_done(s);
 }
 
 static void on_asked(struct asker *a, void *arg)
 {
     (void)a;
-    side_over(arg);
+    one_is_done(arg);
+}
+
+static void on_fences(int err, const char *why, void *arg)
+{
+    struct preflight *p = arg;
+    struct preflight_facts *f = &p->facts;
+
+    f->has_fences = err == 0;
+    snprintf(f->fences_why, sizeof(f->fences_why), "%s", why);
+    if (err == 0)
+        fence_report(p->fence, &f->fences);
+    one_is_done(&p->sides[SIDE_SOURCE]);
+}
+
+static void ask_fences(struct preflight *p)
+{
+    static const struct fence_events no_events = {0};
+    const struct fence_options opt = {
+        .source = &p->sides[SIDE_SOURCE].endpoint, .state = p->blank, .log = p->log};
+
+    if (fence_new(p->loop, &opt, &no_events, NULL, &p->fence) < 0)
+        return;
+    p->sides[SIDE_SOURCE].pending++;
+    fence_probe(p->fence, on_fences, p);
 }
 
 static int keep_probe(struct preflight_side *f, const struct probe *probe)
@@ -131,6 +159,8 @@ static void on_probed(struct prober *prober, const struct probe *probe, void *ar
     if (keep_probe(facts_of(s), probe) < 0 ||
         asker_new(p->loop, &s->endpoint, target, facts_of(s), on_asked, s, &s->asker) < 0)
         side_fails(s, "memory is out");
+    else if (!target)
+        ask_fences(p);
 }
 
 /* The first try counts: what it says is how it is now. */
@@ -139,7 +169,7 @@ static void on_waiting(struct prober *prober, const char *why, void *arg)
     struct asked_side *s = arg;
     (void)prober;
 
-    if (!s->over)
+    if (s->prober)
         side_fails(s, why);
 }
 
@@ -165,7 +195,7 @@ static void look_at_state(struct preflight *p, const struct preflight_options *o
     if (opt->state_why)
         snprintf(f->state_why, sizeof(f->state_why), "%s", opt->state_why);
     if (!opt->state) {
-        f->state = p->no_state;
+        f->state = state_of(p->blank);
         return;
     }
     f->state = state_of(opt->state);
@@ -208,6 +238,7 @@ static int begin_side(struct asked_side *s)
 {
     static const struct prober_events events = {.done = on_probed, .waiting = on_waiting};
 
+    s->pending = 1;
     return prober_new(s->owner->loop, &s->endpoint, false, &events, s, &s->prober);
 }
 
@@ -238,6 +269,7 @@ int preflight_new(struct loop *l, const struct preflight_options *opt, unsigned 
     if (!p)
         return -ENOMEM;
     p->loop = l;
+    p->log = opt->log;
     p->fn = fn;
     p->arg = arg;
     p->facts = (struct preflight_facts){.config = opt->config,
@@ -246,8 +278,9 @@ int preflight_new(struct loop *l, const struct preflight_options *opt, unsigned 
                                         .machine_bytes = machine_bytes(),
                                         .waited_ms = timeout_ms};
     p->sides[SIDE_SOURCE].owner = p->sides[SIDE_TARGET].owner = p;
-    p->no_state = calloc(1, sizeof(*p->no_state));
-    int err = p->no_state ? make(p, opt, timeout_ms) : -ENOMEM;
+    int err = state_file_blank(&p->blank);
+    if (!err)
+        err = make(p, opt, timeout_ms);
     if (err < 0)
         preflight_free(p);
     else
@@ -270,7 +303,7 @@ struct preflight *preflight_free(struct preflight *p)
         url_free(&e->url);
         free(p->facts.side[i].probe.dbs);
     }
-    free(p->no_state);
+    state_file_free(p->blank);
     free(p);
     return NULL;
 }

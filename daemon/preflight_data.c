@@ -442,6 +442,39 @@ static void decide_sentinel(const struct preflight_side *s, struct preflight_rep
                       "--sentinel-down-after; --fence hold is refused.");
 }
 
+static void decide_fence(const struct preflight_facts *f, enum fence_kind k, const char *name,
+                         struct preflight_report *r)
+{
+    const struct fence_kind_report *kind = &f->fences.kinds[k];
+
+    preflight_add(r, name, PREFLIGHT_OK, "%s%s%s",
+                  kind->allowed ? "can be had" : "cannot be had: ", kind->allowed ? "" : kind->why_not,
+                  f->fences.chosen == k ? ", and is what --fence auto takes" : "");
+}
+
+static void decide_fences(const struct preflight_facts *f, struct preflight_report *r)
+{
+    static const char *const names[] = {"fence_acl", "fence_min_replicas", "fence_hold"};
+    static const enum fence_kind kinds[] = {FENCE_ACL, FENCE_MIN_REPLICAS, FENCE_HOLD};
+
+    if (!f->has_fences) {
+        preflight_add(r, "fences", PREFLIGHT_WARNING, "what a cutover could fence with is not known: %s",
+                      f->fences_why[0] ? f->fences_why : "the source stopped to answer");
+        preflight_hint(r, "Check again.");
+        return;
+    }
+    if (f->fences.chosen == FENCE_AUTO) {
+        preflight_add(r, "fences", PREFLIGHT_WARNING,
+                      "a cutover can only use --fence none here, for which the writers are stopped by hand");
+        preflight_hint(r, "See fence_acl, fence_min_replicas and fence_hold for what each of them lacks.");
+    } else {
+        preflight_add(r, "fences", PREFLIGHT_OK, "a cutover uses %s, unless another is asked for",
+                      fence_names[f->fences.chosen]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        decide_fence(f, kinds[i], names[i], r);
+}
+
 static void decide_replicas(const struct preflight_side *s, struct preflight_report *r)
 {
     if (s->replicas == PREFLIGHT_UNKNOWN || s->replicas == 0)
@@ -472,6 +505,7 @@ void preflight_decide_data(const struct preflight_facts *f, struct preflight_rep
     }
     decide_clocks(f, r);
     if (s->reached) {
+        decide_fences(f, r);
         decide_source_role(s, r);
         decide_counts(f, r);
     }

@@ -6,6 +6,7 @@
 #ifndef RIOTD_PREFLIGHT_FACTS_H
 #define RIOTD_PREFLIGHT_FACTS_H
 
+#include "daemon/fence.h"
 #include "daemon/interlocks.h"
 #include "daemon/preflight.h"
 
@@ -127,6 +128,9 @@ struct preflight_facts {
     uint64_t machine_bytes; /* memory of this machine; 0: not known */
     unsigned waited_ms;
     struct preflight_side side[2]; /* by SIDE_SOURCE, SIDE_TARGET */
+    bool has_fences;
+    char fences_why[PREFLIGHT_WHY_MAX]; /* it could not be asked for; "" it was not asked for */
+    struct fence_report fences;
 };
 
 void preflight_side_init(struct preflight_side *s);

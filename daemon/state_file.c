@@ -241,6 +241,11 @@ int state_file_peek(const char *dir, const char *name, char why[STATE_WHY_MAX], 
     return err == -ENOENT ? 0 : err;
 }
 
+int state_file_blank(struct state_file **ret)
+{
+    return new_file("", "blank", ret);
+}
+
 struct state_file *state_file_free(struct state_file *f)
 {
     if (!f)
@@ -338,6 +343,8 @@ int state_save(struct state_file *f)
 {
     uint64_t begun = clock_mono_us();
     char *text;
+    if (f->lock < 0) /* not ours to write */
+        return 0;
     f->unknown = false;
     int err = render(f, &text);
     if (err < 0)

@@ -114,10 +114,12 @@ struct state_file;
  * another schema, wrong types; and what open and read give: exit 78 for -EBADMSG, else 73. */
 MUST_CHECK int state_file_open(const char *dir, const char *name, char why[STATE_WHY_MAX],
                                struct state_file **ret);
-/* To look only: takes no lock, makes nothing, and must never be saved. Where there is no file yet, the state
- * is an empty one without an instance. Errors as those of state_file_open(). */
+/* To look only: takes no lock, makes nothing, and a save of it writes nothing. Where there is no file yet,
+ * the state is an empty one without an instance. Errors as those of state_file_open(). */
 MUST_CHECK int state_file_peek(const char *dir, const char *name, char why[STATE_WHY_MAX],
                                struct state_file **ret);
+/* The same of no file at all: an empty state in memory, for what needs one and changes nothing. */
+MUST_CHECK int state_file_blank(struct state_file **ret);
 struct state_file *state_file_free(struct state_file *f); /* gives the lock back; saves nothing */
 
 struct state *state_of(struct state_file *f); /* the one to read and to change; lives as long as f */

@@ -11,12 +11,11 @@ import pytest
 
 from kit import proxy as kit_proxy
 from kit.riot import program
-from kit.wait import SCALE
+from kit.wait import SCALE, until
 
 PASSWORD = "a secret of the test"
 LINE = re.compile(r"(ok|warning|error) +([a-z_]+)  +(.*)")
 COUNTS = re.compile(r"(\d+) errors?, (\d+) warnings?")
-# What one probe counts for, and what a server does by itself.
 WRITES = re.compile(r"restore|set$|unlink|del$|flush|eval|config.set|client.pause|acl.setuser|function.(restore|load|delete|flush)")
 
 
@@ -60,8 +59,9 @@ class Report:
         return self
 
     def only(self, **levels):
-        """No other warnings and errors than these; that the target of a test keeps nothing on a disk is no news."""
-        bad = {name: item.level for name, item in self.items.items() if item.level != "ok" and name != "persistence"}
+        """No other warnings and errors than these. That the target of a test keeps nothing on a disk is no news, and
+        that a source is too old for a fence."""
+        bad = {name: item.level for name, item in self.items.items() if item.level != "ok" and name not in ("persistence", "fences")}
         assert bad == levels, self.output
         return self
 
@@ -79,9 +79,14 @@ def run(riotd, *args):
 
 
 def calls(server):
-    stats = server.info("commandstats")
-    return {name[len("cmdstat_"):]: re.search(r"calls=(\d+)", value)[1] for name, value in stats.items()
-            if WRITES.search(name) and "calls=0," not in value}
+    """Of commands that could change something, and did not fail. What a right is asked for with always fails."""
+    made = {}
+    for name, value in server.info("commandstats").items():
+        count = dict(part.split("=") for part in value.split(","))
+        done = int(count["calls"]) - int(count.get("failed_calls", 0))
+        if WRITES.search(name) and done and "failed_calls" in count:
+            made[name] = done
+    return made
 
 
 def image(server):
@@ -363,6 +368,36 @@ def test_a_small_output_buffer(lab, look):
 def test_idle_connections_are_closed(lab, look):
     lab.source.call("CONFIG", "SET", "timeout", "60")
     look().must("idle_timeout", "warning", "60 s", "timeout 0")
+
+
+# --- the fence
+
+
+def test_fences(tcp, look):
+    if tcp.source.version < (6, 2):
+        look().must("fences", "warning", "none").must("fence_hold", "ok", "6.2")
+        return
+    look().must("fences", "ok").must("fence_acl", "ok", "cannot be had").must("fence_min_replicas", "ok", "auto takes")
+    as_user(look, tcp, "source").must("fences", "ok").must("fence_hold", "ok", "can be had")
+    report = as_user(look, tcp, "source", "-config", "-acl")
+    report.must("fences", "ok", "hold").must("fence_min_replicas", "ok", "cannot be had", "CONFIG")
+
+
+def test_no_fence_can_be_had(tcp, look):
+    if tcp.source.version < (7, 0):
+        pytest.skip("no rights for single subcommands before 7.0")
+    as_user(look, tcp, "source", "-client|pause").must("fences", "warning", "--fence none").must("fence_hold", "ok", "CLIENT PAUSE")
+
+
+def test_a_replica_that_no_fence_would_reach(lab, tcp, look):
+    """Its address leads nowhere from here."""
+    if tcp.source.version < (6, 2):
+        pytest.skip("no fence")
+    replica = lab.server("replica", tcp=True, args=["--replica-announce-port", "1"]).start()
+    replica.call("REPLICAOF", "127.0.0.1", str(tcp.source.port))
+    until(lambda: replica.info("replication")["master_link_status"] == "up")
+    report = look().must("fence_min_replicas", "ok", "cannot be had", "127.0.0.1:1").must("replicas", "ok", "1")
+    assert report.seconds < 11 * SCALE
 
 
 # --- the data

@@ -341,8 +341,16 @@ START_TEST(a_look_takes_no_lock_and_makes_nothing)
     ck_assert_int_eq(open_it(), 0);
     ck_assert_int_eq(state_file_peek(folder, "orders", why, &look), 0);
     ck_assert_str_eq(state_of(look)->instance, state_of(f)->instance);
+    state_of(look)->desired = DESIRED_PAUSED;
+    ck_assert_int_eq(state_save(look), 0);
     look = state_file_free(look);
     f = state_file_free(f);
+    ck_assert_int_eq(open_it(), 0);
+    ck_assert_int_eq(state_of(f)->desired, DESIRED_NONE);
+    f = state_file_free(f);
+    ck_assert_int_eq(state_file_blank(&look), 0);
+    ck_assert_int_eq(state_save(look), 0);
+    look = state_file_free(look);
 
     FILE *file = fopen(path, "w");
     ck_assert_ptr_nonnull(file);
