@@ -120,19 +120,21 @@ START_TEST(test_each_verdict)
 {
     begin();
     on_both("SET same 1");
-    on_both("SET all-same 1 PXAT 99999999999999");
+    on_both("SET all-same 1");
+    on_both("PEXPIREAT all-same 9999999999999");
     real_ask(&source, "SET missing 1");
     real_ask(&target, "SET extra 1");
     real_ask(&source, "SET type 1");
     real_ask(&target, "LPUSH type 1");
-    real_ask(&source, "SET value abcd PXAT 99999999999999");
+    real_ask(&source, "SET value abcd");
     real_ask(&target, "SET value abce");
-    real_ask(&source, "SET ttl 1 PXAT 99999999999999");
-    real_ask(&target, "SET ttl 1 PXAT 99999999999993");
-    real_ask(&source, "SET tolerated 1 PXAT 99999999999999");
-    real_ask(&target, "SET tolerated 1 PXAT 99999999999994");
-    real_ask(&source, "SET never 1 PXAT 99999999999999");
-    real_ask(&target, "SET never 1");
+    real_ask(&source, "PEXPIREAT value 9999999999999");
+    on_both("MSET ttl 1 tolerated 1 never 1");
+    real_ask(&source, "PEXPIREAT ttl 9999999999999");
+    real_ask(&target, "PEXPIREAT ttl 9999999999%s", is_old(&source) ? "000" : "993");
+    real_ask(&source, "PEXPIREAT tolerated 9999999999999");
+    real_ask(&target, "PEXPIREAT tolerated 9999999999996");
+    real_ask(&source, "PEXPIREAT never 9999999999999");
     for (int deep = 0; deep < 2; deep++) {
         verdict_is("same", deep, COMPARE_EQUAL);
         verdict_is("all-same", deep, COMPARE_EQUAL);
@@ -171,10 +173,11 @@ START_TEST(test_what_is_told_of_a_side)
 {
     begin();
     on_both("RPUSH l a b c");
-    real_ask(&source, "PEXPIREAT l 99999999999999");
+    real_ask(&source, "PEXPIREAT l 9999999999999");
     const struct compare_result *r = compare_in(0, "l", true);
     ck_assert(r->side[0].exists && r->side[1].exists);
-    ck_assert_int_eq(r->side[0].expire_at_ms, 99999999999999);
+    ck_assert_int_ge(r->side[0].expire_at_ms, 9999999999999 - 5);
+    ck_assert_int_le(r->side[0].expire_at_ms, 9999999999999 + 5);
     ck_assert_int_eq(r->side[1].expire_at_ms, 0);
     ck_assert_int_eq(r->side[0].type, RDB_LIST);
     ck_assert_uint_eq(r->side[0].digest.elements, 3);
@@ -190,8 +193,7 @@ END_TEST
 START_TEST(test_expiring)
 {
     begin();
-    eval(&source, "local t = redis.call('TIME') "
-                  "redis.call('SET', 'k', 1, 'PXAT', t[1] * 1000 + math.floor(t[2] / 1000) + 60)");
+    real_ask(&source, "SET k 1 PX 60");
     verdict_is("k", false, COMPARE_MISSING);
     enum compare_verdict seen = COMPARE_MISSING;
     while (seen == COMPARE_MISSING)
@@ -337,7 +339,7 @@ START_TEST(test_a_forbidden_key)
     char key[32];
 
     begin();
-    real_ask(&source, "ACL SETUSER default resetkeys %%R~k* ~x");
+    real_ask(&source, "ACL SETUSER default resetkeys ~k*");
     warm_up();
     for (int i = 0; i < 8; i++) {
         snprintf(key, sizeof(key), i % 4 == 3 ? "forbidden%d" : "k%d", i);
@@ -368,7 +370,7 @@ START_TEST(test_forbidden_commands)
     verdict_is("k", true, COMPARE_UNKNOWN);
     real_ask(&target, "ACL SETUSER default +select -time");
     verdict_is("k", true, COMPARE_UNKNOWN);
-    verdict_is("k", false, COMPARE_GONE);
+    verdict_is("k", false, is_old(&target) ? COMPARE_UNKNOWN : COMPARE_GONE);
     real_ask(&target, "ACL SETUSER default +time");
     verdict_is("k", true, COMPARE_GONE);
     real_ask(&source, "ACL SETUSER default -exists");
@@ -389,7 +391,7 @@ START_TEST(test_a_lost_side)
     for (int side = 0; side < 2; side++) {
         struct real *r = side ? &target : &source;
         forget();
-        real_ask(r, "CLIENT PAUSE 50 ALL"); /* the other side has answered before */
+        real_ask(r, "CLIENT PAUSE 50"); /* the other side has answered before */
         ask_for(60);
         fake_pass(&none, 20);
         ck_assert_uint_eq(answers, 0);

@@ -45,6 +45,12 @@ KIT_UNUSED static void compare_options(struct compare_options *opt)
     read_run_id(&target, opt->run_id[1]);
 }
 
+/* Before 7.0. */
+KIT_UNUSED static bool is_old(struct real *r)
+{
+    return strncmp(real_ask(r, "PEXPIRETIME nowhere"), "ERR", 3) == 0;
+}
+
 KIT_UNUSED PRINTF_LIKE(1, 2) static void on_both(const char *format, ...)
 {
     char line[4096];

@@ -29,24 +29,34 @@ static bool on_is_dirty(int db, struct bytes key, void *arg)
     return dirty && dirty(db, key);
 }
 
-static void copy_key(int db, struct bytes key)
+/* Before 7.0 the time is that of this machine, whose clock the servers share. */
+static int64_t expiry_of(const char *key)
 {
+    if (!is_old(&source))
+        return MAX(atoll(real_ask(&source, "PEXPIRETIME %s", key)), 0);
+    int64_t ttl = atoll(real_ask(&source, "PTTL %s", key));
+    return ttl < 0 ? 0 : clock_wall_ms() + ttl;
+}
+
+/* The test is the link: nothing is written to the source meanwhile. */
+static void copy_key(int db, const char *key)
+{
+    char expiry[32];
+
     real_ask(&source, "SELECT %d", db);
     real_ask(&target, "SELECT %d", db);
-    const char *at = real_ask(&source, "PEXPIRETIME %.*s", (int)key.len, key.ptr);
-    char expiry[32];
-    snprintf(expiry, sizeof(expiry), "%s", at[0] == '-' ? "0" : at);
-    const struct bytes dump[] = {BYTES("DUMP"), key};
+    snprintf(expiry, sizeof(expiry), "%lld", (long long)expiry_of(key));
+    const struct bytes dump[] = {BYTES("DUMP"), bytes_str(key)};
     const struct reply *r = real_request(&source, 2, dump);
     if (r->type == REPLY_NIL) {
-        real_ask(&target, "DEL %.*s", (int)key.len, key.ptr);
+        real_ask(&target, "DEL %s", key);
         return;
     }
+    size_t len = r->text.len;
     char *payload = bytes_dup(r->text);
     ck_assert_ptr_nonnull(payload);
-    const struct bytes restore[] = {BYTES("RESTORE"),  key,
-                                    bytes_str(expiry), bytes_of(payload, r->text.len),
-                                    BYTES("REPLACE"),  BYTES("ABSTTL")};
+    const struct bytes restore[] = {BYTES("RESTORE"),       bytes_str(key),   bytes_str(expiry),
+                                    bytes_of(payload, len), BYTES("REPLACE"), BYTES("ABSTTL")};
     r = real_request(&target, ARRAY_LEN(restore), restore);
     ck_assert_msg(reply_is_ok(r), "%s", r->text.ptr);
     free(payload);
@@ -54,10 +64,13 @@ static void copy_key(int db, struct bytes key)
 
 static void on_mark(int db, struct bytes key, void *arg)
 {
+    char name[64];
     (void)arg;
+
     marks++;
+    snprintf(name, sizeof(name), "%.*s", (int)MIN(key.len, 63u), key.ptr);
     if (copies)
-        copy_key(db, key);
+        copy_key(db, name);
 }
 
 static void on_settled(void *arg)

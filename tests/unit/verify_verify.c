@@ -6,13 +6,13 @@
     "elseif m == 1 then redis.call('RPUSH', k, 'a' .. i, 'b', 'c') "                                         \
     "elseif m == 2 then redis.call('HSET', k, 'f', i, 'g', 'x') "                                            \
     "else redis.call('ZADD', k, i, 'm', 2, 'n') end "                                                        \
-    "if i % 3 == 0 then redis.call('PEXPIREAT', k, 99999999990000 + i) end end"
+    "if i % 3 == 0 then redis.call('PEXPIREAT', k, 9999999990000 + i) end end"
 
 /* 13 are gone, 23 expire otherwise, 17 have another value of the same length, 7 are extra, 5 of another type.
  */
 #define INJECT                                                                                               \
     "for i = 0, 12 do redis.call('DEL', 'key:' .. i) end "                                                   \
-    "for i = 100, 122 do redis.call('PEXPIREAT', 'key:' .. i, 88888888880000) end "                          \
+    "for i = 100, 122 do redis.call('PEXPIREAT', 'key:' .. i, 8888888880000) end "                           \
     "for i = 1, 17 do local k = 'key:' .. (i * 4 + 400) redis.call('SETRANGE', k, 0, 'VALUE') end "          \
     "for i = 1, 7 do redis.call('SET', 'extra:' .. i, i) end "                                               \
     "for i = 1, 5 do local k = 'key:' .. (i + 3000) redis.call('DEL', k) redis.call('SADD', k, 'x') end"
@@ -98,12 +98,13 @@ START_TEST(test_what_is_told)
     begin();
     eval(&source, "redis.call('HSET', 'missing', 'a', 1, 'b', 2) redis.call('SADD', 'type', 1) "
                   "redis.call('HSET', 'value', 'a', 1, 'b', 2) redis.call('RPUSH', 'same', 'a', 'b') "
-                  "redis.call('SET', 'ttl', 1, 'PXAT', 99999999990000) redis.call('SET', 'never', 1) "
+                  "redis.call('SET', 'ttl', 1) redis.call('PEXPIREAT', 'ttl', 9999999990000) "
+                  "redis.call('SET', 'never', 1) "
                   "redis.call('SET', 'l\\0ng', 1)");
     eval(&target, "redis.call('ZADD', 'extra', 1, 'a') redis.call('RPUSH', 'type', 1, 2, 3) "
                   "redis.call('HSET', 'value', 'a', 1) redis.call('RPUSH', 'same', 'a', 'c') "
-                  "redis.call('SET', 'ttl', 1, 'PXAT', 99999999991250) "
-                  "redis.call('SET', 'never', 1, 'PXAT', 4102444800000)");
+                  "redis.call('SET', 'ttl', 1) redis.call('PEXPIREAT', 'ttl', 9999999991250) "
+                  "redis.call('SET', 'never', 1) redis.call('PEXPIREAT', 'never', 4102444800000)");
     run(VERIFY_DRIFT);
     ck_assert_str_eq(told_of("missing"), "hash of 2 fields on the source, not on the target");
     ck_assert_str_eq(told_of("extra"), "zset of 1 member on the target, not on the source");
@@ -159,7 +160,7 @@ static void copy_late(void)
     for (int i = 0; i < 50; i++) {
         char key[16];
         snprintf(key, sizeof(key), "late:%d", i);
-        copy_key(0, bytes_str(key));
+        copy_key(0, key);
     }
 }
 
@@ -182,7 +183,7 @@ static bool dirty_for_a_while(int db, struct bytes key)
 {
     (void)db;
     if (bytes_is(key, "k") && ++dirty_asked == 12)
-        copy_key(0, key);
+        copy_key(0, "k");
     return bytes_is(key, "k") && dirty_asked < 12;
 }
 
@@ -557,7 +558,7 @@ static void expire_one(void)
     char key[16];
     snprintf(key, sizeof(key), "live:%u", n++ % 50);
     real_ask(&source, "SET %s %u PX %u", key, n, n % 7 * 20 + 1);
-    copy_key(0, bytes_str(key));
+    copy_key(0, key);
 }
 
 /* Keys that are written and expire all the time, and are copied: no drift. */
