@@ -158,7 +158,7 @@ END_TEST
 static void copy_late(void)
 {
     for (int i = 0; i < 50; i++) {
-        char key[16];
+        char key[24];
         snprintf(key, sizeof(key), "late:%d", i);
         copy_key(0, key);
     }
@@ -317,7 +317,8 @@ START_TEST(test_stopped)
     finish(VERIFY_STOPPED);
     settle_error = -ENOTCONN;
     start();
-    fake_pass(&none, 300);
+    while (verify->phase != PHASE_OVER)
+        fake_pass(&none, 5);
     verify_stop(verify);
     verify_stop(verify);
     finish(VERIFY_STOPPED);
@@ -555,7 +556,7 @@ END_TEST
 static void expire_one(void)
 {
     static unsigned n;
-    char key[16];
+    char key[24];
     snprintf(key, sizeof(key), "live:%u", n++ % 50);
     real_ask(&source, "SET %s %u PX %u", key, n, n % 7 * 20 + 1);
     copy_key(0, key);
