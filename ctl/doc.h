@@ -6,6 +6,8 @@
 #include <jansson.h>
 #include "lib/core/bytes.h"
 
+#define DOC_JSON (JSON_COMPACT | JSON_REAL_PRECISION(15)) /* to write it again: 0.42 */
+
 json_t *doc_get(const json_t *doc, const char *path); /* borrowed, or NULL */
 const char *doc_text(const json_t *doc, const char *path);
 bool doc_number(const json_t *doc, const char *path, uint64_t *ret); /* not negative; a fraction is cut */

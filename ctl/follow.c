@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "ctl/doc.h"
@@ -35,13 +36,24 @@ static void clear_progress(struct follow *f)
     f->shown = false;
 }
 
+/* "undone: it was aborted" behind the code UNDONE. */
+static const char *without_code(const char *text, const char *code)
+{
+    size_t len = strlen(code);
+
+    if (strncasecmp(text, code, len) != 0 || strncmp(text + len, ": ", 2) != 0)
+        return text;
+    return text + len + 2;
+}
+
 int follow_tell_end(struct session *s, const struct follow_end *end)
 {
     struct buf out;
 
     if (end->status)
         return session_fail(s, (enum ctl_exit)end->status, end->code, "%s",
-                            end->text[0] ? end->text : "the operation did not succeed");
+                            end->text[0] ? without_code(end->text, end->code)
+                                         : "the operation did not succeed");
     if (s->args->json || !end->text[0])
         return CTL_OK;
     buf_init(&out, SESSION_TEXT_MAX);
@@ -93,7 +105,7 @@ static int look_in_status(struct follow *f, const json_t *doc)
         const char *state = doc_text(each, "state");
         if (!doc_number(each, "id", &id) || id != f->id || !state || strcmp(state, "ended") != 0)
             continue;
-        char *text = json_dumps(each, JSON_COMPACT);
+        char *text = json_dumps(each, DOC_JSON);
         int status = end_with(f, each, text);
         free(text);
         return status;

@@ -23,7 +23,7 @@ static void set_value(struct grid_row *row, size_t column, const json_t *value)
         grid_set(row, column, json_is_true(value) ? "yes" : "no");
         return;
     }
-    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    char *text = value ? json_dumps(value, DOC_JSON | JSON_ENCODE_ANY) : NULL;
     grid_set(row, column, text);
     free(text);
 }
@@ -139,7 +139,7 @@ static json_t *link_document(const struct paths_instance *at, json_t *status, co
 static void print_links_json(json_t *links)
 {
     json_t *doc = json_pack("{s:O}", "links", links);
-    char *text = json_dumps(doc, JSON_COMPACT);
+    char *text = json_dumps(doc, DOC_JSON);
 
     session_print_json(text ? text : "{}", false);
     free(text);

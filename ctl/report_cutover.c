@@ -272,7 +272,7 @@ static void print_json(const json_t *doc, const struct follow_end *end)
 
     if (whole && part)
         json_object_set(whole, "cutover", part);
-    char *text = whole ? json_dumps(whole, JSON_COMPACT) : NULL;
+    char *text = whole ? json_dumps(whole, DOC_JSON) : NULL;
     session_print_json(text ? text : end->json, true);
     free(text);
     json_decref(whole);

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/doc.h"
+
 #define ERROR_MAX 1024
 
 void session_init(struct session *s, const struct args *args)
@@ -51,7 +53,7 @@ void session_print_json(const char *text, bool one_line)
 {
     if (one_line && strchr(text, '\n')) {
         json_t *doc = json_loads(text, JSON_DECODE_ANY, NULL);
-        char *line = json_dumps(doc, JSON_COMPACT | JSON_ENCODE_ANY);
+        char *line = json_dumps(doc, DOC_JSON | JSON_ENCODE_ANY);
         puts(line ? line : "null");
         free(line);
         json_decref(doc);
