@@ -260,6 +260,7 @@ static void put_cutover(struct rows *r, const json_t *doc, int64_t now_ms)
     const json_t *c = doc_get(doc, "cutover");
     const char *failed = doc_text(c, "failed"), *fenced = doc_text(c, "fence_text");
     const char *state = known(doc_text(c, "state"), "");
+    char text[400];
 
     if (doc_text(c, "committed_at")) {
         put_committed(r, c, now_ms);
@@ -267,7 +268,8 @@ static void put_cutover(struct rows *r, const json_t *doc, int64_t now_ms)
         if (rows_begin(r, "cutover", STYLE_DIM))
             report_cutover_running(r, doc, NULL);
     } else if (failed && failed[0]) {
-        rows_wrap(r, "cutover", STYLE_DIM, STYLE_YELLOW, failed, 2);
+        snprintf(text, sizeof(text), "not committed: %s", failed);
+        rows_wrap(r, "cutover", STYLE_DIM, STYLE_YELLOW, text, 2);
         if (fenced && fenced[0])
             rows_wrap(r, "fenced", STYLE_RED, STYLE_RED, fenced, WRAP_MAX);
     }
