@@ -260,7 +260,7 @@ def bench(keys, rounds):
 
 
 @pytest.mark.long
-def test_6_copying_runs_at_half_of_what_the_servers_do_alone(lab):
+def test_6_copying_runs_at_half_of_what_the_servers_do_alone_and_verify_at_half_of_that(lab):
     assert bench(1_000_000, 3) == 0
 
 
