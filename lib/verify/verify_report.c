@@ -156,7 +156,7 @@ static void tell_waiting(const struct verify *v, struct verify_report *ret)
     for (int i = 0; i < 2 && !ret->waiting[0]; i++)
         if (v->down[i][0] && !conn_is_up(comparer_conn(v->comparer, i)))
             snprintf(ret->waiting, sizeof(ret->waiting), "%s: %.140s", sides[i], v->down[i]);
-    if (!ret->waiting[0] && v->pass && !conn_is_up(pass_conn(v->pass)))
+    if (!ret->waiting[0] && v->pass && !conn_is_up(pass_conn(v->pass)) && conn_why(pass_conn(v->pass))[0])
         snprintf(ret->waiting, sizeof(ret->waiting), "%s: %.140s", sides[v->phase == PHASE_TARGET],
                  conn_why(pass_conn(v->pass)));
     if (!ret->waiting[0] && v->unsettled[0])

@@ -431,7 +431,7 @@ def test_a_pause_meanwhile(link, lab):
     link.must("pause")
     with lab.source.raw() as client:
         client.must([("SET", f"d:{i}", "changed") for i in range(0, 5000, 5)])
-    link.wait_for(lambda s: s["verify"].get("waiting"), 30)
+    link.wait_for(lambda s: "not live" in s["verify"].get("waiting", ""), 30)
     link.must("resume")
     how = ended(link, operation, 60)
     assert how["result"] == "clean", how
