@@ -215,7 +215,7 @@ static void put_held(struct rows *r, const json_t *c, const char *fence, bool fe
                   json_is_true(held) ? ", held" : ", NOT held");
 }
 
-void report_fence(struct rows *r, const json_t *c, unsigned most)
+static void put_fence(struct rows *r, const json_t *c, unsigned most, bool watched)
 {
     const char *fence = doc_text(c, "fence"), *text = doc_text(c, "fence_text");
     bool fenced = text && text[0];
@@ -223,9 +223,15 @@ void report_fence(struct rows *r, const json_t *c, unsigned most)
     if (!fence || !rows_begin(r, "fence", STYLE_DIM))
         return;
     rows_text(r, STYLE_PLAIN, fence);
-    put_held(r, c, fence, fenced);
+    if (watched || !strcmp(fence, "none"))
+        put_held(r, c, fence, fenced);
     if (fenced)
         rows_wrap(r, "", STYLE_PLAIN, STYLE_PLAIN, text, most);
+}
+
+void report_fence(struct rows *r, const json_t *c, unsigned most)
+{
+    put_fence(r, c, most, true);
 }
 
 void report_cutover_committed(const json_t *doc, const char *said, const struct term *t, struct buf *out)
@@ -239,7 +245,7 @@ void report_cutover_committed(const json_t *doc, const char *said, const struct 
     rows_wrap(&r, "result", STYLE_DIM, STYLE_GREEN, said[0] ? said : "committed", 8);
     if (at && rows_begin(&r, "committed", STYLE_DIM))
         rows_text(&r, STYLE_PLAIN, at);
-    report_fence(&r, c, FENCED_ROWS);
+    put_fence(&r, c, FENCED_ROWS, false); /* it was proved just now; it is not looked at again yet */
     if (rows_begin(&r, "next", STYLE_DIM))
         rows_text(&r, STYLE_PLAIN, "riotctl finish");
     rows_end(&r);

@@ -354,7 +354,7 @@ END_TEST
     "\n"                                                                                                     \
     "result    writes go to redis://10.0.0.6:6379 from now on; writes waited for 38 ms\n"                    \
     "committed 2026-01-02T03:04:05.678Z\n"                                                                   \
-    "fence     acl, held\n"                                                                                  \
+    "fence     acl\n"                                                                                        \
     "          user default on 10.0.0.5:6379 may not write\n"                                                \
     "next      riotctl finish\n"
 
