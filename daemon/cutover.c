@@ -601,6 +601,8 @@ void cutover_status(struct cutover *c, struct cutover_status *ret)
         ret->has_write_pause = true;
         ret->write_pause_ms = (clock_mono_us() - c->pause_began_us) / 1000;
     }
+    if (ret->steps[ret->step].state == STEP_RUNNING)
+        ret->steps[ret->step].took_us = clock_mono_us() - c->step_began_us;
     ret->committed_ms = s->committed_ms;
     ret->finished_ms = s->finished_ms;
     ret->fence_held = is_held(c);

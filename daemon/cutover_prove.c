@@ -213,7 +213,8 @@ static void seal(struct cutover *c)
     if (err == -EBUSY)
         seal_later(c);
     else if (err)
-        cutover_fail(c, CTL_ROLLED_BACK, "the target cannot be sealed: %s", strerror(-err));
+        cutover_fail(c, CTL_ROLLED_BACK, "the target: %s",
+                     err == -ENOTCONN ? "its connection was lost" : strerror(-err));
 }
 
 void step_prove_target(struct cutover *c)
@@ -271,6 +272,16 @@ static void outcome_unknown(struct cutover *c)
     c->operation = 0;
 }
 
+static void tell_committed(struct cutover *c)
+{
+    if (c->status.has_write_pause)
+        log_event(c->log, EVENT_CUTOVER_COMMITTED,
+                  "the target owns the data from now on; writes have waited for %" PRIu64 " ms",
+                  c->status.write_pause_ms);
+    else
+        log_event(c->log, EVENT_CUTOVER_COMMITTED, "the target owns the data from now on");
+}
+
 static const char *commit_forbidden(struct cutover *c)
 {
     const char *reason = generation_moved(c);
@@ -307,9 +318,7 @@ void step_commit(struct cutover *c)
     if (c->status.has_write_pause)
         c->status.write_pause_ms = (clock_mono_us() - c->pause_began_us) / 1000;
     cutover_set_mode(c, MODE_RELEASING);
-    log_event(c->log, EVENT_CUTOVER_COMMITTED,
-              "the target owns the data from now on; writes have waited for %" PRIu64 " ms",
-              c->status.write_pause_ms);
+    tell_committed(c);
     cutover_done(c, "the point of no return has passed");
 }
 

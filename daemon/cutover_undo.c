@@ -33,7 +33,7 @@ static void end_operation(struct cutover *c)
         operation_end(c->ops, id, "needs_person", CTL_NEEDS_PERSON,
                       "undone: %.100s; but not all is as it was: %.200s", c->status.failed, c->left);
     else
-        operation_end(c->ops, id, c->result, c->exit_code, "%s: %.220s; %s", c->result, c->status.failed,
+        operation_end(c->ops, id, c->result, c->exit_code, "%.220s; %s", c->status.failed,
                       where_writes_go(c));
 }
 

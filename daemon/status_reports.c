@@ -173,8 +173,7 @@ static json_t *cutover_part(const struct cutover_status *s)
     json_t *o = json_object();
 
     status_text(o, "state", cutover_state_name(s));
-    if (s->running || s->undoing)
-        status_text(o, "step", cutover_step_name(s->step));
+    status_text(o, "step", cutover_step_name(s->step)); /* the last that began */
     status_set(o, "dry_run", json_boolean(s->dry_run));
     status_set(o, "undoing", json_boolean(s->undoing));
     status_set(o, "steps", steps_part(s));
