@@ -533,6 +533,8 @@ void cutover_link_changed(struct cutover *c)
 
     if (state == LINK_FAILED)
         cutover_fail(c, CTL_ROLLED_BACK, "the link has failed: %s", cutover_link(c)->reason);
+    else if (c->mode == MODE_STEPS && gap_came(c))
+        return;
     if (state != LINK_CONNECTING ||
         (c->mode != MODE_COMMITTED && c->mode != MODE_FINISHED && c->mode != MODE_STUCK))
         return;

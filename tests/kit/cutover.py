@@ -13,6 +13,16 @@ from kit.wait import SCALE, until
 PASSWORD = "of-riotd"
 # What a hard fence changes.
 SETTINGS = ("min-replicas-to-write", "min-replicas-max-lag", "notify-keyspace-events")
+# Requests at which a cutover can be made to stand: see Stand.
+PAUSE = r"source fence CLIENT PAUSE \d+ WRITE"
+BARRIER = r"source feed PING"
+READ = r"source fence_info INFO"
+COMPARE = r"source spot \S+"
+CHANGE = r"source fence (ACL SETUSER .*-@write|CONFIG SET min\S+ \d+)"
+CHANGED = r"source fence EXEC"
+PROVE = r"source fence \S+"
+SEAL = r"target watch INFO"
+UNPAUSE = r"source fence CLIENT UNPAUSE"
 # Fast, and still a gate.
 FAST = ("--stable-for", "200ms", "--max-lag-ms", "500")
 
