@@ -147,18 +147,23 @@ static bool choose_fence(struct cutover *c)
     return true;
 }
 
+static bool is_primary(struct cutover *c)
+{
+    const struct server_id *id = &c->report->id;
+
+    if (id->role == ROLE_PRIMARY)
+        return true;
+    cutover_fail(c, CTL_REFUSED,
+                 "source_is_replica: the source at %s is a replica of %s:%u: give the URL of its primary in "
+                 "source.url, and restart riotd",
+                 link_endpoint(c->link, LANE_SOURCE)->url.text, id->primary_host, (unsigned)id->primary_port);
+    return false;
+}
+
 static bool nodes_reached(struct cutover *c)
 {
     const struct fence_report *r = c->report;
 
-    if (r->id.role != ROLE_PRIMARY) {
-        cutover_fail(c, CTL_REFUSED,
-                     "source_is_replica: the source at %s is a replica of %s:%u: give the URL of its primary "
-                     "in source.url, and restart riotd",
-                     link_endpoint(c->link, LANE_SOURCE)->url.text, r->id.primary_host,
-                     (unsigned)r->id.primary_port);
-        return false;
-    }
     for (size_t i = 0; i < r->nnodes; i++) {
         if (r->nodes[i].reached || c->status.fence == FENCE_NONE)
             continue;
@@ -199,11 +204,8 @@ static void probed(int err, const char *why, void *arg)
         cutover_fail(c, CTL_REFUSED, "%s", why);
         return;
     }
-    if (c->report->id.role != ROLE_PRIMARY) {
-        nodes_reached(c);
-        return;
-    }
-    if (!choose_fence(c) || !nodes_reached(c) || !sentinel_allows(c) || !disk_is_fast_enough(c))
+    if (!is_primary(c) || !choose_fence(c) || !nodes_reached(c) || !sentinel_allows(c) ||
+        !disk_is_fast_enough(c))
         return;
     make_plan(c);
     if (c->opt.dry_run)

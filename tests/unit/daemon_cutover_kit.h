@@ -654,7 +654,7 @@ static void kit_is(const char *result, enum ctl_exit code, const char *text)
 static void kit_traced(const char *end)
 {
     size_t len = strlen(k.trace), n = strlen(end);
-    ck_assert_msg(len >= n && strcmp(k.trace + len - n, end) == 0, "%s\ndoes not end in\n%s", k.trace, end);
+    ck_assert_msg(len >= n && strcmp(k.trace + len - n, end) == 0, "it does not end in %s: %s", end, k.trace);
 }
 
 #endif
