@@ -1,5 +1,6 @@
 """riotd --check: each thing that could stand in the way of a link is told, and nothing is changed by looking."""
 
+import json
 import os
 import re
 import socket
@@ -30,7 +31,7 @@ class Item:
 class Report:
     """What one check printed: items by name, of several with one name the worst."""
 
-    def __init__(self, done, seconds):
+    def __init__(self, done, seconds=0.0):
         self.code, self.seconds, self.output = done.returncode, seconds, done.stdout
         self.items, last = {}, None
         lines = done.stdout.splitlines()
@@ -554,6 +555,79 @@ def test_a_source_that_lost_half_of_its_keys(lab, look):
     with lab.source.raw() as client:
         client.must([("DEL", f"k{i}") for i in range(8)])
     run(riotd).must("source_shrank", "warning", "10 keys", "has 2")
+
+
+# --- riotctl check
+
+
+def test_riotctl_shows_what_riotd_says(lab):
+    lab.source.call("SET", "k", "v")
+    riotd = lab.live()
+    before = [image(lab.source), image(lab.target)]
+    Report(riotd.ctl("check")).only().must("target_owner", "ok", "own")
+    assert [image(lab.source), image(lab.target)] == before
+    assert riotd.state == "live"
+    # Errors beside a link that runs.
+    lab.target.call("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    report = Report(riotd.ctl("check")).must("eviction", "error", "allkeys-lru")
+    assert report.code == 12
+    lab.target.call("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    lab.equal(riotd, at_least=1)
+
+
+def test_riotctl_gives_the_document(lab):
+    riotd = lab.link(autostart=False)
+    done = riotd.ctl("check", "--json")
+    document = json.loads(done.stdout)
+    assert done.returncode == 0 == document["exit_code"] == document["errors"]
+    assert document["checked_at"] and document["warnings"] == 1
+    levels = {item["name"]: item["level"] for item in document["items"]}
+    assert levels["persistence"] == "warning" and levels["source_reachable"] == "ok"
+    assert all(item["text"] for item in document["items"])
+    assert riotd.state == "idle"
+    lab.source.stop()
+    done = riotd.ctl("check", "--json")
+    assert done.returncode == 12 == json.loads(done.stdout)["exit_code"]
+
+
+def test_a_check_that_takes_long_holds_nothing_up(lab):
+    """One at a time; and whoever asked may go away."""
+    lab.source.call("SET", "k", "v")
+    proxy = lab.proxy(lab.source)
+    riotd = lab.live(proxy)
+    held = threading.Event()
+
+    def hold(connection, argv):
+        if connection.role == "check" and argv[0] == b"MULTI":
+            connection.hold("up")
+            held.set()
+
+    proxy.on_request = hold
+    with subprocess.Popen([program("riotctl"), "-s", riotd.socket, "check"], stdout=subprocess.PIPE, text=True) as first:
+        assert held.wait(20 * SCALE)
+        second = riotd.ctl("check")
+        assert second.returncode == 6 and "a check runs already" in second.stderr
+        lab.source.call("SET", "k2", "v")
+        lab.equal(riotd, at_least=2)
+        output = first.communicate()[0]
+    assert first.returncode == 0 and "not known: no answer" in output
+    held.clear()
+    with subprocess.Popen([program("riotctl"), "-s", riotd.socket, "check"], stdout=subprocess.DEVNULL) as gone:
+        assert held.wait(20 * SCALE)
+        gone.kill()
+    proxy.on_request = None
+    until(lambda: riotd.ctl("check").returncode == 0, 20)
+    assert riotd.state == "live"
+
+
+def test_riotd_may_end_in_a_check(lab):
+    proxy = lab.proxy(lab.target)
+    lab.source.freeze()
+    riotd = lab.link(lab.source, proxy, autostart=False)
+    with subprocess.Popen([program("riotctl"), "-s", riotd.socket, "check"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as asker:
+        until(lambda: proxy.count("DISCARD"), 10)
+        riotd.stop()
+        assert asker.wait(20 * SCALE) in (1, 3)
 
 
 # --- argv
