@@ -538,6 +538,22 @@ def test_beside_a_riotd_that_runs(lab, look):
     assert riotd.state == "live"
 
 
+def test_connections_of_a_cutover_are_let_be(lab, look):
+    """A riotd that runs has written down which connections of its fence are alive. A check beside it ends none of them."""
+    riotd = lab.live()
+    riotd.stop()
+    path = f"{riotd.state_dir}/test.json"
+    with open(path, encoding="utf-8") as file:
+        state = json.load(file)
+    with lab.source.raw() as client:
+        client.call("CLIENT", "SETNAME", f"riotd:test:{state['instance']}:fence")
+        state["connections"].append({"side": "source", "run_id": lab.source.info("server")["run_id"], "client_id": client.call("CLIENT", "ID")})
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(state, file)
+        run(riotd).must("fences", "ok" if lab.source.version >= (6, 2) else "warning")
+        assert client.call("PING") == b"PONG"
+
+
 def test_a_state_file_that_is_refused(lab, look):
     riotd = lab.link(start=False)
     os.makedirs(riotd.state_dir)
