@@ -26,15 +26,17 @@ struct view {
 
 static void view_tracking(const struct preflight_side *s, struct view *v)
 {
-    snprintf(v->hint, sizeof(v->hint),
-             "ACL SETUSER %s +client|id +client|tracking +client|trackinginfo +subscribe +ping "
-             "&" RECEIVER_INVALIDATIONS,
-             s->user);
+    snprintf(
+        v->hint, sizeof(v->hint),
+        "On the source: ACL SETUSER %s +client|id +client|tracking +client|trackinginfo +subscribe +ping "
+        "&" RECEIVER_INVALIDATIONS,
+        s->user);
     if (s->probe.id.redis && s->probe.id.redis < TRACKING_SINCE) {
         snprintf(v->why, sizeof(v->why), "CLIENT TRACKING came with 6.0");
         snprintf(v->hint, sizeof(v->hint), "Use another feed.");
     } else if (right_is_lacking(s, MAY_SUBSCRIBE)) {
-        snprintf(v->why, sizeof(v->why), "%s is refused", right_rows[MAY_SUBSCRIBE].name);
+        snprintf(v->why, sizeof(v->why), "%s %s is refused", right_rows[MAY_SUBSCRIBE].name,
+                 right_rows[MAY_SUBSCRIBE].args);
     } else if (right_is_lacking(s, MAY_CLIENT_ID) || right_is_lacking(s, MAY_TRACKING)) {
         snprintf(v->why, sizeof(v->why), "CLIENT %s is refused",
                  right_is_lacking(s, MAY_TRACKING) ? "TRACKING" : "ID");
@@ -54,8 +56,9 @@ static void view_notify(const struct preflight_side *s, struct view *v)
     if (s->has_flags && flags_add(s->flags, wanted, sizeof(wanted)) < 0)
         snprintf(wanted, sizeof(wanted), "KA");
     if (right_is_lacking(s, MAY_PSUBSCRIBE)) {
-        snprintf(v->why, sizeof(v->why), "%s is refused", right_rows[MAY_PSUBSCRIBE].name);
-        snprintf(v->hint, sizeof(v->hint), "ACL SETUSER %s +ping +subscribe %s", s->user,
+        snprintf(v->why, sizeof(v->why), "%s %s is refused", right_rows[MAY_PSUBSCRIBE].name,
+                 right_rows[MAY_PSUBSCRIBE].args);
+        snprintf(v->hint, sizeof(v->hint), "On the source: ACL SETUSER %s +ping +subscribe %s", s->user,
                  right_rows[MAY_PSUBSCRIBE].rule);
     } else if (!s->has_flags) {
         v->usable = true;
