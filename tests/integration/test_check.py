@@ -93,11 +93,11 @@ def calls(server):
 def image(server):
     """All of a server that a check could change."""
     with server.raw() as client:
-        settings = client.call("CONFIG", "GET", "*")
+        settings = client.call("CONFIG", "GET", "*")  # in no certain order while the server has a child
         users = client.call("ACL", "LIST")
     info = server.info()
     keyspace = {name: value for name, value in info.items() if re.fullmatch(r"db\d+", name)}
-    return {"settings": settings, "users": users, "keyspace": keyspace, "calls": calls(server),
+    return {"settings": dict(zip(settings[::2], settings[1::2])), "users": users, "keyspace": keyspace, "calls": calls(server),
             "dirty": info["rdb_changes_since_last_save"]}
 
 
