@@ -10,9 +10,10 @@
 
 #include "lib/core/clock.h"
 
-#define REACH_US  5000000 /* for a server to answer */
-#define NO_RULE   "+@riotd-none"
-#define USERS_MAX 2000 /* of one node, so that the state file can hold them */
+#define REACH_US    5000000 /* for a server to answer */
+#define NO_RULE     "+@riotd-none"
+#define KILL_NOBODY "CLIENT KILL ID 9223372036854775807" /* on 6.0, ID 0 kills everybody [T] */
+#define USERS_MAX   2000 /* of one node, so that the state file can hold them */
 
 static void say_no(char why[FENCE_WHY_MAX], const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -164,7 +165,7 @@ static void ask_rights(struct fence_node *n)
 {
     const struct bytes set[] = {BYTES("ACL"), BYTES("SETUSER"), bytes_str(n->user), BYTES(NO_RULE)};
 
-    if (fence_call(n, on_clients, "CLIENT LIST") && fence_call(n, on_kill, "CLIENT KILL ID 0") &&
+    if (fence_call(n, on_clients, "CLIENT LIST") && fence_call(n, on_kill, KILL_NOBODY) &&
         (!n->primary || fence_call(n, on_pause, "CLIENT PAUSE x WRITE")) &&
         (!n->user[0] || (fence_call(n, on_users, "ACL LIST") && fence_call(n, on_cat, "ACL CAT write") &&
                          fence_call_argv(n, on_setuser, ARRAY_LEN(set), set))) &&
