@@ -51,7 +51,7 @@ const struct right_row right_rows[RIGHTS] = {
                             "connections have no name"},
     [MAY_CLIENT_LIST] = {"CLIENT LIST", "", "+client|list", BOTH, NEED_SAFETY, 0, 0,
                          "another riotd cannot be seen"},
-    [MAY_CLIENT_KILL] = {"CLIENT KILL", "ID 0", "+client|kill", BOTH, NEED_SAFETY, 0, 0,
+    [MAY_CLIENT_KILL] = {"CLIENT KILL", "ID x", "+client|kill", BOTH, NEED_SAFETY, 0, 0,
                          "a lost connection cannot be killed"},
     [MAY_NO_TOUCH] = {"CLIENT NO-TOUCH", "ON", "+client|no-touch", OF_SOURCE, NEED_SAFETY, 70200, 0,
                       "reading counts as use for LRU and LFU"},
