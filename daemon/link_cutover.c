@@ -40,28 +40,20 @@ int link_refuse_in_cutover(char why[LINK_WHY_MAX])
     return link_refuse(why, -EBUSY, "a cutover is under way: wait for its end, or: riotctl abort");
 }
 
-static int refuse_committed(const struct link *k, char why[LINK_WHY_MAX])
-{
-    return link_refuse(why, -EPERM,
-                       "the link is %s: the target owns the data. A new link onto it needs a new name, or: "
-                       "riotctl start --anew",
-                       link_state_name(k->state));
-}
-
 int link_cutover_allows_start(struct link *k, bool anew, char why[LINK_WHY_MAX])
 {
-    enum cutover_stage stage = state_of(k->file)->cutover.stage;
-
     if (k->in_cutover)
         return link_refuse_in_cutover(why);
-    if (anew || stage == STAGE_NONE)
+    if (anew || state_of(k->file)->cutover.stage < STAGE_COMMITTED)
         return 0;
-    if (stage >= STAGE_COMMITTED)
-        return refuse_committed(k, why);
-    return link_refuse(
-        why, -EPERM,
-        "a cutover could not be undone, and something may still be fenced: see riotctl status, "
-        "then: riotctl finish --unfence, or riotctl start --anew");
+    if (k->state == LINK_COMMITTED || k->state == LINK_FINISHED)
+        return link_refuse(why, -EPERM,
+                           "the link is %s: the target owns the data. A new link onto it needs a new name, "
+                           "or: riotctl start --anew",
+                           link_state_name(k->state));
+    return link_refuse(why, -EPERM,
+                       "whether a cutover was committed is not known, and the source is fenced: see riotctl "
+                       "status, then: riotctl finish --unfence, or riotctl start --anew");
 }
 
 int link_may_stop(const struct link *k, char why[LINK_WHY_MAX])
@@ -80,18 +72,16 @@ static void tell_what_stays_fenced(struct link *k, const struct state_cutover *c
     char text[LINK_WHY_MAX] = "";
     size_t at = 0;
 
-    if (c->stage < STAGE_FENCING || c->unfenced || c->fence == FENCE_NONE)
+    if (c->unfenced || c->fence == FENCE_NONE)
         return;
     for (size_t i = 0; i < c->nnodes; i++)
         for (size_t j = 0; j < c->nodes[i].nsettings && at < sizeof(text); j++)
             at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s on %s", at ? ", " : "",
                                    c->nodes[i].settings[j].name, c->nodes[i].address);
-    log_event_at(
-        k->log, EVENT_FENCE_LEFT_ALONE, c->stage < STAGE_COMMITTED ? SINK_ERR : SINK_WARNING,
-        LOG_FIELDS({"RIOT_FENCE", fence_names[c->fence]}),
-        "a new link begins: what the former one's cutover fenced (%s) stays as it is, and is forgotten: "
-        "%s",
-        fence_names[c->fence], c->fence == FENCE_HOLD ? "its pause ends with its lease" : text);
+    log_event_at(k->log, EVENT_FENCE_LEFT_ALONE, SINK_WARNING,
+                 LOG_FIELDS({"RIOT_FENCE", fence_names[c->fence]}),
+                 "a new link begins: what the former one fenced (%s) stays as it is, and is forgotten: %s",
+                 fence_names[c->fence], c->fence == FENCE_HOLD ? "its pause ends with its lease" : text);
 }
 
 int link_forget(struct link *k, char why[LINK_WHY_MAX])
@@ -100,7 +90,10 @@ int link_forget(struct link *k, char why[LINK_WHY_MAX])
     if (!before)
         return link_refuse(why, -EIO, "out of memory");
     *before = *s;
-    s->cutover = (struct state_cutover){.stage = STAGE_NONE};
+    /* Taken out, so that it can be put back. What is still to be undone is not forgotten. */
+    bool committed = s->cutover.stage >= STAGE_COMMITTED;
+    if (committed)
+        s->cutover = (struct state_cutover){.stage = STAGE_NONE};
     state_reset(s);
     s->desired = DESIRED_RUNNING;
     int err = state_save(k->file);
@@ -109,7 +102,7 @@ int link_forget(struct link *k, char why[LINK_WHY_MAX])
         link_refuse(why, -EIO, "the state file %s cannot be written: %s", state_file_path(k->file),
                     strerror(-err));
         err = -EIO;
-    } else {
+    } else if (committed) {
         tell_what_stays_fenced(k, &before->cutover);
         state_nodes_clear(&before->cutover);
     }

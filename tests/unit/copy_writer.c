@@ -57,6 +57,14 @@ static void on_room(void *arg)
     kit_tell("room");
 }
 
+static void on_told(int what, size_t n, const int64_t *numbers, struct bytes error, void *arg)
+{
+    char text[100];
+    (void)arg;
+    kit_tell("told %d: %zu %lld %lld %s", what, n, n > 0 ? (long long)numbers[0] : -1,
+             n > 1 ? (long long)numbers[1] : -1, bytes_escape(error, text, sizeof(text)));
+}
+
 static bool on_line(struct fake_client *k, const char *line)
 {
     if (silent && strncmp(line, "RESTORE close", 13) == 0)
@@ -68,6 +76,7 @@ static void set_up_into(int db)
 {
     static const struct writer_events events = {.answered = on_answered,
                                                 .lost = on_lost,
+                                                .told = on_told,
                                                 .identified = on_identified,
                                                 .up = on_up,
                                                 .down = on_down,
@@ -276,6 +285,67 @@ START_TEST(test_not_understood)
     ck_assert_int_eq(writer_db(writer, 0), WRITER_DB_ASKED);
     expect("down: a reply is not understood\n");
     tear_down();
+}
+END_TEST
+
+/* Asked behind what was written. */
+
+static int ask(int what, const char *word)
+{
+    const struct bytes argv[] = {bytes_str(word), BYTES("1")};
+    return writer_ask(writer, what, ARRAY_LEN(argv), argv);
+}
+
+START_TEST(test_asked)
+{
+    for (unsigned drips = 0; drips < 2; drips++) {
+        set_up();
+        target.dripping = drips;
+        select_db(0);
+        (void)fake_log(&target);
+        ck_assert(writer_is_idle(writer));
+        fake_rule(&target, "WAIT 1", ":3\r\n");
+        fake_rule(&target, "WAITAOF 1", "*2\r\n:1\r\n:-5\r\n");
+        fake_rule(&target, "EMPTY 1", "*0\r\n");
+        fake_rule(&target, "NO 1", "-ERR no\r\n");
+        restore(0, "a");
+        ck_assert_int_eq(ask(1, "WAIT"), 0);
+        ck_assert_int_eq(ask(2, "WAITAOF"), 0);
+        restore(0, "b");
+        ck_assert_int_eq(ask(3, "EMPTY"), 0);
+        ck_assert_int_eq(ask(4, "NO"), 0);
+        ck_assert(!writer_is_idle(writer));
+        ck_assert_uint_eq(writer_outstanding(writer), 2);
+        expect("restored a 7 \ntold 1: 1 3 -1 \ntold 2: 2 1 -5 \nrestored b 7 \ntold 3: 0 -1 -1 \n"
+               "told 4: 0 -1 -1 ERR no\n");
+        ck_assert(writer_is_idle(writer));
+        expect_log("RESTORE a 0 payload REPLACE\nWAIT 1\nWAITAOF 1\nRESTORE b 0 payload REPLACE\nEMPTY 1\n"
+                   "NO 1\n");
+        tear_down();
+    }
+}
+END_TEST
+
+START_TEST(test_asked_in_vain)
+{
+    static const char *const answers[] = {"+OK\r\n", "*3\r\n:1\r\n:1\r\n:1\r\n", "*2\r\n:1\r\n$1\r\n1\r\n",
+                                          "*2\r\n*2\r\n:1\r\n:1\r\n:1\r\n", "$-1\r\n"};
+    set_up();
+    silent = true;
+    ck_assert_int_eq(ask(1, "WAIT"), 0);
+    fake_pass(&target, 20);
+    fake_drop(fake_last(&target));
+    expect("down: closed by the server\n");
+    ck_assert_int_eq(ask(1, "WAIT"), -ENOTCONN);
+    ck_assert(!writer_is_idle(writer));
+    tear_down();
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        set_up();
+        fake_rule(&target, "WAIT", answers[i]);
+        ck_assert_int_eq(ask(1, "WAIT"), 0);
+        expect("down: a reply is not understood\n");
+        tear_down();
+    }
 }
 END_TEST
 
@@ -506,7 +576,7 @@ START_TEST(test_ring_is_full)
 END_TEST
 
 UNIT_MAIN("copy/writer", test_databases_are_asked_for, test_database_refused, test_databases_of_the_next_life,
-          test_into_one_database, test_answers, test_answers_byte_by_byte, test_not_understood, test_in_parts,
-          test_broken_in_parts, test_answered_before_the_end, test_lost_in_order, test_lost_before_confirmed,
-          test_no_answer, test_not_fenced, test_stranger, test_full_and_room_again, test_no_room_at_all,
-          test_ring_is_full)
+          test_into_one_database, test_answers, test_answers_byte_by_byte, test_not_understood, test_asked,
+          test_asked_in_vain, test_in_parts, test_broken_in_parts, test_answered_before_the_end,
+          test_lost_in_order, test_lost_before_confirmed, test_no_answer, test_not_fenced, test_stranger,
+          test_full_and_room_again, test_no_room_at_all, test_ring_is_full)

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 
 #include "daemon/link_impl.h"
 #include "tests/unit/copy_server.h"
@@ -334,14 +335,30 @@ static void on_put_back(bool ok, void *arg)
 
 static void commit(void)
 {
+    struct state_cutover *c = &state_of(file)->cutover;
+    struct state_node *node;
+    struct state_setting *setting;
+
     begin_cutover();
-    state_of(file)->cutover.stage = STAGE_COMMITTED;
-    state_of(file)->cutover.fence = FENCE_ACL;
+    c->stage = STAGE_COMMITTED;
+    c->fence = FENCE_ACL;
+    ck_assert_int_eq(state_node_add(c, "/tmp/s", "run", true, &node), 0);
+    ck_assert_int_eq(state_setting_add(node, BYTES("app"), BYTES("user app on"), &setting), 0);
     ck_assert_int_eq(state_save(file), 0);
     link_committed(the_link, "a test");
     expect_state(LINK_COMMITTED);
     ck_assert_ptr_null(link_lane(the_link));
     fake_until(&none, &gone, 1);
+}
+
+static void disk_is_full(bool full)
+{
+    struct rlimit limit;
+
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = full ? 1 : limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
 START_TEST(test_committed_and_finished)
@@ -358,8 +375,18 @@ START_TEST(test_committed_and_finished)
     link_finished(the_link, "a test");
     expect_state(LINK_FINISHED);
     ck_assert_int_eq(link_start(the_link, false, why), -EPERM);
+
+    /* Where it cannot be written down, nothing is forgotten. */
+    disk_is_full(true);
+    ck_assert_int_eq(link_start(the_link, true, why), -EIO);
+    disk_is_full(false);
+    expect_state(LINK_FINISHED);
+    ck_assert_str_eq(state_of(file)->cutover.nodes[0].settings[0].name, "app");
+    ck_assert(state_of(file)->target_owned.owned);
+
     ck_assert_msg(link_start(the_link, true, why) == 0, "%s", why);
     expect_state(LINK_CONNECTING);
+    ck_assert_uint_eq(state_of(file)->cutover.nnodes, 0);
     ck_assert_int_eq(state_of(file)->cutover.stage, STAGE_NONE);
     end();
 }
@@ -444,7 +471,7 @@ START_TEST(test_only_a_person_can_go_on)
 
     begin();
     begin_cutover();
-    state_of(file)->cutover.stage = STAGE_UNDOING;
+    state_of(file)->cutover.stage = STAGE_COMMITTED;
     state_of(file)->cutover.fence = FENCE_ACL;
     link_cutover_failed(the_link, "the user app is fenced");
     expect_state(LINK_FAILED);
