@@ -177,18 +177,6 @@ static void drained_again(void *arg)
         seal(c);
 }
 
-static void sealed(int err, const char *why, void *arg)
-{
-    struct cutover *c = arg;
-
-    if (!cutover_in(c, CUTOVER_PROVE_TARGET))
-        return;
-    if (err)
-        cutover_fail(c, CTL_ROLLED_BACK, "the target: %s", why);
-    else
-        cutover_done(c, "it is the same server, with the same data; nothing more is written to it");
-}
-
 /* A key that ran out since has to be deleted there first. */
 static void seal_later(struct cutover *c)
 {
@@ -197,6 +185,20 @@ static void seal_later(struct cutover *c)
     if (!c->draining)
         cutover_fail(c, CTL_ROLLED_BACK,
                      "keys change all the time: there is no moment in which all are copied");
+}
+
+static void sealed(int err, const char *why, void *arg)
+{
+    struct cutover *c = arg;
+
+    if (!cutover_in(c, CUTOVER_PROVE_TARGET))
+        return;
+    if (err == -EAGAIN)
+        seal_later(c);
+    else if (err)
+        cutover_fail(c, CTL_ROLLED_BACK, "the target: %s", why);
+    else
+        cutover_done(c, "it is the same server, with the same data; nothing more is written to it");
 }
 
 static void seal(struct cutover *c)

@@ -129,8 +129,9 @@ void lane_each_recent(const struct lane *l, bool (*fn)(int db, struct bytes key,
 /* R13: copying ends. Nothing may be pending (as right after a drain): else -EBUSY. What `confirm` asks for is
  * proved on each connection that wrote (WAIT, WAITAOF: on another they prove nothing), the target's watch
  * list is read once more, and then every connection to the target is closed, with no reply outstanding and
- * every former one known to be dead. fn(0), or fn(-errno, why): nothing is sealed then. From fn(0) on not one
- * byte goes to the target. The feed goes on, and its marks are kept. */
+ * every former one known to be dead. fn(0), or fn(-errno, why): nothing is sealed then; with -EAGAIN
+ * something was marked meanwhile: drain, and seal again. From fn(0) on not one byte goes to the target. The
+ * feed goes on, and its marks are kept. */
 struct lane_confirm {
     unsigned replicas; /* of the target that must have received it; 0: none is asked for */
     bool aof;          /* and the target itself must have written it to its append-only file (7.2+) */

@@ -179,9 +179,11 @@ static void ask(struct lane *l, int what, size_t argc, const struct bytes *argv)
 static void confirm(struct lane *l)
 {
     const struct lane_confirm *c = &l->seal.confirm;
+    unsigned most_ms = l->opt.target->timeout_ms / 4 * 3; /* a longer silence would be a lost connection */
     char replicas[16], timeout[16];
     int n = snprintf(replicas, sizeof(replicas), "%u", c->replicas);
-    int t = snprintf(timeout, sizeof(timeout), "%u", MAX(c->timeout_ms, 1u)); /* 0 would be without end */
+    int t = snprintf(timeout, sizeof(timeout), "%u",
+                     MAX(MIN(c->timeout_ms, most_ms), 1u)); /* 0 would be without end */
     const struct bytes wait[] = {BYTES("WAIT"), bytes_of(replicas, (size_t)n), bytes_of(timeout, (size_t)t)};
     const struct bytes aof[] = {BYTES("WAITAOF"), BYTES("1"), BYTES("0"), bytes_of(timeout, (size_t)t)};
 
@@ -255,7 +257,7 @@ static void finish(struct lane *l, int err)
 static void seal(struct lane *l)
 {
     if (!is_quiet(l))
-        lane_seal_fail(l, -EBUSY, "something was written to the source meanwhile");
+        lane_seal_fail(l, -EAGAIN, "the source told of a change meanwhile");
     else if (all_lost_are_dead(l)) {
         close_target(l);
         finish(l, 0);
