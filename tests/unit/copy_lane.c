@@ -11,6 +11,7 @@ static struct fake none; /* for its loop only */
 static struct real source, target;
 static struct lane *lane;
 static size_t lives, gaps, strangers, target_down, calls, sealed;
+static enum feed_kind feed = FEED_NOTIFY;
 static int seal_err;
 static char seal_why[256];
 
@@ -99,7 +100,7 @@ static void new_lane(void)
     static const struct sink sink;
     const struct lane_options opt = {.source = &source.endpoint,
                                      .target = &target.endpoint,
-                                     .feed = FEED_NOTIFY,
+                                     .feed = feed,
                                      .into_db = URL_DB_NONE,
                                      .scan_count = 1000,
                                      .memory = 64 * MIB,
@@ -276,6 +277,41 @@ START_TEST(test_generation)
     lane_generation(lane, &last);
     ck_assert_uint_eq(last.gaps, first.gaps + 1);
     end();
+}
+END_TEST
+
+static uint64_t write_calls(void)
+{
+    drain();
+    const struct watch_sample *s = lane_last_sample(lane, LANE_SOURCE);
+    ck_assert(s && s->has_stats);
+    return s->write_calls;
+}
+
+START_TEST(test_our_own_calls_are_no_writes)
+{
+    static const enum feed_kind feeds[] = {FEED_NOTIFY, FEED_TRACKING};
+
+    for (size_t i = 0; i < ARRAY_LEN(feeds); i++) {
+        feed = feeds[i];
+        begin();
+        real_ask(&source, "XADD stream 1-1 f v");
+        real_ask(&source, "XGROUP CREATE stream g 0");
+        uint64_t before = write_calls();
+        real_ask(&source, "GET key:1");
+        lives = 0;
+        lane_gap(lane, "a test"); /* all that a lane ever does to its source is done again */
+        fake_until(&none, &lives, 1);
+        lane_mark(lane, 0, BYTES("stream"));
+        ck_assert_uint_eq(write_calls(), before);
+        real_ask(&source, "SET key:1 y");
+        ck_assert_uint_eq(write_calls(), before + 1);
+        lane_free(lane);
+        new_lane(); /* and its beginning, and its end */
+        fake_until(&none, &lives, 2);
+        ck_assert_uint_eq(write_calls(), before + 1);
+        end();
+    }
 }
 END_TEST
 
@@ -690,7 +726,7 @@ START_TEST(test_what_may_come_late_is_waited_for)
 END_TEST
 
 UNIT_MAIN("copy/lane", test_settled_is_marked_not_copied, test_settling_begins_again_after_a_gap,
-          test_generation, test_recent, test_not_while_something_is_pending,
+          test_generation, test_our_own_calls_are_no_writes, test_recent, test_not_while_something_is_pending,
           test_nothing_is_sent_after_the_seal, test_unsealed_goes_on_without_a_gap,
           test_unsealed_finds_what_became_of_the_target, test_a_target_that_changed_is_not_sealed,
           test_what_is_marked_meanwhile_is_not_sealed, test_replicas_must_have_it,
