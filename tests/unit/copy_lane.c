@@ -597,6 +597,28 @@ START_TEST(test_what_is_marked_meanwhile_is_not_sealed)
 }
 END_TEST
 
+/* Its barrier would ask for functions once more, and so call off what is nearly done. */
+START_TEST(test_a_drain_meanwhile_waits)
+{
+    begin_with_replica();
+    kill(replica.pid, SIGSTOP);
+    real_ask(&source, "SET last x");
+    drain();
+    calls = 0;
+    ck_assert_int_eq(lane_seal(lane, &one, on_seal, NULL), 0);
+    ck_assert_int_eq(lane_drain(lane, on_called, NULL), 0);
+    fake_pass(&none, 200);
+    kill(replica.pid, SIGCONT);
+    fake_until(&none, &sealed, 1);
+    ck_assert_msg(seal_err == 0, "%s", seal_why);
+    ck_assert_uint_eq(calls, 0);
+    lane_unseal(lane);
+    fake_until(&none, &calls, 1);
+    real_end(&replica);
+    end();
+}
+END_TEST
+
 START_TEST(test_functions_are_confirmed_too)
 {
     const struct bytes load[] = {
@@ -732,6 +754,6 @@ UNIT_MAIN("copy/lane", test_settled_is_marked_not_copied, test_settling_begins_a
           test_what_is_marked_meanwhile_is_not_sealed, test_replicas_must_have_it,
           test_a_replica_that_has_it_not,
           test_where_a_connection_was_lost_something_is_written_over_the_new_one,
-          test_functions_are_confirmed_too, test_append_only_file, test_a_lost_connection_seals_nothing,
-          test_ended_while_it_is_confirmed, test_marks_wait_while_it_is_confirmed,
-          test_what_may_come_late_is_waited_for)
+          test_a_drain_meanwhile_waits, test_functions_are_confirmed_too, test_append_only_file,
+          test_a_lost_connection_seals_nothing, test_ended_while_it_is_confirmed,
+          test_marks_wait_while_it_is_confirmed, test_what_may_come_late_is_waited_for)
