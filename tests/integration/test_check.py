@@ -383,7 +383,7 @@ def test_fences(tcp, look):
     if tcp.source.version < (6, 2):
         look().must("fences", "warning", "none").must("fence_hold", "ok", "6.2")
         return
-    look().must("fences", "ok").must("fence_acl", "ok", "cannot be had").must("fence_min_replicas", "ok", "auto takes")
+    look().must("fences", "ok").must("fence_acl", "ok", "cannot be had", "default").must("fence_min_replicas", "ok", "auto takes")
     as_user(look, tcp, "source").must("fences", "ok").must("fence_hold", "ok", "can be had")
     report = as_user(look, tcp, "source", "-config", "-acl")
     report.must("fences", "ok", "hold").must("fence_min_replicas", "ok", "cannot be had", "CONFIG")
