@@ -189,7 +189,7 @@ static int make(struct riotd *r, const struct riotd_options *opt)
 static void unmake(struct riotd *r)
 {
     log_tap(r->log, NULL, NULL);
-    server_free(r->server);
+    r->server = server_free(r->server);
     if (r->loop)
         defer_cancel(r->loop, &r->preflight_free_later);
     preflight_free(r->preflight);

@@ -288,7 +288,6 @@ static void cutover_asked(const struct request *req, struct cutover_options *ret
     ret->verify = (enum cutover_verify)verify;
 }
 
-/* A verify that runs has connections to the target: none may be there at the commit (R13). */
 static void verb_cutover(struct riotd *r, struct client *c, const struct request *req)
 {
     struct cutover_options opt;
@@ -296,10 +295,6 @@ static void verb_cutover(struct riotd *r, struct client *c, const struct request
     uint64_t id = 0;
 
     cutover_asked(req, &opt);
-    if (!opt.dry_run && verification_runs(r->verification)) {
-        server_reply_error(c, CODE_BUSY, "a verify runs: wait for its end, or: riotctl verify --stop");
-        return;
-    }
     int err = cutover_start(r->cutover, &opt, why, &id);
     answer_operation(c, err, why, id);
 }

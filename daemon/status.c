@@ -240,6 +240,8 @@ static json_t *next_part(const struct link_status *s)
         snprintf(text, sizeof(text), "riotctl resume --accept %s", blockers[i].code);
         json_array_append_new(list, json_string(text));
     }
+    if (s->blockers[BLOCKER_FENCED].on)
+        json_array_append_new(list, json_string("riotctl finish --unfence"));
     for (size_t i = 0; i < ARRAY_LEN(next_commands[0]) && next_commands[s->state][i]; i++)
         json_array_append_new(list, json_string(next_commands[s->state][i]));
     return list;

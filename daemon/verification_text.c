@@ -66,12 +66,18 @@ static void add_drift(struct line *l, const struct verify_report *r)
     }
 }
 
-static void add_rest(struct line *l, const struct verify_report *r)
+static void add_repaired(struct line *l, const struct verify_report *r)
 {
     char count[TEXT_MAX];
 
     if (r->repaired)
         add(l, ", %s repaired", text_count(r->repaired, count));
+}
+
+static void add_undecided(struct line *l, const struct verify_report *r)
+{
+    char count[TEXT_MAX];
+
     if (r->unstable)
         add(l, ", %s changed too fast to be compared", text_count(r->unstable, count));
     if (r->unknown)
@@ -94,7 +100,8 @@ const char *verification_progress_text(const struct verify_report *r, char out[V
         add(&l, ", ");
         add_drift(&l, r);
     }
-    add_rest(&l, r);
+    add_repaired(&l, r);
+    add_undecided(&l, r);
     if (r->eta_ms >= 0)
         add(&l, ", %s left", text_ms((uint64_t)r->eta_ms, count));
     if (r->waiting[0])
@@ -126,7 +133,9 @@ const char *verification_verdict_text(const struct verify_report *r, char out[VE
     }
     add_keys(&l, r->compared);
     add(&l, " compared");
-    add_rest(&l, r);
+    add_repaired(&l, r);
+    if (r->verdict != VERIFY_INCONCLUSIVE) /* its reason tells of them */
+        add_undecided(&l, r);
     if (r->sampled)
         add(&l, "; a sample only");
     return out;

@@ -500,7 +500,8 @@ uint64_t dirty_tick(struct dirty *d, uint64_t now_us)
 
 bool dirty_has(const struct dirty *d, int db, struct bytes key)
 {
-    return find(d, hash_of(d, db, key), db, key) != NULL;
+    const struct dirty_key *k = find(d, hash_of(d, db, key), db, key);
+    return k && k->place != DIRTY_FAILED;
 }
 
 static void clear_node(struct table_node *n, void *arg)

@@ -75,7 +75,7 @@ void dirty_forget_unnamed(struct dirty *d); /* a resync begins */
 void dirty_retry_failed(struct dirty *d);
 /* Queues the waiting keys that are due. Returns the time of the next one, or UINT64_MAX. */
 uint64_t dirty_tick(struct dirty *d, uint64_t now_us);
-bool dirty_has(const struct dirty *d, int db, struct bytes key);
+bool dirty_has(const struct dirty *d, int db, struct bytes key); /* to be copied: a failed key is not */
 /* Forgets all but the keys in flight and those whose lost write may still be under way, as an owner that
  * begins anew does. */
 void dirty_clear(struct dirty *d);

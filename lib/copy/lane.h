@@ -96,7 +96,8 @@ void lane_pause(struct lane *l, bool paused);
 void lane_limits(struct lane *l, uint64_t memory, uint64_t keys_per_s, uint64_t bytes_per_s);
 void lane_gap(struct lane *l, const char *reason);
 
-/* For verify: a repair, and is a difference known already? */
+/* For verify: a repair; and is a key about to be copied? A failed one is not: it differs for good, as far as
+ * can be told. */
 void lane_mark(struct lane *l, int db, struct bytes key);
 bool lane_is_dirty(const struct lane *l, int db, struct bytes key);
 /* The databases of the scope as it is now, of the source, from malloc. NULL: memory is out. */
