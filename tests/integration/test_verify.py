@@ -469,7 +469,8 @@ def test_memory_is_bounded_whatever_differs(lab):
     assert report["at_least"] and sum(report["drift"].values()) >= 100_000
     assert len(report["keys"]) <= 100
     peak = process.memory_kib(link.pid, "VmHWM")
-    assert peak - before < 16 * 1024, f"{before} KiB before, {peak} KiB at most"
+    print(f"{before} KiB before, {peak} KiB at most")
+    assert peak - before < 10 * 1024, f"{before} KiB before, {peak} KiB at most"
 
 
 # --- beside a cutover
