@@ -11,6 +11,8 @@
 
 #define SEAL_TRIES       5 /* with the fence none, keys that run out are copied meanwhile */
 #define CONFIRM_LEAST_MS 10
+#define HOLD_LEAST_US    500000
+#define KEYS_CHANGED     "keys that are there have changed"
 #define CONFIRM_MOST_MS  30000
 
 /* What is compared. */
@@ -61,7 +63,7 @@ static const char *none_moved(struct cutover *c, const struct watch_sample *s)
     if (!same_calls(c, s))
         return "write commands were called";
     if (cutover_link(c)->lane.copied_keys != c->base.copied_keys)
-        return "keys that are there have changed";
+        return KEYS_CHANGED;
     return NULL;
 }
 
@@ -284,15 +286,26 @@ static void tell_committed(struct cutover *c)
         log_event(c->log, EVENT_CUTOVER_COMMITTED, "the target owns the data from now on");
 }
 
+/* Where nothing but the pause keeps the writers away (hold), it must not end while the commit is being
+ * written to the disk, and before it is renewed. */
+static uint64_t lease_needed_us(struct cutover *c)
+{
+    return c->status.fence == FENCE_HOLD ? MAX((uint64_t)HOLD_LEAST_US, 10 * state_save_us(c->file)) : 1;
+}
+
 static const char *commit_forbidden(struct cutover *c)
 {
     const char *reason = generation_moved(c);
 
-    if (reason || c->status.fence == FENCE_NONE)
+    if (reason)
         return reason;
+    if (c->status.fence == FENCE_NONE)
+        return cutover_link(c)->lane.copied_keys == c->base.copied_keys ? NULL : KEYS_CHANGED;
     if (!pause_left_ms(c))
         return "writes have waited for longer than the bound";
-    return fence_is_paused(c->fence) ? NULL : "the write pause did not hold";
+    if (!fence_is_paused(c->fence))
+        return "the write pause did not hold";
+    return fence_lease_left_us(c->fence) < lease_needed_us(c) ? "the write pause is about to end" : NULL;
 }
 
 void step_commit(struct cutover *c)

@@ -78,8 +78,9 @@ void fence_report(const struct fence *f, struct fence_report *ret); /* of the la
 /* The soft fence. The lease is counted from before the request was sent; it is renewed at a third of it. No
  * renewal goes beyond `bound_ms` from the first; 0: no bound. */
 void fence_pause(struct fence *f, uint64_t lease_ms, uint64_t bound_ms, fence_fn *fn, void *arg);
-bool fence_is_paused(const struct fence *f);     /* as far as is known */
-uint64_t fence_paused_us(const struct fence *f); /* since the first request was sent; 0: it is not */
+bool fence_is_paused(const struct fence *f);         /* as far as is known */
+uint64_t fence_lease_left_us(const struct fence *f); /* until it ends by itself; 0: it is not, or may have */
+uint64_t fence_paused_us(const struct fence *f);     /* since the first request was sent; 0: it is not */
 /* Ends the pause, unless somebody else's is longer. */
 void fence_unpause(struct fence *f, fence_fn *fn, void *arg);
 

@@ -385,6 +385,12 @@ bool fence_is_paused(const struct fence *f)
     return p->on && !p->first && !p->strange && !p->lapsed && fence_now_us() < p->end_us;
 }
 
+uint64_t fence_lease_left_us(const struct fence *f)
+{
+    uint64_t now = fence_now_us();
+    return fence_is_paused(f) && f->pause.end_us > now ? f->pause.end_us - now : 0;
+}
+
 uint64_t fence_paused_us(const struct fence *f)
 {
     const struct fence_pause *p = &f->pause;

@@ -56,6 +56,7 @@ static struct kit {
     struct fence_report report;
     struct watch_sample sample;
     bool paused;
+    uint64_t lease_left_us;
     enum link_state link_state;
     struct lane_generation generation;
     uint64_t lag_ms, copied_keys;
@@ -193,6 +194,11 @@ uint64_t fence_paused_us(const struct fence *f)
 {
     (void)f;
     return k.paused ? 1000 : 0;
+}
+uint64_t fence_lease_left_us(const struct fence *f)
+{
+    (void)f;
+    return k.paused ? k.lease_left_us : 0;
 }
 bool fence_is_paused(const struct fence *f)
 {
@@ -564,6 +570,7 @@ static void kit_world(void)
     k.report.nnodes = 1;
     k.report.nodes[0].primary = k.report.nodes[0].reached = true;
     k.sample.has_stats = true;
+    k.lease_left_us = 1000000;
     k.spot.names = k.spot.compared = k.spot.equal = 3;
     k.verify.verdict = VERIFY_CLEAN;
 }

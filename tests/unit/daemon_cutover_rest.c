@@ -332,15 +332,20 @@ static void a_late_call(void)
 START_TEST(none_lets_keys_run_out)
 {
     static const struct {
+        const char *when;
         void (*then)(void);
         enum ctl_exit code;
-    } cases[] = {{an_expiry, CTL_OK}, {a_change, CTL_ROLLED_BACK}, {a_late_call, CTL_ROLLED_BACK}};
+    } cases[] = {{"spot_run", an_expiry, CTL_OK},
+                 {"spot_run", a_change, CTL_ROLLED_BACK},
+                 {"spot_run", a_late_call, CTL_ROLLED_BACK},
+                 {"seal", an_expiry, CTL_OK},
+                 {"seal", a_change, CTL_ROLLED_BACK}};
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         kit_make();
         struct cutover_options opt = kit_options();
         opt.fence = FENCE_NONE;
-        k.when = "spot_run";
+        k.when = cases[i].when;
         k.then = cases[i].then;
         kit_cutover(&opt);
         ck_assert_msg(k.op.exit_code == cases[i].code, "%zu: %s", i, k.op.text);
@@ -579,6 +584,25 @@ START_TEST(finish_of_hold_waits_for_its_clients)
 }
 END_TEST
 
+START_TEST(hold_does_not_commit_at_the_end_of_its_lease)
+{
+    static const enum fence_kind kinds[] = {FENCE_HOLD, FENCE_ACL};
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        kit_make();
+        struct cutover_options opt = kit_options();
+        opt.fence = kinds[i];
+        k.lease_left_us = 499999;
+        kit_cutover(&opt);
+        if (kinds[i] == FENCE_HOLD)
+            kit_is("undone", CTL_ROLLED_BACK, "the write pause is about to end");
+        else
+            kit_is("ok", CTL_OK, "");
+        kit_free();
+    }
+}
+END_TEST
+
 START_TEST(writes_that_slipped_past_hold_are_told)
 {
     committed(FENCE_HOLD);
@@ -631,5 +655,5 @@ UNIT_MAIN("daemon/cutover, the rest", a_link_that_is_not_live_is_refused,
           a_restart_after_the_commit_goes_forward, a_restart_when_finished_stays_so, finish_leaves_the_fence,
           finish_takes_the_fence_away, finish_names_what_it_left_alone,
           a_finish_that_fails_can_be_asked_for_again, finish_that_cannot_be_written_down_is_not_done,
-          finish_of_hold_waits_for_its_clients, writes_that_slipped_past_hold_are_told,
-          an_unknown_outcome_can_be_unfenced, finish_needs_a_commit)
+          finish_of_hold_waits_for_its_clients, hold_does_not_commit_at_the_end_of_its_lease,
+          writes_that_slipped_past_hold_are_told, an_unknown_outcome_can_be_unfenced, finish_needs_a_commit)
