@@ -98,10 +98,6 @@ static void tell(void *arg)
     f->busy++;
     if (take(&f->say_lapsed) && f->ev.lapsed)
         f->ev.lapsed(f->lapsed_why, f->arg);
-    if (!f->freed && f->read_answered)
-        tell_read(f);
-    if (!f->freed && f->answered)
-        tell_answer(f);
     if (!f->freed && take(&f->say_unwatched) && f->ev.unwatched)
         f->ev.unwatched(f->unwatched_why, f->arg);
     if (!f->freed && take(&f->say_watched) && f->ev.unwatched)
@@ -110,6 +106,10 @@ static void tell(void *arg)
         f->ev.lost(f->lost_what, f->lost_writes, f->arg);
     if (!f->freed && take(&f->say_again) && f->ev.again)
         f->ev.again(f->arg);
+    if (!f->freed && f->read_answered)
+        tell_read(f);
+    if (!f->freed && f->answered)
+        tell_answer(f);
     if (!f->freed && take(&f->say_lifted) && f->ev.lifted)
         f->ev.lifted(f->left[0] ? -EEXIST : 0, f->left, f->arg);
     if (--f->busy == 0 && f->freed)
@@ -239,6 +239,10 @@ void fence_node_done(struct fence_node *n, int err, const char *format, ...)
     n->err = err;
     if (f->step == FENCE_LIFTING)
         fence_lift_node_done(n);
+    if (fence_is_watching(f)) {
+        fence_watch_node_done(n);
+        return;
+    }
     if (--f->round.due == 0)
         loop_defer(f->loop, &f->round_later, on_round, f);
 }
@@ -356,7 +360,6 @@ struct fence *fence_free(struct fence *f)
     if (!f || f->freed)
         return NULL;
     f->freed = true;
-    fence_hold_stop(f);
     fence_nodes_free(f);
     f->watch = watch_free(f->watch);
     defer_cancel(f->loop, &f->round_later);
@@ -493,7 +496,6 @@ void fence_lift(struct fence *f, fence_fn *fn, void *arg)
     f->read_seq = 0;
     f->read_answered = f->say_lapsed = false;
     fence_watch(f, false);
-    fence_hold_stop(f);
     fence_wait(f, 0, NULL);
     fence_pause_forget(f);
     fence_round_end(f);

@@ -101,9 +101,6 @@ const struct watch_sample *fence_sample(const struct fence *f); /* or NULL */
  * primary is as it was and its writers are free, but the replicas that why names have not answered for 10 s;
  * it goes on with them, `lifted` tells the end of it, and until then no other step may be asked for. */
 void fence_lift(struct fence *f, fence_fn *fn, void *arg);
-/* What is fenced as far as is known, for people: "3 users of 10.0.0.5:6379 and 3 of 10.0.0.6:6379 may not
- * write". From the record; "" nothing is. */
-void fence_text(const struct fence *f, char *out, size_t cap);
 
 /* After the commit. UNPAUSE, or with hold: the pause is renewed with hold_lease_ms from now on. */
 void fence_release(struct fence *f, uint64_t hold_lease_ms, fence_fn *fn, void *arg);

@@ -394,9 +394,18 @@ static void on_put_back(struct conn *c, const struct reply *r, void *arg)
     fence_node_done(n, 0, "%s", "");
 }
 
+/* A server that was restarted has the users of its configuration: what is not among them has gone with the
+ * process that was fenced. */
+static bool was_restarted(const struct fence_node *n)
+{
+    return strcmp(record_of(n)->run_id, conn_server(n->conn)->run_id) != 0;
+}
+
 static void tell_left(struct fence_node *n, const struct state_setting *s, enum verdict v)
 {
     char name[64];
+    if (v == VERDICT_GONE && was_restarted(n))
+        return;
     if (v == VERDICT_GONE)
         fence_left_alone(n->fence, "the user %s of %s was deleted since it was fenced", shown(s->name, name),
                          n->address);

@@ -64,6 +64,7 @@ struct fence_node {
 
     /* The watch. */
     bool held;
+    uint64_t answered_us;
     char lost[FENCE_WHY_MAX];
 };
 
@@ -113,12 +114,19 @@ struct fence_pause {
     uint64_t base_us;
     int64_t server_end_us;
     char refused[FENCE_WHY_MAX];
+    char run_id[RUN_ID_MAX]; /* of the process that was paused */
     struct timer *timer;
     void (*done)(struct fence *f, int err, const char *why); /* of the first request */
     void (*ended)(struct fence *f);                          /* of UNPAUSE */
 };
 
-struct fence_hold; /* fence_hold.c */
+/* The end of a hold. */
+struct fence_hold {
+    bool force, asking, killed, ended;
+    uint64_t began_us, empty_since_us;
+    char who[256]; /* came back last */
+    char refused[FENCE_WHY_MAX];
+};
 
 struct fence {
     struct loop *loop;
@@ -170,12 +178,12 @@ struct fence {
     bool primary_lifted, unpaused, patience_over;
 
     /* The watch. */
-    bool watching, is_held, unwatched, counting;
+    bool watching, is_held, unwatched, counting, was_lost, first_sample, odd;
     struct timer *tick;
-    uint64_t silent_since_us;
-    char base_run_id[RUN_ID_MAX];
+    char base_run_id[RUN_ID_MAX]; /* what slipped in is counted from here */
     uint64_t base_calls;
-    struct fence_hold *hold;
+
+    struct fence_hold hold;
 };
 
 /* fence.c */
@@ -253,10 +261,14 @@ bool fence_next_client(struct bytes *list, struct client_line *ret);
 MUST_CHECK int fence_watch_init(struct fence *f);
 void fence_watch_end(struct fence *f);
 void fence_watch_sample(struct fence *f, const struct watch_sample *s);
-void fence_watch_ready(struct fence_node *n);
+void fence_watch_node_done(struct fence_node *n);
+void fence_watch_lapsed(struct fence *f, const char *why);
+bool fence_is_watching(const struct fence *f);
+void fence_count_from_commit(struct fence *f);
+/* If there were writes since they were last told of. */
+void fence_tell_slipped(struct fence *f, const char *what);
 
 /* fence_hold.c */
 void fence_end_hold_begin(struct fence *f, bool force);
-void fence_hold_stop(struct fence *f);
 
 #endif

@@ -150,7 +150,6 @@ static void ready(struct fence_node *n)
         fence_pause_up(f);
     if (n->due)
         f->round.begin(n);
-    fence_watch_ready(n);
 }
 
 static bool is_listed(const struct fence_node *n, struct bytes list)

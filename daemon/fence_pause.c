@@ -38,6 +38,11 @@ static void lapse(struct fence *f, const char *why)
 
     if (!p->on || p->lapsed)
         return;
+    if (fence_is_watching(f)) {
+        p->on = false;
+        fence_watch_lapsed(f, why);
+        return;
+    }
     p->lapsed = true;
     snprintf(f->lapsed_why, sizeof(f->lapsed_why), "%s", why);
     f->say_lapsed = true;
@@ -97,7 +102,7 @@ static void answer_first(struct fence *f, int err, const char *why)
 /* A lease that is in force goes on until its end; a renewal is asked for again. */
 static void refused(struct fence *f)
 {
-    if (f->pause.first)
+    if (f->pause.first && f->pause.done)
         f->pause.on = false;
     answer_first(f, -EACCES, f->pause.refused);
 }
@@ -177,9 +182,14 @@ static void ask(struct fence *f)
 
     if (p->asking || !n->ready)
         return;
+    if (!p->first && strcmp(p->run_id, conn_server(n->conn)->run_id) != 0) {
+        lapse(f, "the source was restarted, or replaced, while its writes waited");
+        return;
+    }
     uint64_t now = fence_now_us();
     if (p->first_us == 0)
         p->first_us = now;
+    snprintf(p->run_id, sizeof(p->run_id), "%s", conn_server(n->conn)->run_id);
     p->restate = false;
     p->asked_us = now;
     p->asked_ms = next_lease_us(p, now) / 1000;
@@ -308,12 +318,12 @@ static void plan(struct fence *f)
     uint64_t third = MAX(p->asked_us + p->asked_ms * 1000 / 3, now + 1000);
 
     timer_clear(p->timer);
-    if (!p->on || p->strange || p->first || (p->lapsed && !p->ending))
+    if (!p->on || p->strange || (p->first && !p->refused[0]) || (p->lapsed && !p->ending))
         return;
     if (p->ending)
         at = p->end_us + ENDED_AFTER_US;
     else if (p->refused[0])
-        at = MIN(at, now + RETRY_US);
+        at = p->first ? now + RETRY_US : MIN(at, now + RETRY_US);
     else if (!p->asking && may_renew(p, third))
         at = MIN(at, third);
     timer_set(p->timer, at > now ? at - now : 0);

@@ -145,26 +145,3 @@ void fence_lift_begin(struct fence *f)
         f->armed = true;
     fence_round_begin(f, lift_node, is_changed, NULL, 0);
 }
-
-/* For people. */
-
-void fence_text(const struct fence *f, char *out, size_t cap)
-{
-    const struct state_cutover *c = &state_of(f->opt.state)->cutover;
-    size_t len = 0;
-
-    out[0] = '\0';
-    for (size_t i = 0; i < c->nnodes && len < cap; i++) {
-        const struct state_node *n = &c->nodes[i];
-        const char *sep = len ? "; " : "";
-        if (c->fence == FENCE_ACL && n->nsettings > 0)
-            len += (size_t)snprintf(out + len, cap - len, "%s%zu user%s of %s may not write", sep,
-                                    n->nsettings, n->nsettings == 1 ? "" : "s", n->address);
-        else if (c->fence == FENCE_MIN_REPLICAS && n->nsettings > 0)
-            len += (size_t)snprintf(out + len, cap - len, "%s%s refuses writes (min-replicas-to-write)", sep,
-                                    n->address);
-        else if (c->fence == FENCE_HOLD && n->primary)
-            len +=
-                (size_t)snprintf(out + len, cap - len, "%swrites to %s wait (CLIENT PAUSE)", sep, n->address);
-    }
-}

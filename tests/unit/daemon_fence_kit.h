@@ -58,6 +58,28 @@ static void serve(struct real *r, const char *const *more)
     real_start(r);
 }
 
+/* A server that replicates from another, in step with it. */
+KIT_UNUSED static void serve_replica(struct real *r, const struct real *of)
+{
+    char port[8];
+    unsigned tries = 0;
+    snprintf(port, sizeof(port), "%u", of->port);
+    serve(r, (const char *const[]){"--replicaof", "127.0.0.1", port, NULL});
+    struct real p = *of;
+    ck_assert(real_connect(&p));
+    snprintf(port, sizeof(port), "%u", r->port);
+    for (;;) {
+        const char *info = real_ask(&p, "INFO replication");
+        const char *line = strstr(info, port);
+        if (line && !strncmp(line + strlen(port), ",state=online", 13))
+            break;
+        ck_assert_msg(tries++ < 2000, "the replica does not come up");
+        usleep(10000);
+    }
+    r->more[9] = NULL; /* the port does not outlive this call */
+    close(p.fd);
+}
+
 static void kit_lapsed(const char *why, void *arg)
 {
     (void)arg;
