@@ -262,7 +262,6 @@ static bool check_line(struct fence_node *n, struct state_node *r, struct bytes 
     char name[64];
     const struct state_setting *s = state_setting_find(r, acl_user(line));
 
-    /* 7.0 tells subcommands in an order that changes by itself. */
     if (bytes_is(acl_user(line), n->user) ||
         (s && acl_same(line, bytes_str(s->after), ACL_COMMANDS | ACL_PASSWORDS | ACL_REST)))
         return true;
@@ -355,19 +354,30 @@ static void with_catalog(struct fence_node *n, fence_node_fn *known)
 
 enum verdict { VERDICT_NOTHING, VERDICT_OURS, VERDICT_GONE, VERDICT_OTHERS };
 
-static enum verdict judge(const struct fence_node *n, const struct state_setting *s, const struct reply *list)
+/* A server that was restarted may tell the same rules in other words. */
+static bool is_as(const struct fence_node *n, struct bytes now, struct bytes then)
 {
-    struct bytes before = bytes_str(s->before), after = bytes_str(s->after), now;
+    return acl_same(now, then, ACL_REST) && acl_allows_same(n->catalog, now, then);
+}
 
-    if (!find_line(list, bytes_str(s->name), &now))
-        return VERDICT_GONE;
+static enum verdict judge(const struct fence_node *n, const struct state_setting *s, struct bytes now)
+{
+    struct bytes before = bytes_str(s->before), after = bytes_str(s->after);
+
     if (acl_same(now, before, ACL_COMMANDS | ACL_REST))
         return VERDICT_NOTHING;
-    if (after.len > 0)
-        return acl_same(now, after, ACL_COMMANDS | ACL_REST) ? VERDICT_OURS : VERDICT_OTHERS;
-    return acl_same(now, before, ACL_PASSWORDS | ACL_REST) && !acl_may_write(n->catalog, now)
-               ? VERDICT_OURS
-               : VERDICT_OTHERS;
+    if (after.len > 0 && is_as(n, now, after))
+        return VERDICT_OURS;
+    if (after.len == 0 && acl_same(now, before, ACL_PASSWORDS | ACL_REST) && !acl_may_write(n->catalog, now))
+        return VERDICT_OURS;
+    return is_as(n, now, before) ? VERDICT_NOTHING : VERDICT_OTHERS;
+}
+
+static enum verdict judge_in(const struct fence_node *n, const struct state_setting *s,
+                             const struct reply *list)
+{
+    struct bytes now;
+    return find_line(list, bytes_str(s->name), &now) ? judge(n, s, now) : VERDICT_GONE;
 }
 
 static void on_put_back(struct conn *c, const struct reply *r, void *arg)
@@ -386,7 +396,8 @@ static void on_put_back(struct conn *c, const struct reply *r, void *arg)
         if (!find_line(before, bytes_str(s->name), &line)) {
             if (find_line(after, bytes_str(s->name), &line))
                 unmake(n, s->name);
-        } else if (judge(n, s, before) == VERDICT_OURS && judge(n, s, after) != VERDICT_NOTHING) {
+        } else if (judge_in(n, s, before) == VERDICT_OURS &&
+                   !(find_line(after, bytes_str(s->name), &line) && is_as(n, line, bytes_str(s->before)))) {
             fence_left_alone(n->fence, "the user %s of %s could not be put back: it may still not write",
                              shown(s->name, name), n->address);
         }
@@ -426,7 +437,7 @@ static void on_present(struct conn *c, const struct reply *r, void *arg)
     if (!rec || !is_list(n, r))
         return;
     for (size_t i = 0; i < rec->nsettings; i++) {
-        enum verdict v = judge(n, &rec->settings[i], r);
+        enum verdict v = judge_in(n, &rec->settings[i], r);
         if (v == VERDICT_GONE || v == VERDICT_OTHERS)
             tell_left(n, &rec->settings[i], v);
         if (v != VERDICT_OURS)

@@ -70,8 +70,29 @@ static int compare_bytes(const void *a, const void *b)
     return x->len < y->len ? -1 : x->len > y->len;
 }
 
-/* The rules of these parts, in order. */
-static int collect(struct bytes line, unsigned parts, struct bytes **ret, size_t *ret_count)
+/* "config" of "+config|get", sign and all; empty: it is no rule of a subcommand. */
+static struct bytes container_of(struct bytes rule)
+{
+    const char *bar = rule.ptr[0] == '(' ? NULL : memchr(rule.ptr, '|', rule.len);
+    return bar ? bytes_of(rule.ptr + 1, (size_t)(bar - rule.ptr) - 1) : BYTES("");
+}
+
+/* Command rules are applied in their order; but 7.0 tells the subcommands of one command in an order that
+ * changes by itself, and means the same. */
+static void sort_subcommands(struct bytes *rules, size_t count)
+{
+    for (size_t from = 0, to; from < count; from = to) {
+        struct bytes container = container_of(rules[from]);
+        for (to = from + 1; to < count && container.len > 0; to++) {
+            if (!bytes_equal(container_of(rules[to]), container))
+                break;
+        }
+        qsort(rules + from, to - from, sizeof(*rules), compare_bytes);
+    }
+}
+
+/* The rules of this part, in an order that does not depend on how they are told. */
+static int collect(struct bytes line, enum acl_part part, struct bytes **ret, size_t *ret_count)
 {
     struct bytes rest = acl_rules(line), *rules = malloc(RULES_MAX * sizeof(*rules));
     size_t count = 0;
@@ -79,7 +100,7 @@ static int collect(struct bytes line, unsigned parts, struct bytes **ret, size_t
         return -ENOMEM;
     while (rest.len > 0) {
         struct bytes rule = acl_next(&rest);
-        if (rule.len == 0 || !(part_of(rule) & parts))
+        if (rule.len == 0 || part_of(rule) != part)
             continue;
         if (count == RULES_MAX) {
             free(rules);
@@ -87,29 +108,39 @@ static int collect(struct bytes line, unsigned parts, struct bytes **ret, size_t
         }
         rules[count++] = rule;
     }
-    qsort(rules, count, sizeof(*rules), compare_bytes);
+    if (part == ACL_COMMANDS)
+        sort_subcommands(rules, count);
+    else
+        qsort(rules, count, sizeof(*rules), compare_bytes);
     *ret = rules;
     *ret_count = count;
     return 0;
 }
 
-bool acl_same(struct bytes a, struct bytes b, unsigned parts)
+static bool same_part(struct bytes a, struct bytes b, enum acl_part part)
 {
     struct bytes *x = NULL, *y = NULL;
     size_t nx = 0, ny = 0;
-    bool same = false;
+    bool same = collect(a, part, &x, &nx) == 0 && collect(b, part, &y, &ny) == 0 && nx == ny;
 
-    if (bytes_equal(a, b))
-        return true;
-    if (bytes_equal(acl_user(a), acl_user(b)) && collect(a, parts, &x, &nx) == 0 &&
-        collect(b, parts, &y, &ny) == 0) {
-        same = nx == ny;
-        for (size_t i = 0; same && i < nx; i++)
-            same = bytes_equal(x[i], y[i]);
-    }
+    for (size_t i = 0; same && i < nx; i++)
+        same = bytes_equal(x[i], y[i]);
     free(x);
     free(y);
     return same;
+}
+
+bool acl_same(struct bytes a, struct bytes b, unsigned parts)
+{
+    static const enum acl_part all[] = {ACL_COMMANDS, ACL_PASSWORDS, ACL_REST};
+
+    if (!bytes_equal(acl_user(a), acl_user(b)))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        if ((parts & all[i]) && !same_part(a, b, all[i]))
+            return false;
+    }
+    return true;
 }
 
 /* The catalog. */
@@ -290,46 +321,74 @@ static bool any_write(const struct allowed *a)
     return false;
 }
 
-static bool rules_may_write(struct allowed *a, struct bytes rules);
-
-static bool selector_may_write(const struct acl_catalog *c, struct bytes selector)
+static void apply(struct allowed *a, struct bytes rule)
 {
-    struct allowed a = {.catalog = c, .is = calloc(c->ncommands + 1, sizeof(bool))};
-    bool may = true;
+    struct bytes name = bytes_of(rule.ptr + 1, rule.len - 1);
+    bool on = bytes_starts(rule, "+");
 
-    if (a.is && selector.len >= 2)
-        may = rules_may_write(&a, bytes_of(selector.ptr + 1, selector.len - 2));
-    free(a.is);
-    return may;
+    if (!on && !bytes_starts(rule, "-"))
+        return;
+    if (bytes_starts(name, "@"))
+        set_category(a, bytes_of(name.ptr + 1, name.len - 1), on);
+    else
+        set_command(a, name, on);
 }
 
-/* Selectors hold none themselves. */
-static bool rules_may_write(struct allowed *a, struct bytes rules)
+/* Without selectors: they hold rules of their own. */
+static int allow(const struct acl_catalog *c, struct bytes rules, struct allowed *ret)
 {
-    bool may = false;
+    *ret = (struct allowed){.catalog = c, .is = calloc(c->ncommands + 1, sizeof(bool))};
+    while (ret->is && rules.len > 0)
+        apply(ret, acl_next(&rules));
+    return ret->is ? 0 : -ENOMEM;
+}
 
-    while (rules.len > 0) {
-        struct bytes rule = acl_next(&rules), name;
-        if (bytes_starts(rule, "("))
-            may |= selector_may_write(a->catalog, rule);
-        if (!bytes_starts(rule, "+") && !bytes_starts(rule, "-"))
-            continue;
-        name = bytes_of(rule.ptr + 1, rule.len - 1);
-        if (bytes_starts(name, "@"))
-            set_category(a, bytes_of(name.ptr + 1, name.len - 1), rule.ptr[0] == '+');
-        else
-            set_command(a, name, rule.ptr[0] == '+');
-    }
-    return may || any_write(a);
+static bool rules_may_write(const struct acl_catalog *c, struct bytes rules)
+{
+    struct allowed a;
+    bool may = allow(c, rules, &a) < 0 || any_write(&a);
+
+    free(a.is);
+    return may;
 }
 
 bool acl_may_write(const struct acl_catalog *c, struct bytes line)
 {
-    if (!acl_catalog_is_full(c))
-        return true;
-    struct allowed a = {.catalog = c, .is = calloc(c->ncommands + 1, sizeof(bool))};
-    bool may = !a.is || rules_may_write(&a, acl_rules(line));
+    struct bytes rest = acl_rules(line);
 
-    free(a.is);
-    return may;
+    if (!acl_catalog_is_full(c) || rules_may_write(c, rest))
+        return true;
+    while (rest.len > 0) {
+        struct bytes rule = acl_next(&rest);
+        if (bytes_starts(rule, "(") && rule.len >= 2 &&
+            rules_may_write(c, bytes_of(rule.ptr + 1, rule.len - 2)))
+            return true;
+    }
+    return false;
+}
+
+static bool has_selector(struct bytes line)
+{
+    struct bytes rest = acl_rules(line);
+
+    while (rest.len > 0) {
+        if (bytes_starts(acl_next(&rest), "("))
+            return true;
+    }
+    return false;
+}
+
+bool acl_allows_same(const struct acl_catalog *c, struct bytes a, struct bytes b)
+{
+    struct allowed x = {.is = NULL}, y = {.is = NULL};
+
+    if (acl_same(a, b, ACL_COMMANDS))
+        return true;
+    if (!acl_catalog_is_full(c) || has_selector(a) || has_selector(b))
+        return false;
+    bool same = allow(c, acl_rules(a), &x) == 0 && allow(c, acl_rules(b), &y) == 0 && !x.unknown &&
+                !y.unknown && memcmp(x.is, y.is, c->ncommands * sizeof(bool)) == 0;
+    free(x.is);
+    free(y.is);
+    return same;
 }

@@ -18,8 +18,8 @@ struct bytes acl_next(struct bytes *rest);
 bool acl_is_command_rule(struct bytes rule); /* `+`, `-` or a selector */
 
 enum acl_part { ACL_COMMANDS = 1, ACL_PASSWORDS = 2, ACL_REST = 4 };
-/* Do these parts (acl_part, added up) of two lines say the same? Command rules and passwords in any order: a
- * server puts them into an order of its own. -ENOMEM is told as `no`. */
+/* Do these parts (acl_part, added up) of two lines say the same? Command rules in the same order, since the
+ * order matters. What cannot be told for want of memory is no. */
 bool acl_same(struct bytes a, struct bytes b, unsigned parts);
 
 /* The commands of a server, by category: from ACL CAT, and then from ACL CAT of each that it names. */
@@ -31,5 +31,7 @@ MUST_CHECK int acl_catalog_add(struct acl_catalog *c, const struct reply *names)
 bool acl_catalog_is_full(const struct acl_catalog *c);                            /* NULL is not */
 /* Does the line allow any command of the category `write`? What cannot be told is yes; c may be NULL. */
 bool acl_may_write(const struct acl_catalog *c, struct bytes line);
+/* Do both allow the same commands, whatever their rules? What cannot be told is no. */
+bool acl_allows_same(const struct acl_catalog *c, struct bytes a, struct bytes b);
 
 #endif

@@ -71,7 +71,8 @@ KIT_UNUSED static void serve_replica(struct real *r, const struct real *of)
     for (;;) {
         const char *info = real_ask(&p, "INFO replication");
         const char *line = strstr(info, port);
-        if (line && !strncmp(line + strlen(port), ",state=online", 13))
+        if (line && !strncmp(line + strlen(port), ",state=online", 13) &&
+            strstr(real_ask(r, "INFO replication"), "master_link_status:up"))
             break;
         ck_assert_msg(tries++ < 2000, "the replica does not come up");
         usleep(10000);

@@ -307,7 +307,7 @@ START_TEST(what_only_replicates_forbids_it)
     serve(&s, NULL);
     kit_begin(&s);
     struct real tool = another(&s);
-    send_only(&tool, "REPLCONF capa eof capa psync2");
+    ck_assert_str_eq(real_ask(&tool, "REPLCONF capa eof capa psync2"), "OK");
     send_only(&tool, "PSYNC ? -1");
     ck_assert(hears(&tool, 3000, text, sizeof(text)));
     unsigned tries = 0;
