@@ -138,6 +138,7 @@ check-integration: all
 
 check-long: all $(B)/bench/pipeline
 	RIOT_BUILD=$(B) $(PYTEST) -m long $(PYTEST_ARGS) $(SUITE)
+	@$(MAKE) --no-print-directory fuzz FUZZ=payload
 
 # Each rule of the design has a patch that breaks it, and tests that then must fail.
 check-rules:
@@ -166,14 +167,16 @@ lint:
 format:
 	clang-format-19 -i $(shell find lib daemon ctl tests -name '*.[ch]')
 
+# FUZZ names the targets; what stands below tests/fuzz/corpus/NAME is where one begins.
 FUZZ_TIME ?= 60
+FUZZ      ?= $(FUZZ_SRC:tests/fuzz/%.c=%)
 fuzz:
 	@tests/deps.sh build fuzz
 	@$(MAKE) $(QUIET) B=build/fuzz CC=clang-19 OPT='-O1 -g' LDHARDEN=-fsanitize=address,undefined \
 	    HARDEN='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' fuzzers
-	@set -e; for fuzzer in $(FUZZ_BIN:$(B)/%=build/fuzz/%); do \
-	    mkdir -p build/fuzz/corpus/$${fuzzer##*/}; echo "fuzz: $${fuzzer##*/}"; \
-	    $$fuzzer -max_total_time=$(FUZZ_TIME) -print_final_stats=0 -verbosity=0 build/fuzz/corpus/$${fuzzer##*/}; done
+	@set -e; for name in $(FUZZ); do \
+	    mkdir -p build/fuzz/corpus/$$name; echo "fuzz: $$name"; seeds=tests/fuzz/corpus/$$name; [ -d $$seeds ] || seeds=; \
+	    build/fuzz/fuzz/$$name -max_total_time=$(FUZZ_TIME) -print_final_stats=0 -verbosity=0 build/fuzz/corpus/$$name $$seeds; done
 fuzzers: $(FUZZ_BIN)
 
 bench: all $(B)/bench/pipeline

@@ -5,7 +5,7 @@
 
 /* A control byte below 32: that many literals and one. Else a reference: 3 bits of length (7: a byte with
  * more of it follows), 5 bits of distance, then a byte with the rest of the distance. */
-enum { CONTROL, LITERALS, LENGTH, DISTANCE };
+enum { CONTROL, LITERALS, LENGTH, DISTANCE, BROKEN };
 
 #define LITERALS_MAX   32
 #define LENGTH_FOLLOWS 7
@@ -67,14 +67,15 @@ static inline int distance(struct lzf *z, uint8_t byte)
 {
     size_t back = ((size_t)z->high << 8 | byte) + 1;
     uint8_t *to = z->room + z->end;
+    const uint8_t *from = to - MIN(back, z->end);
 
     if (back > z->made)
         return -EBADMSG;
     if (back >= z->run)
-        memcpy(to, to - back, z->run);
+        memcpy(to, from, z->run);
     else
         for (size_t i = 0; i < z->run; i++)
-            to[i] = to[i - back];
+            to[i] = from[i];
     made(z, z->run);
     z->state = CONTROL;
     return 0;
@@ -114,17 +115,16 @@ static inline int step(struct lzf *z, struct bytes *in)
     }
 }
 
+/* What was made before an error is handed out before it: so what is told does not depend on the cuts. */
 int lzf_next(struct lzf *z, struct bytes *in, struct bytes *ret)
 {
     z->given = z->end;
     slide(z);
-    while (in->len && z->end + LZF_RUN_MAX <= LZF_ROOM) {
-        int e = step(z, in);
-        if (e)
-            return e;
-    }
+    while (z->state != BROKEN && in->len && z->end + LZF_RUN_MAX <= LZF_ROOM)
+        if (step(z, in))
+            z->state = BROKEN;
     if (z->given == z->end)
-        return -EAGAIN;
+        return z->state == BROKEN ? -EBADMSG : -EAGAIN;
     *ret = bytes_of(z->room + z->given, z->end - z->given);
     return 0;
 }
