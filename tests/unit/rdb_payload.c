@@ -30,7 +30,7 @@ struct out {
 static void put(struct out *o, uint64_t n, unsigned bytes)
 {
     for (unsigned i = 0; i < bytes; i++)
-        o->bytes[o->n++] = (uint8_t)(n >> 8 * i);
+        o->bytes[o->n++] = (uint8_t)(i < 8 ? n >> 8 * i : 0);
     KIT_REQUIRE(o->n < sizeof(o->bytes) / 2);
 }
 
