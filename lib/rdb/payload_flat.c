@@ -112,7 +112,7 @@ static int zipmap_length(struct packed *pk)
     pk->text = 0;
     pk->text_total = size == 1 ? *h : read_le(h + 1, 4);
     packed_take(pk, size);
-    if (pk->text_total > packed_left(pk))
+    if (pk->text_total >= packed_left(pk)) /* the end follows */
         return -EBADMSG;
     pk->state++;
     return 0;

@@ -69,7 +69,7 @@ static int number(struct payload *p, size_t len, int64_t n)
 static int text(struct packed *pk, size_t head, uint64_t len)
 {
     packed_take(pk, head);
-    if (len > packed_left(pk))
+    if (len >= packed_left(pk)) /* its end follows */
         return -EBADMSG;
     pk->entry = head + len;
     pk->text = 0;

@@ -75,7 +75,7 @@ static void done(struct packed *pk)
 static int text(struct packed *pk, size_t head, uint64_t len)
 {
     packed_take(pk, head);
-    if (len > packed_left(pk))
+    if (len >= packed_left(pk)) /* its end follows */
         return -EBADMSG;
     pk->entry += head + len;
     pk->text = 0;

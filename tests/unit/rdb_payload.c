@@ -164,6 +164,13 @@ static void refuses(const char *body)
     gives_by(&redis, body, -EBADMSG);
 }
 
+/* Before anything of it is told: what it announces cannot be. */
+static void refuses_at_once(const char *body)
+{
+    refuses(body);
+    ck_assert_msg(!redis.events, "%s", body);
+}
+
 /* Strings. */
 
 START_TEST(lengths)
@@ -175,13 +182,14 @@ START_TEST(lengths)
     tells("00 80 00 00 00 03 61 62 63", "616263");
     tells("00 81 00 00 00 00 00 00 00 03 61 62 63", "616263");
     refuses("00");
-    refuses("00 04 61 62 63");
+    refuses_at_once("00 04 61 62 63");
     refuses("00 02 61 62 63");
     refuses("00 40");
     refuses("00 80 00 00 00");
-    refuses("00 80 ff ff ff ff 61");
-    refuses("00 81 ff ff ff ff ff ff ff ff 61");
+    refuses_at_once("00 80 ff ff ff ff 61");
+    refuses_at_once("00 81 ff ff ff ff ff ff ff ff 61");
     refuses("00 82 00 00 00 00 61");
+    refuses("00 82 00 00 00 00 00 00 00 01 61");
     refuses("00 bf 61");
     end();
 }
@@ -236,8 +244,8 @@ START_TEST(plain_lists_and_sets)
     refuses("01 02 01 61");
     refuses("01 01 01 61 01 61");
     refuses("01 00 00");
-    refuses("02 81 ff ff ff ff ff ff ff ff 01 61");
-    refuses("02 80 00 00 10 00 01 61");
+    refuses_at_once("02 81 ff ff ff ff ff ff ff ff 01 61");
+    refuses_at_once("02 80 00 00 10 00 01 61");
     refuses("02 c0 01 01 61");
     end();
 }
@@ -329,10 +337,10 @@ START_TEST(listpacks)
     refuses("10 L([81 61][01][81 62])");
     refuses("12 01 02 L([f5])");
     refuses("12 01 02 L([fe 00])");
-    refuses("12 01 02 L([f0 ff ff ff ff])");
+    refuses_at_once("12 01 02 L([f0 ff ff ff ff])");
     refuses("12 01 02 L([82 61])"); /* longer than it is */
     refuses("12 01 02 L([81])");
-    refuses("12 01 02 L([bf 61 62 63])");
+    refuses_at_once("12 01 02 L([bf 61 62 63])");
     refuses("12 01 02 L([f4 00 00])");
     end();
 }
@@ -378,8 +386,8 @@ START_TEST(ziplists)
     refuses("0a Z([ff])");
     refuses("0a Z([c1 00])");
     refuses("0a Z([e1])");
-    refuses("0a Z([02 61])");
-    refuses("0a Z([80 ff ff ff ff])");
+    refuses_at_once("0a Z([02 61])");
+    refuses_at_once("0a Z([80 ff ff ff ff])");
     refuses("0a Z([e0 00 00])");
     end();
 }
@@ -439,8 +447,8 @@ START_TEST(zipmaps)
     refuses("09 S(01 01 61 01 01 31 ff)");
     refuses("09 S(01 01 61 ff)");
     refuses("09 S(01 01 61)");
-    refuses("09 S(01 09 61 01 00 31 ff)");
-    refuses("09 S(01 fe ff ff ff ff 61 01 00 31 ff)");
+    refuses_at_once("09 S(01 09 61 01 00 31 ff)");
+    refuses_at_once("09 S(01 fe ff ff ff ff 61 01 00 31 ff)");
     refuses("09 S()");
     end();
 }
@@ -477,10 +485,11 @@ START_TEST(stream_entries)
     refuses(STREAM("01 " PAGE("[00][00][01][81 66][00]" SAME("81 61")), "00", "01 01")); /* one too many */
     refuses(STREAM("01 " PAGE("[00][01][01][81 66][00]" SAME("81 61")), "00", "01 01"));
     refuses(STREAM("01 " PAGE("[01][00][01][81 66][00][02][00][00][81 61][05]"), "01", "01 01"));
-    refuses(STREAM("01 " PAGE("[01][00][01][81 66][00][04][00][00][81 61][04]"), "01", "01 01"));
+    refuses(STREAM("01 " PAGE("[01][00][01][81 66][00][06][00][00][81 61][04]"), "01", "01 01"));
     refuses(STREAM("01 " PAGE("[01][00][01][81 66][00][02][81 61][00][81 61][04]"), "01", "01 01"));
     refuses(STREAM("01 " PAGE("[01][00][01][81 66][00][00][00][00][00][04]"), "01", "01 01"));
     refuses(STREAM("01 0f 00 00 00 00 00 00 01 00 00 00 00 00 00 00 01 L()", "00", "00 00"));
+    refuses("0f 01 0f " ID_1_1 " L([01][00][01][81 66][00]" SAME("81 61") ") 01 01 01 00");
     refuses("0f 00 00 00 00 01");
     end();
 }
@@ -588,6 +597,9 @@ START_TEST(footers)
     memcpy(buf, payload.ptr, payload.len);
     memset(buf + payload.len - 8, 0, 8);
     ck_assert_int_eq(fed(&redis, bytes_of(buf, payload.len)), 0); /* no sum was made */
+    ck_assert_int_eq(payload_begin(redis.payload, payload.len), 0);
+    ck_assert_int_eq(payload_feed(redis.payload, bytes_of(buf, payload.len - 1)), 0);
+    ck_assert_int_eq(payload_end(redis.payload), -EBADMSG);
     buf[payload.len - 1] = 1;
     ck_assert_int_eq(fed(&redis, bytes_of(buf, payload.len)), -EBADMSG);
     for (uint64_t length = 0; length <= KIT_FOOTER; length++)
