@@ -16,7 +16,8 @@ static size_t dones, settles, cancels, marks;
 static int settle_error;
 static void (*before_settled)(void); /* or NULL: the test's doing while a barrier is on its way */
 static bool (*dirty)(int db, struct bytes key);
-static bool copies; /* what is marked is copied */
+static bool in_settled; /* the question whether a key is dirty comes from the end of a barrier */
+static bool copies;     /* what is marked is copied */
 static struct defer settle_later;
 static struct {
     void (*fn)(void *arg);
@@ -79,7 +80,9 @@ static void on_settled(void *arg)
     if (before_settled)
         before_settled();
     settles++;
+    in_settled = true;
     settling.fn(settling.arg);
+    in_settled = false;
 }
 
 static int on_settle(void (*fn)(void *fn_arg), void *fn_arg, void *arg)

@@ -322,6 +322,48 @@ START_TEST(test_one_time_for_both)
 }
 END_TEST
 
+/* A hash whose field f expires at 5500 ms, and one without it. */
+#define WITH_FIELD                                                                                           \
+    "\x18\x7c\x15\0\0\0\0\0\0\x02\x01\x01"                                                                   \
+    "f\x01v\0\x01g\x01w\x0c\0\0\0\0\0\0\0\0\0"
+#define WITHOUT_FIELD                                                                                        \
+    "\x04\x01\x01"                                                                                           \
+    "g\x01w\x0c\0\0\0\0\0\0\0\0\0"
+
+static void answer_hash(int side, unsigned second, struct bytes payload)
+{
+    struct fake_client *k = fake_last(&fakes[side]);
+
+    ck_assert_int_eq(
+        buf_printf(&k->out, "*3\r\n*2\r\n$1\r\n%u\r\n$1\r\n0\r\n:-1\r\n$%zu\r\n", second, payload.len), 0);
+    ck_assert_int_eq(buf_append(&k->out, payload.ptr, payload.len), 0);
+    fake_send(k, "\r\n");
+}
+
+START_TEST(test_fields_that_expire)
+{
+    for (int first_side = 0; first_side < 2; first_side++)
+        for (unsigned second = 5; second < 7; second++) {
+            begin(FAKE_INFO);
+            fakes[0].hook = on_line;
+            held = true;
+            ask(true);
+            fake_pass(&fakes[0], 20);
+            for (int i = 0; i < 2; i++) {
+                if (i == first_side)
+                    answer_hash(0, 5, BYTES(WITH_FIELD));
+                else
+                    answer_hash(1, second, BYTES(WITHOUT_FIELD));
+                fake_pass(&fakes[0], 20);
+            }
+            ck_assert_uint_eq(answers, 1);
+            ck_assert_str_eq(result.side[0].error, "");
+            ck_assert_int_eq(result.verdict, second == 5 ? COMPARE_VALUE : COMPARE_EQUAL);
+            end();
+        }
+}
+END_TEST
+
 START_TEST(test_lost_while_the_other_waits)
 {
     begin(FAKE_INFO);
@@ -397,4 +439,5 @@ END_TEST
 UNIT_MAIN("verify/side", test_what_is_asked, test_old_servers, test_torn, test_byte_by_byte,
           test_not_understood, test_a_strange_clock, test_nobody_asked, test_refusals_that_pass,
           test_refusals_that_stay, test_refused_inside, test_undecodable, test_one_time_for_both,
-          test_lost_while_the_other_waits, test_a_broken_value, test_existence_not_understood, test_silence)
+          test_fields_that_expire, test_lost_while_the_other_waits, test_a_broken_value,
+          test_existence_not_understood, test_silence)
