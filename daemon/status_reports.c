@@ -30,7 +30,7 @@ static void set_progress(json_t *o, const struct verify_report *r)
         status_number(o, "estimated_keys", r->keys + r->target_keys);
     status_number(o, "scanned_keys", r->scanned + r->target_scanned);
     status_real(o, "keys_per_s", r->keys_per_s);
-    if (r->eta_ms >= 0)
+    if (r->verdict == VERIFY_RUNNING && r->eta_ms >= 0)
         status_number(o, "eta_ms", (uint64_t)r->eta_ms);
 }
 
