@@ -132,28 +132,44 @@ static void tell_end(const struct verification *v, const struct verify_report *r
         tell_drift(v, r);
 }
 
+/* Of all keys, and not more lenient than it is by itself. */
 static bool is_full(const struct run *run)
 {
-    return !run->opt.sample && !run->opt.match && run->opt.db < 0;
+    const struct verification_options *o = &run->opt;
+    return !o->sample && !o->match && o->db < 0 && o->ttl_tolerance_ms <= TTL_TOLERANCE_MS;
+}
+
+/* A part that is equal says nothing of the whole; one that differs does. */
+static void note_whether_it_holds(struct verification *v)
+{
+    struct lane *l = link_lane(v->link);
+
+    switch (v->last.verdict) {
+    case VERIFY_CLEAN:
+        if (!is_full(&v->now) || !l)
+            break;
+        v->holds = true;
+        v->gaps = gaps_of(l);
+        break;
+    case VERIFY_DRIFT:
+    case VERIFY_INCONCLUSIVE:
+        v->holds = false;
+        break;
+    case VERIFY_RUNNING:
+    case VERIFY_STOPPED:
+        break;
+    }
 }
 
 static void keep_last(struct verification *v)
 {
-    struct lane *l = link_lane(v->link);
-
     free(v->now.dbs);
     v->now.dbs = NULL;
     v->before = v->now;
     if (v->before.opt.match)
         v->before.opt.match = v->before.match;
     v->has_last = true;
-    if (l)
-        v->gaps = gaps_of(l);
-    /* A partial one says nothing against an earlier whole one, unless it found something. */
-    if (v->last.verdict == VERIFY_CLEAN)
-        v->holds = (v->holds || is_full(&v->now)) && l;
-    else if (v->last.verdict != VERIFY_STOPPED)
-        v->holds = false;
+    note_whether_it_holds(v);
 }
 
 static void end(void *arg)

@@ -508,6 +508,7 @@ def test_wait_for_verified(link, lab):
     verify(link, "--sample", 100)
     verify(link, "--match", "d:*")
     verify(link, "--db", 0)
+    verify(link, "--ttl-tolerance", "1h")
     assert not verified(link), "a part is not the whole"
     verify(link)
     assert ended(link, waiting)["result"] == "ok" and verified(link)
@@ -519,6 +520,8 @@ def test_wait_for_verified(link, lab):
     link.wait_for(lambda s: s["feed"]["gaps"] > gaps)
     link.wait("live")
     assert not verified(link), "a gap makes it void"
+    verify(link, "--sample", 100)
+    assert not verified(link), "a part is not the whole"
     verify(link)
     assert verified(link)
     lab.target.call("DEL", "d:1")
