@@ -175,7 +175,7 @@ struct fence {
     struct fence_pause pause;
 
     /* The undo. */
-    bool primary_lifted, unpaused, patience_over;
+    bool primary_lifted, unpaused, patience_over, was_fenced;
 
     /* The watch. */
     bool watching, is_held, unwatched, counting, was_lost, first_sample, odd;

@@ -219,7 +219,8 @@ static void kill_former(struct fence_node *n)
     n->unkilled = false;
     for (size_t i = 0; i < s->nconnections; i++) {
         const struct state_connection *c = &s->connections[i];
-        if (c->side != STATE_SOURCE || c->client_id == conn_client_id(n->conn) ||
+        /* On 6.0, ID 0 is everybody. */
+        if (c->side != STATE_SOURCE || c->client_id == conn_client_id(n->conn) || c->client_id == 0 ||
             strcmp(c->run_id, id->run_id) != 0)
             continue;
         snprintf(words, sizeof(words), "CLIENT KILL ID %" PRIu64, c->client_id);

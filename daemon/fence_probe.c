@@ -53,7 +53,7 @@ static char *no_settings(struct fence_node *n)
 
 /* The second pipeline: rights. */
 
-/* Whatever the file system or a key may be called: a lost connection must be shown to be dead (R2). */
+/* What a lost one has under way must be known to be dead before anything is put back (R2). */
 static void judge_connections(struct fence_node *n)
 {
     const char *why = "neither CLIENT LIST nor CLIENT KILL is allowed: a lost connection could not be shown "

@@ -31,7 +31,7 @@ static void all_lifted(struct fence *f)
 {
     int err = f->left[0] ? -EEXIST : 0;
 
-    if (!f->left[0])
+    if (!f->left[0] && f->was_fenced)
         log_event(f->opt.log, EVENT_FENCE_LIFTED, "writes to the source are let go, on %zu server%s",
                   f->nnodes, f->nnodes == 1 ? "" : "s");
     if (!f->patience_over) {
@@ -89,6 +89,8 @@ static void on_settle(void *arg)
 static bool pause_may_be_ours(struct fence *f)
 {
     const struct state_cutover *c = fence_record(f);
+    if (c->fence == FENCE_NONE) /* operators may pause writes themselves, instead of a fence */
+        return f->pause.on;
     return f->pause.on || c->fence == FENCE_HOLD || c->stage == STAGE_PAUSING || c->stage == STAGE_FENCING ||
            c->stage == STAGE_UNDOING;
 }
@@ -138,6 +140,7 @@ void fence_lift_begin(struct fence *f)
     f->kind = fence_record(f)->fence;
     f->left[0] = '\0';
     f->primary_lifted = f->unpaused = f->patience_over = false;
+    f->was_fenced = pause_may_be_ours(f) || state_settings_count(fence_record(f)) > 0;
     if (fence_nodes_from_record(f) < 0)
         fence_left_alone(f, "not all servers of the record can be connected to");
     /* A note that cannot be written is no reason to leave writers fenced. */
