@@ -109,6 +109,7 @@ struct fence_pause {
     uint64_t lease_us, bound_us; /* 0: no bound */
     uint64_t first_us, end_us;
     uint64_t asked_us, asked_ms; /* when the request in flight was sent, and for how long it asks */
+    uint64_t lost_ms;            /* the longest of those whose answer was lost: it may be in force */
     int64_t before_us, after_us; /* the server's TIME around that request; 0: not understood */
     int64_t base_server_us;      /* a moment by the server's clock, and not later than that by ours */
     uint64_t base_us;

@@ -208,6 +208,7 @@ static void ended(struct fence *f)
     void (*fn)(struct fence *f) = p->ended;
 
     p->on = p->lapsed = p->ending = p->strange = p->asking = p->first = false;
+    p->lost_ms = 0;
     p->ended = NULL;
     timer_clear(p->timer);
     if (fn)
@@ -246,12 +247,13 @@ static void on_told(struct conn *c, const struct reply *r, void *arg)
     struct fence *f = ((struct fence_node *)arg)->fence;
     struct fence_pause *p = &f->pause;
     uint64_t now = fence_now_us(), left;
+    uint64_t ours = MAX(p->end_us > now ? (p->end_us - now) / 1000 : 0, p->lost_ms);
     struct bytes info;
     (void)c;
 
     p->asking = false;
     if (!p->strange && reply_text(r, &info) && info_find_u64(info, "paused_timeout_milliseconds", &left) &&
-        left > (p->end_us > now ? (p->end_us - now) / 1000 : 0) + ANOTHERS_MS) {
+        left > ours + ANOTHERS_MS) {
         log_event(f->opt.log, EVENT_FENCE_LEFT_ALONE,
                   "somebody else has paused the source's writes, for another %" PRIu64 " ms: left as it is",
                   left);
@@ -377,7 +379,11 @@ void fence_pause_up(struct fence *f)
 
 void fence_pause_down(struct fence *f)
 {
-    f->pause.asking = false;
+    struct fence_pause *p = &f->pause;
+
+    if (p->asking && !p->ending)
+        p->lost_ms = MAX(p->lost_ms, p->asked_ms);
+    p->asking = false;
     plan(f);
 }
 
