@@ -463,6 +463,32 @@ static int make_record(struct fence *f, enum fence_kind kind)
     return 0;
 }
 
+/* Hold. */
+
+void fence_hold_lease(struct fence *f, uint64_t lease_ms)
+{
+    f->hold_lease_ms = lease_ms;
+}
+
+static void held(struct fence *f, int err, const char *why)
+{
+    fence_answer(f, err, "%s", why);
+}
+
+/* What holds the writers back over the commit is in force before it. */
+static void set_hold(struct fence *f)
+{
+    if (!fence_is_paused(f)) {
+        fence_answer(f, -ETIMEDOUT, "the pause of the source's writes did not hold");
+        return;
+    }
+    fence_record(f)->lease_ms = f->hold_lease_ms;
+    if (fence_save(f) < 0)
+        fence_answer(f, -EIO, "the state file cannot be written");
+    else
+        fence_pause_ask(f, f->hold_lease_ms * 1000, 0, held);
+}
+
 void fence_set(struct fence *f, enum fence_kind kind, fence_fn *fn, void *arg)
 {
     fence_begin(f, FENCE_SETTING, fn, arg);
@@ -476,6 +502,8 @@ void fence_set(struct fence *f, enum fence_kind kind, fence_fn *fn, void *arg)
         fence_answer(f, -ENOMEM, "memory is out");
     else if (fence_arm(f) < 0)
         fence_answer(f, -EIO, "the state file cannot be written");
+    else if (f->kind == FENCE_HOLD && f->hold_lease_ms)
+        set_hold(f);
     else if (!fence_hard_of(f->kind))
         fence_answer(f, 0, "%s", "");
     else
@@ -505,11 +533,6 @@ void fence_lift(struct fence *f, fence_fn *fn, void *arg)
 }
 
 /* After the commit. */
-
-static void held(struct fence *f, int err, const char *why)
-{
-    fence_answer(f, err, "%s", why);
-}
 
 void fence_release(struct fence *f, uint64_t hold_lease_ms, fence_fn *fn, void *arg)
 {

@@ -84,8 +84,11 @@ uint64_t fence_paused_us(const struct fence *f);     /* since the first request 
 /* Ends the pause, unless somebody else's is longer. */
 void fence_unpause(struct fence *f, fence_fn *fn, void *arg);
 
+/* Of `hold`, told before fence_set(): its pause outlives the commit, and so a restart right after it. */
+void fence_hold_lease(struct fence *f, uint64_t lease_ms);
 /* The hard fence, while paused. Originals are written down first, and with them the stage, which its owner
- * has changed by then and not saved. `hold` and `none` change nothing more. */
+ * has changed by then and not saved. With `hold` the pause is asked for with the lease of a hold, without any
+ * bound; the lease is in the record before. `none` changes nothing. */
 void fence_set(struct fence *f, enum fence_kind kind, fence_fn *fn, void *arg);
 /* The pause never ran out, by our clock and by the server's; the nodes are the ones that were probed, each
  * with its run id, role and replication id; what was fenced reads back as fenced, on each; nothing is

@@ -184,6 +184,7 @@ struct fence {
     char base_run_id[RUN_ID_MAX]; /* what slipped in is counted from here */
     uint64_t base_calls;
 
+    uint64_t hold_lease_ms; /* 0: not told */
     struct fence_hold hold;
 };
 

@@ -128,4 +128,51 @@ START_TEST(a_sentinel_forbids_it)
 }
 END_TEST
 
-UNIT_MAIN("daemon/fence_hold", what_waited_does_not_run, who_comes_back_is_named, a_sentinel_forbids_it)
+/* The commit stands on this pause alone: it is as long as a hold's before the commit, and beyond the bound.
+ */
+START_TEST(the_lease_of_a_hold_comes_before_the_commit)
+{
+    struct real s;
+    char text[256];
+    serve(&s, NULL);
+    kit_begin(&s);
+    probe();
+    stage(STAGE_PAUSING);
+    FINE(fence_pause, 500, 800);
+    record()->stage = STAGE_FENCING;
+    fence_hold_lease(kit.fence, 60000);
+    FINE(fence_set, FENCE_HOLD);
+    ck_assert_uint_gt(fence_lease_left_us(kit.fence), 50000000);
+    struct real w = another(&s);
+    send_only(&w, "SET a 1");
+    kit_restart();
+    ck_assert_int_eq(record()->stage, STAGE_FENCING);
+    ck_assert_uint_eq(record()->lease_ms, 60000);
+    ck_assert(!hears(&w, 1200, text, sizeof(text)));
+    FINE(fence_lift);
+    ck_assert(hears(&w, 3000, text, sizeof(text)));
+    ck_assert_str_eq(text, "+OK\r\n");
+    close(w.fd);
+    end(&s);
+}
+END_TEST
+
+START_TEST(a_hold_does_not_pause_anew_what_ran_out)
+{
+    struct real s;
+    serve(&s, NULL);
+    kit_begin(&s);
+    probe();
+    stage(STAGE_PAUSING);
+    FINE(fence_pause, 300, 300);
+    ck_assert(until(is_counted, &kit.lapsed, 5000));
+    fence_hold_lease(kit.fence, 60000);
+    ck_assert_int_eq(STEP(fence_set, FENCE_HOLD), -ETIMEDOUT);
+    ck_assert_str_eq(real_ask(&s, "SET a 1"), "OK");
+    end(&s);
+}
+END_TEST
+
+UNIT_MAIN("daemon/fence_hold", the_lease_of_a_hold_comes_before_the_commit,
+          a_hold_does_not_pause_anew_what_ran_out, what_waited_does_not_run, who_comes_back_is_named,
+          a_sentinel_forbids_it)
