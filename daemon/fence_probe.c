@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/core/clock.h"
+#include "lib/redis/info.h"
 
 #define REACH_US    5000000 /* for a server to answer */
 #define NO_RULE     "+@riotd-none"
@@ -161,11 +162,44 @@ static void on_clients(struct conn *c, const struct reply *r, void *arg)
     }
 }
 
+/* Valkey's scripts are a module of its own, without a command. */
+static void take_module(struct bytes name, struct bytes value, void *arg)
+{
+    struct fence_node *n = arg;
+    struct bytes module = bytes_cut(&value, ',');
+    char text[64];
+
+    if (!bytes_is(name, "module") ||
+        (bytes_is(module, "name=lua") && conn_server(n->conn)->kind == SERVER_VALKEY))
+        return;
+    bytes_cut(&module, '=');
+    say_no(no_acl(n), "the module %s is loaded: a user without @write may still write with its commands",
+           bytes_escape(module, text, sizeof(text)));
+}
+
+/* Commands of modules are in no category, unless the module says so; Redis 8 has a module in itself. */
+static void on_modules(struct conn *c, const struct reply *r, void *arg)
+{
+    struct fence_node *n = arg;
+    char why[FENCE_WHY_MAX];
+    struct bytes info;
+    (void)c;
+
+    if (!reply_text(r, &info))
+        say_no(no_acl(n), "INFO modules cannot be read: %s", fence_error(r, why));
+    else if (!memmem(info.ptr, info.len, "# Modules", 9))
+        say_no(no_acl(n),
+               "INFO does not tell whether modules are loaded, whose commands would write through");
+    else
+        info_each(info, take_module, n);
+}
+
 static void ask_rights(struct fence_node *n)
 {
     const struct bytes set[] = {BYTES("ACL"), BYTES("SETUSER"), bytes_str(n->user), BYTES(NO_RULE)};
 
-    if (fence_call(n, on_clients, "CLIENT LIST") && fence_call(n, on_kill, KILL_NOBODY) &&
+    if (fence_call(n, on_modules, "INFO modules") && fence_call(n, on_clients, "CLIENT LIST") &&
+        fence_call(n, on_kill, KILL_NOBODY) &&
         (!n->primary || fence_call(n, on_pause, "CLIENT PAUSE x WRITE")) &&
         (!n->user[0] || (fence_call(n, on_users, "ACL LIST") && fence_call(n, on_cat, "ACL CAT write") &&
                          fence_call_argv(n, on_setuser, ARRAY_LEN(set), set))) &&

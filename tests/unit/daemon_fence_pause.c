@@ -198,7 +198,43 @@ START_TEST(a_former_connection_is_dead_before_the_undo)
 }
 END_TEST
 
-UNIT_MAIN("daemon/fence_pause", a_clock_that_runs_ahead_is_a_lapse, a_renewal_that_comes_too_late_is_a_lapse,
-          a_restart_is_a_lapse, a_lost_connection_is_none, a_refusal_is_told,
-          what_is_not_let_go_ends_by_itself, a_longer_pause_of_somebody_else_goes_on,
+static const char *acl_is_refused(void)
+{
+    static char why[256];
+    const struct fence_report *r = probe();
+    ck_assert(!r->kinds[FENCE_ACL].allowed);
+    snprintf(why, sizeof(why), "%s", r->kinds[FENCE_ACL].why_not);
+    return why;
+}
+
+/* Their commands are in no category: `-@write` does not take them away. */
+START_TEST(a_module_forbids_acl)
+{
+    static const char *const sections[] = {"persistence", "stats", "memory", "commandstats", "keyspace"};
+    char words[32];
+    begin(FAKE_INFO);
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        snprintf(words, sizeof(words), "INFO %s", sections[i]);
+        fake_bulk(&f, words, "# None\r\n");
+    }
+    fake_rule(&f, "ACL WHOAMI", "$5\r\nriotd\r\n");
+    fake_rule(&f, "CLIENT PAUSE", "-ERR timeout is not an integer or out of range\r\n");
+    fake_bulk(&f, "CLIENT LIST", "\n");
+    fake_bulk(&f, "INFO modules", "# Modules\r\n");
+    ck_assert_ptr_null(strstr(acl_is_refused(), "module"));
+    fake_bulk(&f, "INFO modules", "# Modules\r\nmodule:name=lua,ver=1,api=1\r\n");
+    ck_assert_ptr_nonnull(strstr(acl_is_refused(), "the module lua is loaded"));
+    fake_bulk(&f, "INFO modules", "# Modules\r\nmodule:name=vectorset,ver=1,api=1,options=[a|b]\r\n");
+    ck_assert_ptr_nonnull(strstr(acl_is_refused(), "the module vectorset is loaded"));
+    fake_bulk(&f, "INFO modules", "");
+    ck_assert_ptr_nonnull(strstr(acl_is_refused(), "does not tell whether modules"));
+    fake_rule(&f, "INFO modules", "-NOPERM no\r\n");
+    ck_assert_ptr_nonnull(strstr(acl_is_refused(), "INFO modules cannot be read: NOPERM no"));
+    end();
+}
+END_TEST
+
+UNIT_MAIN("daemon/fence_pause", a_module_forbids_acl, a_clock_that_runs_ahead_is_a_lapse,
+          a_renewal_that_comes_too_late_is_a_lapse, a_restart_is_a_lapse, a_lost_connection_is_none,
+          a_refusal_is_told, what_is_not_let_go_ends_by_itself, a_longer_pause_of_somebody_else_goes_on,
           it_may_be_freed_in_an_answer, a_former_connection_is_dead_before_the_undo)
