@@ -121,28 +121,36 @@ bool cutover_is_still(struct cutover *c, char why[200])
     return !reason;
 }
 
-/* 8. prove the source. */
+/* 8. prove the source: and once more when the target is sealed, since that may take as long as its replicas
+ * take to confirm. */
+
+static bool is_proving(const struct cutover *c)
+{
+    return cutover_in(c, CUTOVER_PROVE_SOURCE) || cutover_in(c, CUTOVER_PROVE_TARGET);
+}
 
 static void source_read(int err, const char *why, void *arg)
 {
     struct cutover *c = arg;
     char text[200];
 
-    if (!cutover_in(c, CUTOVER_PROVE_SOURCE))
+    if (!is_proving(c))
         return;
     if (err)
         cutover_fail(c, CTL_ROLLED_BACK, "the source cannot be looked at: %s", why);
-    else if (cutover_is_still(c, text))
+    else if (!cutover_is_still(c, text))
+        cutover_fail(c, CTL_ROLLED_BACK, "the source: %s", text);
+    else if (cutover_in(c, CUTOVER_PROVE_SOURCE))
         cutover_done(c, "nothing was written to the source since the barrier");
     else
-        cutover_fail(c, CTL_ROLLED_BACK, "the source: %s", text);
+        cutover_done(c, "it is the same server, with the same data; nothing more is written to it");
 }
 
 static void proved(int err, const char *why, void *arg)
 {
     struct cutover *c = arg;
 
-    if (!cutover_in(c, CUTOVER_PROVE_SOURCE))
+    if (!is_proving(c))
         return;
     if (err)
         cutover_fail(c, CTL_ROLLED_BACK, "the fence is not proved: %s", why);
@@ -200,7 +208,7 @@ static void sealed(int err, const char *why, void *arg)
     else if (err)
         cutover_fail(c, CTL_ROLLED_BACK, "the target: %s", why);
     else
-        cutover_done(c, "it is the same server, with the same data; nothing more is written to it");
+        step_prove_source(c);
 }
 
 static void seal(struct cutover *c)

@@ -6,7 +6,7 @@
 /* From validate to the release, in this order and no other. */
 static const char whole[] = "cutover probe retry spot gather save:pausing pause settle drain read spot_run "
                             "save:fencing set prove read "
-                            "seal save:committed committed release watch";
+                            "seal prove read save:committed committed release watch";
 
 START_TEST(the_steps_come_in_their_order)
 {
@@ -155,6 +155,13 @@ static void a_lapse(void)
     k.fence_ev.lapsed("the lease ran out", k.fence_arg);
 }
 
+/* A user was made after the first proof: only the second can tell. */
+static void a_hole_in_the_fence(void)
+{
+    k.fails = "prove";
+    k.err = -EPERM;
+}
+
 static void no_pause(void)
 {
     k.paused = false;
@@ -189,10 +196,15 @@ static const struct {
     {"seal", a_gap, "changes may have been missed"},
     {"spot_run", a_mark, "told of a change after the barrier"},
     {"seal", a_mark, "told of a change after the barrier"},
+    {"seal", a_write, "its count of changes has moved"},
+    {"seal", another_id, "its replication id has changed"},
+    {"seal", a_demotion, "no longer a primary"},
+    {"seal", a_restart, "it was restarted or replaced"},
     {"set", a_write, "its count of changes has moved"},
     {"set", another_id, "its replication id has changed"},
     {"set", a_demotion, "no longer a primary"},
     {"set", a_restart, "it was restarted or replaced"},
+    {"seal", a_hole_in_the_fence, "the fence is not proved"},
     {"settle", a_lapse, "the lease ran out"},
     {"seal", a_lapse, "the lease ran out"},
     {"seal", no_pause, "did not hold"},

@@ -271,7 +271,7 @@ START_TEST(none_waits_for_silence)
     kit_is("ok", CTL_OK, "writes go to");
     ck_assert_str_eq(k.trace,
                      "cutover probe retry spot gather drain read read settle drain read spot_run read "
-                     "seal save:committed committed watch");
+                     "seal read save:committed committed watch");
     cutover_status(k.cutover, &s);
     ck_assert(!s.has_write_pause);
     ck_assert_int_eq(s.steps[CUTOVER_SOFT_FENCE].state, STEP_SKIPPED);
@@ -329,6 +329,11 @@ static void a_late_call(void)
     k.sample.write_calls++;
 }
 
+static void a_restart(void)
+{
+    snprintf(k.sample.id.run_id, sizeof(k.sample.id.run_id), "run9");
+}
+
 START_TEST(none_lets_keys_run_out)
 {
     static const struct {
@@ -339,6 +344,8 @@ START_TEST(none_lets_keys_run_out)
                  {"spot_run", a_change, CTL_ROLLED_BACK},
                  {"spot_run", a_late_call, CTL_ROLLED_BACK},
                  {"seal", an_expiry, CTL_OK},
+                 {"seal", a_late_call, CTL_ROLLED_BACK},
+                 {"seal", a_restart, CTL_ROLLED_BACK},
                  {"seal", a_change, CTL_ROLLED_BACK}};
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -362,7 +369,7 @@ START_TEST(none_drains_again_before_it_seals)
     k.seal_busy = 2;
     kit_cutover(&opt);
     kit_is("ok", CTL_OK, "");
-    kit_traced("read drain drain seal save:committed committed watch");
+    kit_traced("read drain drain seal read save:committed committed watch");
     kit_free();
 
     kit_make();
