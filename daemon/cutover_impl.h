@@ -142,6 +142,9 @@ void step_release(struct cutover *c);
 /* What is compared from here on: the lane's generation now, and the source's counters as last read. */
 void cutover_take_generation(struct cutover *c);
 void cutover_take_counters(struct cutover *c);
+/* The server behind the fence's connections is not the one that the lane copies from: a name leads elsewhere
+ * since. */
+bool cutover_another_source(const struct cutover *c, const struct server_id *id);
 /* Since then nothing was written to the source, and nothing missed; else why. */
 bool cutover_is_still(struct cutover *c, char why[200]);
 void step_release_again(struct cutover *c);      /* after a restart */

@@ -93,10 +93,18 @@ static const char *generation_moved(struct cutover *c)
     return NULL;
 }
 
+bool cutover_another_source(const struct cutover *c, const struct server_id *id)
+{
+    const struct lane *lane = link_lane(c->link);
+    return !lane || strcmp(lane_approved(lane, LANE_SOURCE), id->run_id) != 0;
+}
+
 static const char *became_another(const struct cutover *c, const struct server_id *now)
 {
     const struct server_id *was = &c->report->id;
 
+    if (cutover_another_source(c, was))
+        return "the server that is fenced is not the one that is copied from";
     if (strcmp(now->run_id, was->run_id) != 0)
         return "it was restarted or replaced";
     if (now->role != ROLE_PRIMARY)

@@ -160,6 +160,20 @@ static bool is_primary(struct cutover *c)
     return false;
 }
 
+/* What is fenced and proved on one server while another is copied from proves nothing. */
+static bool is_copied_from(struct cutover *c)
+{
+    const struct server_id *id = &c->report->id;
+
+    if (!cutover_another_source(c, id))
+        return true;
+    cutover_fail(c, CTL_REFUSED,
+                 "another server answers at %.120s than the one that is copied from: its run id is %s. "
+                 "Restart riotd once the name leads to the right one",
+                 link_endpoint(c->link, LANE_SOURCE)->url.text, id->run_id);
+    return false;
+}
+
 static bool nodes_reached(struct cutover *c)
 {
     const struct fence_report *r = c->report;
@@ -204,8 +218,8 @@ static void probed(int err, const char *why, void *arg)
         cutover_fail(c, CTL_REFUSED, "%s", why);
         return;
     }
-    if (!is_primary(c) || !choose_fence(c) || !nodes_reached(c) || !sentinel_allows(c) ||
-        !disk_is_fast_enough(c))
+    if (!is_primary(c) || !is_copied_from(c) || !choose_fence(c) || !nodes_reached(c) ||
+        !sentinel_allows(c) || !disk_is_fast_enough(c))
         return;
     make_plan(c);
     if (c->opt.dry_run)

@@ -162,6 +162,11 @@ static void a_hole_in_the_fence(void)
     k.err = -EPERM;
 }
 
+static void another_is_copied_from(void)
+{
+    k.copied_from = "run9";
+}
+
 static void no_pause(void)
 {
     k.paused = false;
@@ -204,6 +209,7 @@ static const struct {
     {"set", another_id, "its replication id has changed"},
     {"set", a_demotion, "no longer a primary"},
     {"set", a_restart, "it was restarted or replaced"},
+    {"set", another_is_copied_from, "is not the one that is copied from"},
     {"seal", a_hole_in_the_fence, "the fence is not proved"},
     {"settle", a_lapse, "the lease ran out"},
     {"seal", a_lapse, "the lease ran out"},

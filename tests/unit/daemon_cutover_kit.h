@@ -61,7 +61,8 @@ static struct kit {
     struct lane_generation generation;
     uint64_t lag_ms, copied_keys;
     bool has_lane;
-    int seal_busy; /* so often, it is not yet possible */
+    const char *copied_from; /* run id */
+    int seal_busy;           /* so often, it is not yet possible */
     struct spot_events spot_ev;
     void *spot_arg;
     struct spot_report spot;
@@ -386,7 +387,7 @@ void lane_generation(const struct lane *l, struct lane_generation *ret)
 const char *lane_approved(const struct lane *l, enum lane_side side)
 {
     (void)l;
-    return side == LANE_SOURCE ? "run1" : "run2";
+    return side == LANE_SOURCE ? k.copied_from : "run2";
 }
 void lane_retry(struct lane *l)
 {
@@ -561,6 +562,7 @@ static void kit_world(void)
     struct server_id id = {.role = ROLE_PRIMARY, .run_id = "run1", .replid = "repl1", .version = "7.0.15"};
 
     k.has_lane = true;
+    k.copied_from = "run1";
     k.link_state = LINK_LIVE;
     k.report.id = k.sample.id = id;
     k.report.can_pause = true;

@@ -32,6 +32,23 @@ START_TEST(a_source_that_is_a_replica_is_refused)
 }
 END_TEST
 
+/* A name leads to another server since: its connections would be fenced, and not those that are copied from.
+ */
+START_TEST(a_server_that_is_not_copied_from_is_refused)
+{
+    static const enum fence_kind kinds[] = {FENCE_ACL, FENCE_HOLD, FENCE_NONE};
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        kit_make();
+        struct cutover_options opt = kit_options();
+        opt.fence = kinds[i];
+        k.copied_from = "run9";
+        refused(&opt, "another server answers at redis://s:6379");
+        kit_free();
+    }
+}
+END_TEST
+
 START_TEST(a_fence_that_is_not_possible_is_refused)
 {
     kit_make();
@@ -651,14 +668,15 @@ START_TEST(finish_needs_a_commit)
 END_TEST
 
 UNIT_MAIN("daemon/cutover, the rest", a_link_that_is_not_live_is_refused,
-          a_source_that_is_a_replica_is_refused, a_fence_that_is_not_possible_is_refused,
-          where_no_fence_is_possible_none_is_proposed, a_node_out_of_reach_is_refused,
-          a_pause_that_is_not_possible_is_refused, a_verify_that_runs_is_refused, a_sentinel_bounds_the_pause,
-          a_dry_run_ends_with_the_plan, options_that_make_no_sense_are_refused, drift_in_the_pause_is_undone,
-          what_differs_once_is_no_drift, a_lost_comparison_is_undone, without_verify_nothing_is_compared,
-          a_full_verify_must_be_clean, an_abort_ends_the_full_verify, none_waits_for_silence,
-          none_with_a_writer_is_refused, none_without_counts_is_refused, none_lets_keys_run_out,
-          none_drains_again_before_it_seals, a_restart_undoes, a_restart_goes_on_undoing_until_it_is_done,
+          a_source_that_is_a_replica_is_refused, a_server_that_is_not_copied_from_is_refused,
+          a_fence_that_is_not_possible_is_refused, where_no_fence_is_possible_none_is_proposed,
+          a_node_out_of_reach_is_refused, a_pause_that_is_not_possible_is_refused,
+          a_verify_that_runs_is_refused, a_sentinel_bounds_the_pause, a_dry_run_ends_with_the_plan,
+          options_that_make_no_sense_are_refused, drift_in_the_pause_is_undone, what_differs_once_is_no_drift,
+          a_lost_comparison_is_undone, without_verify_nothing_is_compared, a_full_verify_must_be_clean,
+          an_abort_ends_the_full_verify, none_waits_for_silence, none_with_a_writer_is_refused,
+          none_without_counts_is_refused, none_lets_keys_run_out, none_drains_again_before_it_seals,
+          a_restart_undoes, a_restart_goes_on_undoing_until_it_is_done,
           a_restart_after_the_commit_goes_forward, a_restart_when_finished_stays_so, finish_leaves_the_fence,
           finish_takes_the_fence_away, finish_names_what_it_left_alone,
           a_finish_that_fails_can_be_asked_for_again, finish_that_cannot_be_written_down_is_not_done,
