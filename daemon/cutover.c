@@ -91,10 +91,13 @@ static const unsigned next_modes[] = {
 _Static_assert(ARRAY_LEN(next_modes) == MODE_COUNT, "each mode has its row");
 
 /* The only one to write c->mode. */
-void cutover_set_mode(struct cutover *c, enum cutover_mode mode)
+bool cutover_set_mode(struct cutover *c, enum cutover_mode mode)
 {
-    if (next_modes[c->mode] & BIT(mode))
+    bool may = next_modes[c->mode] & BIT(mode);
+
+    if (may)
         c->mode = mode;
+    return may;
 }
 #undef BIT
 
@@ -466,12 +469,25 @@ int cutover_start(struct cutover *c, const struct cutover_options *opt, char why
         return err;
     if (operation_begin(c->ops, verbs[VERB_CUTOVER].name, &c->operation) < 0)
         return refuse(why, -EBUSY, "%d operations are running: wait for one of them to end", OPERATIONS_KEPT);
+    if (!cutover_set_mode(c, MODE_STEPS)) {
+        operation_end(c->ops, c->operation, "refused", CTL_REFUSED, "another cutover has not ended");
+        c->operation = 0;
+        return refuse(why, -EBUSY, "another cutover has not ended");
+    }
     reset(c, opt);
-    cutover_set_mode(c, MODE_STEPS);
     log_event(c->log, EVENT_CUTOVER_STARTED, "a cutover begins%s",
               opt->dry_run ? ": only to see what it would do" : "");
     loop_defer(c->loop, &c->next_later, begin_step, c);
     *ret_operation = c->operation;
+    return 0;
+}
+
+int cutover_allows_start(const struct cutover *c, char why[LINK_WHY_MAX])
+{
+    if (c->mode == MODE_FINISHING)
+        return refuse(why, -EBUSY, "the old source is being let go of: wait for the end of finish");
+    if (c->mode == MODE_RELEASING)
+        return refuse(why, -EBUSY, "a cutover is about to end: try again in a moment");
     return 0;
 }
 

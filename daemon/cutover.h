@@ -55,6 +55,9 @@ MUST_CHECK int cutover_start(struct cutover *c, const struct cutover_options *op
 MUST_CHECK int cutover_abort(struct cutover *c, char why[LINK_WHY_MAX]);
 MUST_CHECK int cutover_finish(struct cutover *c, bool unfence, bool force, char why[LINK_WHY_MAX],
                               uint64_t *ret_operation);
+/* May the link be started or stopped? -EBUSY: not while the old source is being let go of, or the pause ends
+ * after the commit: their end would be taken for the new link's. */
+MUST_CHECK int cutover_allows_start(const struct cutover *c, char why[LINK_WHY_MAX]);
 /* The process is to end: undoes first before the commit, finishes the step after it; then fn. false: nothing
  * is under way, fn is not called. */
 bool cutover_end(struct cutover *c, void (*fn)(void *arg), void *arg);

@@ -99,7 +99,8 @@ struct cutover {
 };
 
 /* cutover.c */
-void cutover_set_mode(struct cutover *c, enum cutover_mode mode);
+/* false: it may not follow, and nothing was changed. */
+bool cutover_set_mode(struct cutover *c, enum cutover_mode mode);
 void cutover_done(struct cutover *c, const char *format, ...) PRINTF_LIKE(2, 3);
 void cutover_skip(struct cutover *c, const char *why);
 /* Before the commit: nothing of it stays. code: CTL_REFUSED where nothing was changed, else CTL_ROLLED_BACK.

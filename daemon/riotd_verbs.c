@@ -77,7 +77,8 @@ static void verb_status(struct riotd *r, struct client *c, const struct request 
 static void verb_start(struct riotd *r, struct client *c, const struct request *req)
 {
     char why[LINK_WHY_MAX];
-    answer_result(c, link_start(r->link, is_yes(req, ARG_ANEW), why), why);
+    int err = cutover_allows_start(r->cutover, why);
+    answer_result(c, err ? err : link_start(r->link, is_yes(req, ARG_ANEW), why), why);
 }
 
 static void verb_pause(struct riotd *r, struct client *c, const struct request *req)
@@ -109,9 +110,11 @@ static void stop_is_done(void *arg)
 static void verb_stop(struct riotd *r, struct client *c, const struct request *req)
 {
     char why[LINK_WHY_MAX];
-    int err = link_may_stop(r->link, why);
+    int err = cutover_allows_start(r->cutover, why);
     (void)req;
 
+    if (!err)
+        err = link_may_stop(r->link, why);
     if (err) {
         answer_error(c, err, why);
         return;

@@ -549,6 +549,39 @@ START_TEST(finish_takes_the_fence_away)
 }
 END_TEST
 
+static int allowed;
+static void ask_to_start(void)
+{
+    char why[LINK_WHY_MAX];
+    allowed = cutover_allows_start(k.cutover, why);
+}
+
+START_TEST(no_link_begins_while_the_old_source_is_let_go_of)
+{
+    static const char *const when[] = {"put_back", "lift"};
+
+    for (size_t i = 0; i < ARRAY_LEN(when); i++) {
+        committed(FENCE_ACL);
+        ask_to_start();
+        ck_assert_int_eq(allowed, 0);
+        k.when = when[i];
+        k.then = ask_to_start;
+        finish(true, false);
+        ck_assert_int_eq(allowed, -EBUSY);
+        ask_to_start();
+        ck_assert_int_eq(allowed, 0);
+        kit_free();
+    }
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.when = "release";
+    k.then = ask_to_start;
+    kit_cutover(&opt);
+    ck_assert_int_eq(allowed, -EBUSY);
+    kit_free();
+}
+END_TEST
+
 START_TEST(finish_names_what_it_left_alone)
 {
     committed(FENCE_ACL);
@@ -678,7 +711,8 @@ UNIT_MAIN("daemon/cutover, the rest", a_link_that_is_not_live_is_refused,
           none_without_counts_is_refused, none_lets_keys_run_out, none_drains_again_before_it_seals,
           a_restart_undoes, a_restart_goes_on_undoing_until_it_is_done,
           a_restart_after_the_commit_goes_forward, a_restart_when_finished_stays_so, finish_leaves_the_fence,
-          finish_takes_the_fence_away, finish_names_what_it_left_alone,
-          a_finish_that_fails_can_be_asked_for_again, finish_that_cannot_be_written_down_is_not_done,
-          finish_of_hold_waits_for_its_clients, hold_does_not_commit_at_the_end_of_its_lease,
-          writes_that_slipped_past_hold_are_told, an_unknown_outcome_can_be_unfenced, finish_needs_a_commit)
+          finish_takes_the_fence_away, no_link_begins_while_the_old_source_is_let_go_of,
+          finish_names_what_it_left_alone, a_finish_that_fails_can_be_asked_for_again,
+          finish_that_cannot_be_written_down_is_not_done, finish_of_hold_waits_for_its_clients,
+          hold_does_not_commit_at_the_end_of_its_lease, writes_that_slipped_past_hold_are_told,
+          an_unknown_outcome_can_be_unfenced, finish_needs_a_commit)
