@@ -285,7 +285,10 @@ static void poll_fired(void *arg)
 
 static void lapsed(const char *why, void *arg)
 {
-    const struct cutover *c = arg;
+    struct cutover *c = arg;
+
+    if (c->mode == MODE_RELEASING && c->status.fence == FENCE_HOLD)
+        c->pause_lapsed = true;
 
     /* No lease reaches beyond the bound: both end at once. */
     if (c->mode == MODE_STEPS && clock_mono_us() - c->pause_began_us >= c->opt.max_write_pause_ms * 1000)
@@ -456,7 +459,8 @@ static void reset(struct cutover *c, const struct cutover_options *opt)
     c->spot_runs = c->seal_tries = 0;
     c->slipped_writes = 0;
     c->left[0] = '\0';
-    c->slipped_unknown = c->left_alone = false;
+    c->slipped_unknown = c->left_alone = c->pause_lapsed = false;
+    c->release_tries = 0;
 }
 
 int cutover_start(struct cutover *c, const struct cutover_options *opt, char why[LINK_WHY_MAX],

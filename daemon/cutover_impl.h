@@ -81,11 +81,15 @@ struct cutover {
     /* undo */
     enum ctl_exit exit_code;
     const char *result;
-    bool recovering;  /* after a restart: link_begin() follows */
-    bool only_paused; /* what is in force ends by itself */
+    bool recovering;        /* after a restart: link_begin() follows */
+    bool only_paused;       /* what is in force ends by itself ... */
+    uint64_t lease_ends_us; /* ... by then */
+    bool undo_is_late;      /* and that was told */
     struct timer *again;
 
     /* after the commit */
+    bool pause_lapsed; /* hold: before it was renewed */
+    unsigned release_tries;
     uint64_t slipped_writes; /* that the old source took since */
     bool slipped_unknown;
     bool unfence, force;

@@ -12,6 +12,7 @@
 #define SEAL_TRIES       5 /* with the fence none, keys that run out are copied meanwhile */
 #define CONFIRM_LEAST_MS 10
 #define HOLD_LEAST_US    500000
+#define RELEASE_TRIES    3
 #define KEYS_CHANGED     "keys that are there have changed"
 #define CONFIRM_MOST_MS  30000
 
@@ -324,6 +325,13 @@ static const char *commit_forbidden(struct cutover *c)
     return fence_lease_left_us(c->fence) < lease_needed_us(c) ? "the write pause is about to end" : NULL;
 }
 
+/* The disk may have taken longer than the lease, or the process have stood still: where nothing else keeps
+ * writers away, they are counted from what was written down. */
+static void look_at_pause(struct cutover *c)
+{
+    c->pause_lapsed = c->status.fence == FENCE_HOLD && !fence_is_paused(c->fence);
+}
+
 void step_commit(struct cutover *c)
 {
     struct state_cutover *state = cutover_state(c);
@@ -344,6 +352,7 @@ void step_commit(struct cutover *c)
         cutover_fail(c, CTL_ROLLED_BACK, "the state file %s cannot be written", state_file_path(c->file));
         return;
     }
+    look_at_pause(c);
     timer_clear(c->bound);
     c->status.has_write_pause = c->pause_began_us != 0;
     if (c->status.has_write_pause)
@@ -355,6 +364,21 @@ void step_commit(struct cutover *c)
 
 /* 11. release. */
 
+static void end_released(struct cutover *c, const char *target, const char *pause)
+{
+    uint64_t id = c->operation;
+
+    c->operation = 0;
+    if (c->pause_lapsed)
+        operation_end(c->ops, id, "needs_person", CTL_NEEDS_PERSON,
+                      "writes go to %.100s from now on; but the pause of the old source ended before it was "
+                      "renewed: writes may have slipped in there, see the journal for their number%.60s",
+                      target, c->left);
+    else
+        operation_end(c->ops, id, "ok", CTL_OK, "writes go to %.200s from now on%s%s", target, pause,
+                      c->left);
+}
+
 /* The operation may have ended by its deadline, when the source did not answer. */
 static void tell_released(struct cutover *c)
 {
@@ -364,9 +388,12 @@ static void tell_released(struct cutover *c)
     if (c->status.has_write_pause)
         snprintf(pause, sizeof(pause), "; writes waited for %" PRIu64 " ms", c->status.write_pause_ms);
     log_event(c->log, EVENT_CUTOVER_RELEASED, "writes go to %s from now on%s", target, pause);
-    operation_end(c->ops, c->operation, "ok", CTL_OK, "writes go to %.200s from now on%s%s", target, pause,
-                  c->left);
-    c->operation = 0;
+    if (c->pause_lapsed)
+        log_event(
+            c->log, EVENT_CUTOVER_NEEDS_PERSON,
+            "the write pause, which alone keeps writers from the old source, ended before it was renewed "
+            "after the commit: writes that slipped in are not on the target, and are counted from now on");
+    end_released(c, target, pause);
 }
 
 void cutover_watch_committed(struct cutover *c)
@@ -388,8 +415,17 @@ static void released(int err, const char *why, void *arg)
 {
     struct cutover *c = arg;
 
+    /* One that ran out is not renewed, but can be asked for anew. */
+    if (err && c->mode == MODE_RELEASING && c->status.fence == FENCE_HOLD) {
+        c->pause_lapsed |= !fence_is_paused(c->fence);
+        if (c->release_tries++ < RELEASE_TRIES) {
+            step_release_again(c);
+            return;
+        }
+    }
     if (err)
-        snprintf(c->left, sizeof(c->left), "; the old source does not let go of the pause: %.200s", why);
+        snprintf(c->left, sizeof(c->left), "; the pause of the old source could not be %s: %.200s",
+                 c->status.fence == FENCE_HOLD ? "renewed" : "ended", why);
     cutover_watch_committed(c);
 }
 

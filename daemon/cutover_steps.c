@@ -702,8 +702,9 @@ void step_hard_fence(struct cutover *c)
         cutover_skip(c, "no fence");
         return;
     }
-    /* Written to the disk together with what is there before it is changed. Where nothing is changed (hold),
-     * there is nothing to be known of it but the pause. */
+    /* Written to the disk together with what is there before it is changed. With hold that is nothing, but
+     * the lease: what holds over the commit, and a restart right after it, has to be in force before it. */
     cutover_state(c)->stage = STAGE_FENCING;
+    fence_hold_lease(c->fence, c->opt.hold_lease_ms);
     fence_set(c->fence, c->status.fence, fence_is_set, c);
 }

@@ -139,15 +139,11 @@ void cutover_lift_again(struct cutover *c)
         lift(c);
 }
 
-/* A lease ends by itself, though nobody answers; the rest does not. */
-void cutover_undo_late(struct cutover *c)
+static void tell_late(struct cutover *c)
 {
     char fenced[240];
 
-    if (c->only_paused) {
-        undone(c);
-        return;
-    }
+    c->undo_is_late = true;
     cutover_describe_fence(c, fenced, sizeof(fenced));
     log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON,
               "what was fenced could not be let go yet, and is tried on: %s", fenced);
@@ -155,6 +151,20 @@ void cutover_undo_late(struct cutover *c)
                   "%.100s; what was fenced could not be let go yet, and is tried on: %.150s",
                   c->status.failed, fenced);
     c->operation = 0;
+}
+
+/* A lease ends by itself, though nobody answers; the rest does not. That of a hold is long. */
+void cutover_undo_late(struct cutover *c)
+{
+    uint64_t now_us = clock_mono_us();
+
+    if (c->only_paused && now_us >= c->lease_ends_us) {
+        undone(c);
+        return;
+    }
+    tell_late(c);
+    if (c->only_paused)
+        timer_set(c->deadline, c->lease_ends_us - now_us);
 }
 
 /* Originals are written down before they are changed: without any, nothing but a pause can be in force. */
@@ -170,8 +180,12 @@ static void begin_lifting(struct cutover *c)
 {
     struct state_cutover *s = cutover_state(c);
 
+    uint64_t lease_us = (s->lease_ms + LEASE_EXTRA_MS) * 1000;
+
     c->only_paused = only_paused(s);
-    timer_set(c->deadline, c->only_paused ? (s->lease_ms + LEASE_EXTRA_MS) * 1000 : LATE_US);
+    c->lease_ends_us = clock_mono_us() + lease_us;
+    c->undo_is_late = false;
+    timer_set(c->deadline, c->only_paused ? MIN(lease_us, (uint64_t)LATE_US) : LATE_US);
     s->stage = STAGE_UNDOING;
     if (cutover_save(c) < 0)
         operation_text(c->ops, c->operation, "is being undone, though the state file cannot be written");

@@ -46,6 +46,7 @@ static struct kit {
     int err;
     enum cutover_stage save_fails; /* while this is the stage: STAGE_NONE means none */
     bool save_unknown;
+    bool commit_stalls; /* for longer than the pause lasts */
     const char *when;   /* as this operation is answered, ... */
     void (*then)(void); /* ... this happens before */
 
@@ -56,7 +57,7 @@ static struct kit {
     struct fence_report report;
     struct watch_sample sample;
     bool paused;
-    uint64_t lease_left_us;
+    uint64_t lease_left_us, hold_lease_ms;
     enum link_state link_state;
     struct lane_generation generation;
     uint64_t lag_ms, copied_keys;
@@ -206,9 +207,16 @@ bool fence_is_paused(const struct fence *f)
     (void)f;
     return k.paused;
 }
+void fence_hold_lease(struct fence *f, uint64_t lease_ms)
+{
+    (void)f;
+    k.hold_lease_ms = lease_ms;
+}
 void fence_set(struct fence *f, enum fence_kind kind, fence_fn *fn, void *arg)
 {
-    (void)f, (void)kind;
+    (void)f;
+    if (kind == FENCE_HOLD)
+        k.state.cutover.lease_ms = k.hold_lease_ms;
     if (state_save(NULL) < 0) {
         k.fails = "set";
         k.err = -EIO;
@@ -518,6 +526,8 @@ int state_save(struct state_file *f)
     (void)f;
     snprintf(text, sizeof(text), "save:%s", cutover_stage_name(k.state.cutover.stage));
     trace(text);
+    if (k.commit_stalls && k.state.cutover.stage == STAGE_COMMITTED)
+        k.paused = false;
     return k.save_fails != STAGE_NONE && k.state.cutover.stage == k.save_fails ? -EIO : 0;
 }
 bool state_save_unknown(const struct state_file *f)

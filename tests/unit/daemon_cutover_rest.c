@@ -660,6 +660,71 @@ START_TEST(hold_does_not_commit_at_the_end_of_its_lease)
 }
 END_TEST
 
+START_TEST(hold_has_its_lease_before_the_commit)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    opt.fence = FENCE_HOLD;
+    opt.hold_lease_ms = 7000;
+    k.when = "set";
+    k.then = an_abort;
+    kit_cutover(&opt);
+    ck_assert_uint_eq(k.hold_lease_ms, 7000);
+    kit_free();
+}
+END_TEST
+
+START_TEST(a_commit_that_took_longer_than_the_pause_needs_a_person)
+{
+    static const enum fence_kind kinds[] = {FENCE_HOLD, FENCE_ACL};
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        kit_make();
+        struct cutover_options opt = kit_options();
+        opt.fence = kinds[i];
+        k.commit_stalls = true;
+        kit_cutover(&opt);
+        if (kinds[i] == FENCE_HOLD)
+            kit_is("needs_person", CTL_NEEDS_PERSON, "writes may have slipped in");
+        else
+            kit_is("ok", CTL_OK, "");
+        kit_traced("save:committed committed release watch");
+        kit_free();
+    }
+}
+END_TEST
+
+static void the_pause_ends(void)
+{
+    k.paused = false;
+    k.fence_ev.lapsed("it was not renewed", k.fence_arg);
+}
+
+static void the_pause_ends_untold(void)
+{
+    k.paused = false;
+}
+
+START_TEST(a_pause_that_ends_before_it_is_renewed_needs_a_person)
+{
+    static void (*const cases[])(void) = {the_pause_ends, the_pause_ends_untold};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        kit_make();
+        struct cutover_options opt = kit_options();
+        opt.fence = FENCE_HOLD;
+        k.when = "release";
+        k.then = cases[i];
+        k.fails = i ? "release" : NULL;
+        k.err = -ETIMEDOUT;
+        kit_cutover(&opt);
+        kit_is("needs_person", CTL_NEEDS_PERSON, "writes may have slipped in");
+        kit_traced(i ? "committed release release release release watch" : "committed release watch");
+        kit_free();
+    }
+}
+END_TEST
+
 START_TEST(writes_that_slipped_past_hold_are_told)
 {
     committed(FENCE_HOLD);
@@ -700,7 +765,9 @@ START_TEST(finish_needs_a_commit)
 }
 END_TEST
 
-UNIT_MAIN("daemon/cutover, the rest", a_link_that_is_not_live_is_refused,
+UNIT_MAIN("daemon/cutover, the rest", hold_has_its_lease_before_the_commit,
+          a_commit_that_took_longer_than_the_pause_needs_a_person,
+          a_pause_that_ends_before_it_is_renewed_needs_a_person, a_link_that_is_not_live_is_refused,
           a_source_that_is_a_replica_is_refused, a_server_that_is_not_copied_from_is_refused,
           a_fence_that_is_not_possible_is_refused, where_no_fence_is_possible_none_is_proposed,
           a_node_out_of_reach_is_refused, a_pause_that_is_not_possible_is_refused,
