@@ -115,17 +115,21 @@ static const char *became_another(const struct cutover *c, const struct server_i
     return NULL;
 }
 
-bool cutover_is_still(struct cutover *c, char why[200])
+/* By the newest reading; NULL: nothing. */
+static const char *what_moved(struct cutover *c)
 {
     const struct watch_sample *s = fence_sample(c->fence);
-    const char *reason = "it was not read";
+    const char *reason = s ? became_another(c, &s->id) : "it was not read";
 
-    if (s)
-        reason = became_another(c, &s->id);
-    if (s && !reason)
+    if (!reason)
         reason = generation_moved(c);
-    if (s && !reason)
-        reason = moved(c, s);
+    return reason ? reason : moved(c, s);
+}
+
+bool cutover_is_still(struct cutover *c, char why[200])
+{
+    const char *reason = what_moved(c);
+
     snprintf(why, 200, "%s", reason ? reason : "");
     return !reason;
 }
@@ -250,9 +254,9 @@ void step_prove_target(struct cutover *c)
 
 /* 10. commit: the point of no return. */
 
+/* The counts are those of the barrier, and not newer ones: what slipped in since is to be counted. */
 static void write_down(struct cutover *c)
 {
-    const struct watch_sample *s = fence_sample(c->fence);
     struct state_cutover *state = cutover_state(c);
 
     if (c->status.fence == FENCE_NONE)
@@ -261,7 +265,7 @@ static void write_down(struct cutover *c)
     state->committed_ms = clock_wall_ms();
     state->lease_ms = c->status.fence == FENCE_HOLD ? c->opt.hold_lease_ms : 0;
     state->write_pause_ms = c->pause_began_us ? (clock_mono_us() - c->pause_began_us) / 1000 : 0;
-    state->write_calls = s && s->has_stats ? s->write_calls : WATCH_UNKNOWN;
+    state->write_calls = c->base.write_calls;
     snprintf(state->run_id, sizeof(state->run_id), "%s", c->report->id.run_id);
     snprintf(state->replid, sizeof(state->replid), "%s", c->report->id.replid);
 }
@@ -312,12 +316,10 @@ static uint64_t lease_needed_us(struct cutover *c)
 
 static const char *commit_forbidden(struct cutover *c)
 {
-    const char *reason = generation_moved(c);
+    const char *reason = what_moved(c); /* it is read each second, also after the proof */
 
-    if (reason)
+    if (reason || c->status.fence == FENCE_NONE)
         return reason;
-    if (c->status.fence == FENCE_NONE)
-        return cutover_link(c)->lane.copied_keys == c->base.copied_keys ? NULL : KEYS_CHANGED;
     if (!pause_left_ms(c))
         return "writes have waited for longer than the bound";
     if (!fence_is_paused(c->fence))

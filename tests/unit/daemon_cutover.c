@@ -242,6 +242,45 @@ START_TEST(what_must_not_commit_does_not)
 }
 END_TEST
 
+static void a_call_without_a_change(void)
+{
+    k.sample.write_calls++;
+}
+
+static void a_write_read_later(void)
+{
+    k.late_sample = true;
+}
+
+START_TEST(what_slips_in_after_the_last_proof_does_not_commit)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    opt.fence = FENCE_HOLD;
+    k.when = "seal";
+    k.then = a_write_read_later;
+    kit_cutover(&opt);
+    kit_is("undone", CTL_ROLLED_BACK, "its count of changes has moved");
+    kit_traced(LIFTED);
+    kit_free();
+}
+END_TEST
+
+/* Not those of the last reading: what slipped in before it would never be told. */
+START_TEST(writes_are_counted_from_the_barrier)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.sample.write_calls = 7;
+    k.when = "set";
+    k.then = a_call_without_a_change;
+    kit_cutover(&opt);
+    kit_is("ok", CTL_OK, "");
+    ck_assert_uint_eq(k.state.cutover.write_calls, 7);
+    kit_free();
+}
+END_TEST
+
 START_TEST(a_sealed_target_is_written_to_again)
 {
     kit_make();
@@ -508,12 +547,14 @@ START_TEST(a_signal_after_the_commit_goes_forward)
 }
 END_TEST
 
-UNIT_MAIN("daemon/cutover", the_steps_come_in_their_order, each_step_has_an_event_at_its_begin_and_its_end,
-          the_status_tells_of_it, what_fails_is_undone, what_is_silent_is_undone_at_the_bound,
-          a_gate_that_does_not_open_fences_nothing, what_must_not_commit_does_not,
-          a_sealed_target_is_written_to_again, a_save_of_the_source_leaves_it_to_the_calls,
-          an_abort_in_the_gate_changes_nothing, after_the_commit_there_is_no_abort,
-          what_cannot_be_written_down_is_not_done, an_undo_is_done_though_it_cannot_be_written_down,
-          an_unknown_outcome_is_left_to_a_person, what_was_left_alone_is_named,
-          an_undo_that_fails_is_tried_again, a_lease_ends_though_nobody_answers, another_one_may_follow,
-          a_signal_undoes_first, a_signal_does_not_wait_for_ever, a_signal_after_the_commit_goes_forward)
+UNIT_MAIN("daemon/cutover", writes_are_counted_from_the_barrier,
+          what_slips_in_after_the_last_proof_does_not_commit, the_steps_come_in_their_order,
+          each_step_has_an_event_at_its_begin_and_its_end, the_status_tells_of_it, what_fails_is_undone,
+          what_is_silent_is_undone_at_the_bound, a_gate_that_does_not_open_fences_nothing,
+          what_must_not_commit_does_not, a_sealed_target_is_written_to_again,
+          a_save_of_the_source_leaves_it_to_the_calls, an_abort_in_the_gate_changes_nothing,
+          after_the_commit_there_is_no_abort, what_cannot_be_written_down_is_not_done,
+          an_undo_is_done_though_it_cannot_be_written_down, an_unknown_outcome_is_left_to_a_person,
+          what_was_left_alone_is_named, an_undo_that_fails_is_tried_again, a_lease_ends_though_nobody_answers,
+          another_one_may_follow, a_signal_undoes_first, a_signal_does_not_wait_for_ever,
+          a_signal_after_the_commit_goes_forward)

@@ -56,6 +56,7 @@ static struct kit {
     void *fence_arg;
     struct fence_report report;
     struct watch_sample sample;
+    bool late_sample; /* after a reading was judged, a newer one differs */
     bool paused;
     uint64_t lease_left_us, hold_lease_ms;
     enum link_state link_state;
@@ -127,6 +128,8 @@ static void answer(const struct later *l)
         if (strcmp(l->op, "lift") == 0 && (!err || err == -EEXIST))
             k.paused = false;
         l->fence_fn(err, why, l->arg);
+        if (k.late_sample && strcmp(l->op, "read") == 0)
+            k.sample.rdb_changes++;
     } else if (l->sealed_fn) {
         l->sealed_fn(err, why, l->arg);
     } else if (l->flags_fn) {
