@@ -142,6 +142,27 @@ def test_1_twenty_cutovers_in_full(lab):
     assert median < MEDIAN_MS * SCALE
 
 
+@pytest.mark.long
+def test_1_a_hold_that_is_finished_lets_no_write_through_that_had_waited(lab):
+    """While writers come back it refuses, and goes on holding."""
+    source_of(lab)
+    link = link_of(lab, "hold")
+    with Acked(lab.source, lab.folder, writers=8, grace=1.0) as writers:
+        busy(writers)
+        link.must("cutover", *fence_args("hold"), *FAST)
+        committed = committed_ms(link)
+        done = link.ctl("finish")
+        assert done.returncode == 6 and "user default" in done.stderr, f"exit {done.returncode}: {done.stdout}{done.stderr}"
+        assert link.state == "committed"
+        assert not writes_pass(lab.source)
+    link.must("finish")
+    verdict = writers.judge(lab.target, committed)
+    assert not verdict.missing and not verdict.late, verdict
+    assert_equal(lab.source, lab.target, at_least=2000)
+    assert "fence_lost" not in link.log()
+    assert writes_pass(lab.source)
+
+
 # --- 6
 
 
