@@ -47,6 +47,7 @@ int payload_begin(struct payload *p, uint64_t length)
     p->loop = NULL;
     cursor_reset(&p->in);
     string_begin(p);
+    entries_reset(p);
     return 0;
 }
 

@@ -80,9 +80,10 @@ MUST_CHECK int payload_new(const struct payload_options *opt, payload_fn *fn, vo
 struct payload *payload_free(struct payload *p);
 /* Ready for the next one. length: of the payload, as the bulk announced it. -EBADMSG: too short to be one. */
 MUST_CHECK int payload_begin(struct payload *p, uint64_t length);
-/* 0; -EBADMSG (sticky): it is not what it says to be; -E2BIG: more memory than allowed; -EOPNOTSUPP: a type
- * byte that is not known, or a module's value (the rest may be fed, and is passed over: payload_end() then
- * checks the sum and says -EOPNOTSUPP too). What the callback gave. */
+/* 0; -EBADMSG (sticky): it is not what it says to be; -E2BIG: more memory than allowed, or a
+ * stream whose names are out of all proportion to its entries; -EOPNOTSUPP: a type byte that is not
+ * known, a module's value or functions (the rest may be fed, and is passed over: payload_end() then checks
+ * the sum and says -EOPNOTSUPP too). What the callback gave. */
 MUST_CHECK int payload_feed(struct payload *p, struct bytes part);
 /* The whole was fed: 0; -EBADMSG: incomplete, something behind its end, or the checksum is wrong (0: none was
  * made). */

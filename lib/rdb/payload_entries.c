@@ -27,6 +27,17 @@ enum {
 #define OWN_FIELDS       4 /* elements: flags, ms, seq, count */
 #define SAME_FIELDS      3
 
+/* An entry of a few bytes tells the names of all its fields again: without a bound, one part that was fed
+ * could keep the loop for minutes. Each element and each byte of a text earn some; names of up to 256 bytes
+ * are never too many. */
+#define BUDGET_AT_FIRST (16 * MIB)
+#define BUDGET_ELEMENT  256
+
+void entries_reset(struct payload *p)
+{
+    p->entries.budget = BUDGET_AT_FIRST;
+}
+
 void entries_begin(struct payload *p)
 {
     struct entries *s = &p->entries;
@@ -138,6 +149,9 @@ static int tell_name(struct payload *p)
 
     memcpy(&length, at, sizeof(length));
     s->name += sizeof(length) + length;
+    if (length > s->budget)
+        return -E2BIG;
+    s->budget -= length;
     return payload_tell_text(p, ITEM_FIELD, bytes_of(at + sizeof(length), length), 0, length);
 }
 
@@ -169,7 +183,7 @@ static int field(struct payload *p, struct bytes part, uint64_t offset, uint64_t
     return e;
 }
 
-int entries_text(struct payload *p, struct bytes part, uint64_t offset, uint64_t total)
+static int text(struct payload *p, struct bytes part, uint64_t offset, uint64_t total)
 {
     switch (p->entries.state) {
     case MASTER_FIELD:
@@ -181,6 +195,15 @@ int entries_text(struct payload *p, struct bytes part, uint64_t offset, uint64_t
     default:
         return -EBADMSG;
     }
+}
+
+int entries_text(struct payload *p, struct bytes part, uint64_t offset, uint64_t total)
+{
+    int e = text(p, part, offset, total);
+
+    if (offset + part.len == total)
+        p->entries.budget += BUDGET_ELEMENT + total;
+    return e;
 }
 
 static int count(struct entries *s, uint64_t *ret, int64_t n)
@@ -195,7 +218,7 @@ static int count(struct entries *s, uint64_t *ret, int64_t n)
 int entries_int(struct payload *p, int64_t n)
 {
     struct entries *s = &p->entries;
-    char text[NUMBER_TEXT];
+    char digits[NUMBER_TEXT];
     size_t len;
 
     switch (s->state) {
@@ -221,7 +244,7 @@ int entries_int(struct payload *p, int64_t n)
     case ELEMENTS:
         return elements(s, n);
     default:
-        len = payload_number_text(n, text);
-        return entries_text(p, bytes_of(text, len), 0, len);
+        len = payload_number_text(n, digits);
+        return entries_text(p, bytes_of(digits, len), 0, len);
     }
 }

@@ -59,6 +59,7 @@ struct entries {
     struct rdb_id id;
     struct buf names;       /* of the master fields: length (size_t), text, and so on */
     size_t name;            /* where the next one is */
+    uint64_t budget;        /* bytes of them that may still be told */
     uint64_t live, deleted; /* as announced; counted down */
     uint64_t master_fields, fields, left;
     unsigned flags;
@@ -163,6 +164,7 @@ int intset_read(struct payload *p);
 int zipmap_read(struct payload *p);
 
 /* payload_entries.c */
+void entries_reset(struct payload *p); /* for another payload */
 void entries_begin(struct payload *p);
 int entries_int(struct payload *p, int64_t n);
 int entries_text(struct payload *p, struct bytes part, uint64_t offset, uint64_t total);
