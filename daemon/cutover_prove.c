@@ -311,7 +311,7 @@ static void tell_committed(struct cutover *c)
  * written to the disk, and before it is renewed. */
 static uint64_t lease_needed_us(struct cutover *c)
 {
-    return c->status.fence == FENCE_HOLD ? MAX((uint64_t)HOLD_LEAST_US, 10 * state_save_us(c->file)) : 1;
+    return c->status.fence == FENCE_HOLD ? MAX((uint64_t)HOLD_LEAST_US, 3 * state_save_us(c->file)) : 1;
 }
 
 static const char *commit_forbidden(struct cutover *c)

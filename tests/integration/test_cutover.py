@@ -336,7 +336,7 @@ def test_a_sentinel_needs_to_be_told(lab):
 
 
 def test_none_is_refused_while_somebody_writes(lab):
-    link = link_of(lab)
+    link = link_of(lab, "none")
     with writers_of(lab, rate=400) as writers:
         busy(writers, 20)
         refused(link, *fence_args("none"), why="still writes")
@@ -344,7 +344,7 @@ def test_none_is_refused_while_somebody_writes(lab):
 
 
 def test_none_with_keys_that_run_out_goes_through(lab):
-    link = link_of(lab)
+    link = link_of(lab, "none")
     with lab.source.raw() as client:
         client.must([("SET", f"short:{n}", n, "PX", 500 + 5 * n) for n in range(1000)])
     link.must("cutover", *fence_args("none"), *FAST)

@@ -33,7 +33,8 @@ def fence_args(kind):
 
 def own_user(lab, server):
     """riotd's own user on the server, and where its password is."""
-    server.call("ACL", "SETUSER", "riotd", "on", f">{PASSWORD}", "~*", "&*", "+@all")
+    channels = ["&*"] if server.version >= (6, 2) else []
+    server.call("ACL", "SETUSER", "riotd", "on", f">{PASSWORD}", "~*", *channels, "+@all")
     path = os.path.join(lab.folder, "password")
     with open(path, "w", encoding="utf-8") as file:
         file.write(PASSWORD)

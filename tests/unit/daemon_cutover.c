@@ -429,6 +429,32 @@ START_TEST(what_was_left_alone_is_named)
 }
 END_TEST
 
+START_TEST(a_replica_that_does_not_answer_keeps_nobody_waiting)
+{
+    char why[LINK_WHY_MAX];
+    uint64_t id;
+
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.when = "prove";
+    k.then = an_abort;
+    k.fails = "lift";
+    k.err = -EHOSTUNREACH;
+    kit_cutover(&opt);
+    kit_is("needs_person", CTL_NEEDS_PERSON, "not all is as it was: it was made to fail");
+    kit_traced("save:undoing lift undone");
+    ck_assert_int_eq(k.link_state, LINK_LIVE);
+    ck_assert_int_eq(k.state.cutover.stage, STAGE_UNDOING);
+    ck_assert_int_eq(cutover_start(k.cutover, &opt, why, &id), -EBUSY);
+    k.fence_ev.lifted(0, "", k.fence_arg);
+    ck_assert_int_eq(k.state.cutover.stage, STAGE_NONE);
+    k.fails = NULL;
+    kit_cutover(&opt);
+    kit_is("ok", CTL_OK, "");
+    kit_free();
+}
+END_TEST
+
 static void mended(void)
 {
     static int tries;
@@ -555,6 +581,6 @@ UNIT_MAIN("daemon/cutover", writes_are_counted_from_the_barrier,
           a_save_of_the_source_leaves_it_to_the_calls, an_abort_in_the_gate_changes_nothing,
           after_the_commit_there_is_no_abort, what_cannot_be_written_down_is_not_done,
           an_undo_is_done_though_it_cannot_be_written_down, an_unknown_outcome_is_left_to_a_person,
-          what_was_left_alone_is_named, an_undo_that_fails_is_tried_again, a_lease_ends_though_nobody_answers,
-          another_one_may_follow, a_signal_undoes_first, a_signal_does_not_wait_for_ever,
-          a_signal_after_the_commit_goes_forward)
+          what_was_left_alone_is_named, a_replica_that_does_not_answer_keeps_nobody_waiting,
+          an_undo_that_fails_is_tried_again, a_lease_ends_though_nobody_answers, another_one_may_follow,
+          a_signal_undoes_first, a_signal_does_not_wait_for_ever, a_signal_after_the_commit_goes_forward)
