@@ -47,6 +47,8 @@ void fence_left_alone(struct fence *f, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    if (strstr(f->left, text)) /* what is tried again finds it again */
+        return;
     log_event(f->opt.log, EVENT_FENCE_LEFT_ALONE, "%s", text);
     snprintf(f->left + len, sizeof(f->left) - len, "%s%s", len ? "; " : "", text);
 }
@@ -235,6 +237,10 @@ void fence_node_done(struct fence_node *n, int err, const char *format, ...)
     va_start(args, format);
     vsnprintf(n->why, sizeof(n->why), format, args);
     va_end(args);
+    if (f->step == FENCE_LIFTING && err < 0) {
+        fence_lift_node_later(n);
+        return;
+    }
     n->due = false;
     n->err = err;
     if (f->step == FENCE_LIFTING)

@@ -36,7 +36,7 @@ static bool is_list(struct fence_node *n, const struct reply *r)
     char why[FENCE_WHY_MAX];
     if (r && r->type == REPLY_ARRAY)
         return true;
-    if (r && reply_is_passing(r) && n->fence->round.retry)
+    if (r && reply_is_passing(r) && n->fence->round.retry && n->fence->step != FENCE_LIFTING)
         conn_reset(n->conn, fence_error(r, why));
     else
         fence_node_done(n, -EACCES, "ACL LIST: %s", r ? fence_error(r, why) : "no answer");
@@ -380,17 +380,33 @@ static enum verdict judge_in(const struct fence_node *n, const struct state_sett
     return find_line(list, bytes_str(s->name), &now) ? judge(n, s, now) : VERDICT_GONE;
 }
 
+/* Without the catalog, ours in other words is taken for somebody else's. */
+static bool can_judge(const struct fence_node *n, const struct state_node *rec, const struct reply *list)
+{
+    for (size_t i = 0; rec && !acl_catalog_is_full(n->catalog) && i < rec->nsettings; i++) {
+        if (judge_in(n, &rec->settings[i], list) == VERDICT_OTHERS)
+            return false;
+    }
+    return true;
+}
+
 static void on_put_back(struct conn *c, const struct reply *r, void *arg)
 {
     const struct reply *before, *after;
     struct fence_node *n = arg;
     struct state_node *rec = record_of(n);
+    const struct reply *error;
     struct bytes line;
-    char name[64];
+    char name[64], why[FENCE_WHY_MAX];
     (void)c;
 
     if (!rec || !take_change(n, r, &before, &after))
         return;
+    error = change_error(r);
+    if (error) {
+        fence_node_done(n, -EACCES, "%s", fence_error(error, why));
+        return;
+    }
     for (size_t i = 0; i < rec->nsettings; i++) {
         const struct state_setting *s = &rec->settings[i];
         if (!find_line(before, bytes_str(s->name), &line)) {
@@ -434,9 +450,13 @@ static void on_present(struct conn *c, const struct reply *r, void *arg)
     bool any = false;
     (void)c;
 
-    if (!rec || !is_list(n, r))
+    if (!is_list(n, r))
         return;
-    for (size_t i = 0; i < rec->nsettings; i++) {
+    if (!can_judge(n, rec, r)) {
+        fence_node_done(n, -EACCES, "ACL CAT cannot be read: what its users may do cannot be told");
+        return;
+    }
+    for (size_t i = 0; rec && i < rec->nsettings; i++) {
         enum verdict v = judge_in(n, &rec->settings[i], r);
         if (v == VERDICT_GONE || v == VERDICT_OTHERS)
             tell_left(n, &rec->settings[i], v);

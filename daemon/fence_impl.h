@@ -35,7 +35,7 @@ struct fence_node {
     bool ready;   /* up, and what former lives of this connection left is dead */
     size_t kills; /* answers due of the killing */
     bool unkilled;
-    struct timer *again;           /* looks again for a former life that cannot be killed */
+    struct timer *again;           /* looks again: for a former life, or in an undo for what was refused */
     char noted_run_id[RUN_ID_MAX]; /* of the connection that the state file has */
     uint64_t noted_id;
 
@@ -52,6 +52,8 @@ struct fence_node {
     bool due;
     int err;
     char why[FENCE_WHY_MAX];
+
+    char later[FENCE_WHY_MAX]; /* why it could not be put back, as last told */
 
     /* The probe. */
     bool reached;
@@ -238,6 +240,7 @@ void fence_prove_begin(struct fence *f);
 /* fence_undo.c */
 void fence_lift_begin(struct fence *f);
 void fence_lift_node_done(struct fence_node *n);
+void fence_lift_node_later(struct fence_node *n); /* n->why kept it from being put back */
 
 /* fence_pause.c */
 MUST_CHECK int fence_pause_init(struct fence *f);

@@ -185,7 +185,9 @@ static void on_list(struct conn *c, const struct reply *r, void *arg)
 static void on_again(void *arg)
 {
     struct fence_node *n = arg;
-    if (conn_is_up(n->conn))
+    if (n->ready && n->due)
+        n->fence->round.begin(n);
+    else if (!n->ready && conn_is_up(n->conn))
         fence_call(n, on_list, "CLIENT LIST");
 }
 

@@ -9,6 +9,7 @@
 
 #define GRACE_US    1000000  /* that the others may take, once the primary is done, before it is let go */
 #define PATIENCE_US 10000000 /* and then, before it is said that they have not answered */
+#define LATER_US    500000   /* until what was refused is tried again */
 
 static void settle(struct fence *f);
 
@@ -17,13 +18,13 @@ static bool all_done(const struct fence *f)
     return f->round.due == 0;
 }
 
-/* What is put back, or not ours any more, is not remembered; what could not be is. */
+/* What is put back, or not ours any more, is not remembered. */
 static void forget(struct fence_node *n)
 {
     struct state_cutover *c = fence_record(n->fence);
     struct state_node *r = state_node_find(c, n->address);
 
-    if (r && n->err == 0)
+    if (r)
         state_node_remove(c, r);
 }
 
@@ -48,8 +49,10 @@ static void name_missing(struct fence *f, char *out, size_t cap)
     size_t len = 0;
     out[0] = '\0';
     for (size_t i = 0; i < f->nnodes && len < cap; i++) {
-        if (f->nodes[i]->due)
-            len += (size_t)snprintf(out + len, cap - len, "%s%s", len ? ", " : "", f->nodes[i]->address);
+        const struct fence_node *n = f->nodes[i];
+        if (n->due)
+            len += (size_t)snprintf(out + len, cap - len, "%s%s (%.60s)", len ? ", " : "", n->address,
+                                    n->why[0] ? n->why : "no answer");
     }
 }
 
@@ -60,9 +63,8 @@ static void out_of_patience(struct fence *f)
 
     f->patience_over = true;
     name_missing(f, names, sizeof(names));
-    snprintf(f->why, sizeof(f->why),
-             "the primary's writers are free; not put back yet, for want of an answer: %.400s%s%.500s", names,
-             f->left[0] ? "; " : "", f->left);
+    snprintf(f->why, sizeof(f->why), "the primary's writers are free; not put back yet: %.400s%s%.500s",
+             names, f->left[0] ? "; " : "", f->left);
     f->err = -EHOSTUNREACH;
     f->answered = true;
     fence_tell(f);
@@ -115,13 +117,22 @@ void fence_lift_node_done(struct fence_node *n)
 {
     struct fence *f = n->fence;
 
-    if (n->err < 0)
-        fence_left_alone(f, "%s could not be put back: %s", n->address, n->why);
     forget(n);
     /* If that cannot be written, the next start finds that there is nothing to put back. */
     fence_save(f);
     f->primary_lifted |= n->primary;
     loop_defer(f->loop, &f->settle_later, on_settle, f);
+}
+
+/* A server that is busy, or a right that was taken away meanwhile, says nothing of what is there: the record
+ * stays, and it is tried until it can be done. */
+void fence_lift_node_later(struct fence_node *n)
+{
+    if (strcmp(n->later, n->why) != 0)
+        log_event_at(n->fence->opt.log, EVENT_CUTOVER_UNDOING, SINK_WARNING, NULL,
+                     "%s cannot be put back yet, and is tried again: %s", n->address, n->why);
+    snprintf(n->later, sizeof(n->later), "%s", n->why);
+    timer_set(n->again, LATER_US);
 }
 
 static void lift_node(struct fence_node *n)

@@ -249,6 +249,72 @@ START_TEST(what_somebody_else_has_set_is_left_alone)
 }
 END_TEST
 
+/* Reads are let through by a fence, scripts that do not end among them. */
+static void undo_meets_a_busy_server(enum fence_kind kind)
+{
+    struct real s;
+    serve(&s, NULL);
+    real_ask(&s, "CONFIG SET lua-time-limit 1");
+    kit_begin(&s);
+    probe();
+    stage(STAGE_FENCING);
+    FINE(fence_set, kind);
+    struct real busy = another(&s);
+    send_only(&busy, "EVAL \"while true do end\" 0");
+    stage(STAGE_UNDOING);
+    kit.err = NEVER;
+    while (!strstr(real_ask(&s, "PING"), "BUSY"))
+        usleep(1000);
+    fence_lift(kit.fence, kit_answer, NULL);
+    pass(1200);
+    ck_assert_int_eq(kit.err, NEVER);
+    ck_assert_uint_eq(record()->nnodes, 1);
+    ck_assert_uint_gt(record()->nodes[0].nsettings, 0);
+    ck_assert_str_eq(real_ask(&s, "SCRIPT KILL"), "OK");
+    ck_assert_int_eq(answer(), 0);
+    ck_assert_uint_eq(record()->nnodes, 0);
+    ck_assert_str_eq(real_ask(&s, "SET a 1"), "OK");
+    close(busy.fd);
+    kit_end();
+    stop_serving(&s);
+}
+
+START_TEST(an_undo_waits_for_a_busy_server)
+{
+    undo_meets_a_busy_server(FENCE_MIN_REPLICAS);
+    undo_meets_a_busy_server(FENCE_ACL);
+}
+END_TEST
+
+static bool is_refused(void *arg)
+{
+    (void)arg;
+    return strstr(kit.told, "cannot be put back yet, and is tried again: EXECABORT") != NULL;
+}
+
+/* A right of riotd's that was taken away is no reason to forget what was there. */
+START_TEST(an_undo_goes_on_until_it_may)
+{
+    struct real s;
+    serve(&s, NULL);
+    kit_begin(&s);
+    probe();
+    stage(STAGE_FENCING);
+    FINE(fence_set, FENCE_MIN_REPLICAS);
+    real_ask(&s, "ACL SETUSER riotd -config|set");
+    kit.err = NEVER;
+    fence_lift(kit.fence, kit_answer, NULL);
+    ck_assert_msg(until(is_refused, NULL, 3000), "%d %s; %s", kit.err, kit.why, kit.told);
+    ck_assert_int_eq(kit.err, NEVER);
+    ck_assert_uint_eq(record()->nnodes, 1);
+    real_ask(&s, "ACL SETUSER riotd +config|set");
+    ck_assert_int_eq(answer(), 0);
+    ck_assert_str_eq(setting(&s, "min-replicas-to-write"), "0");
+    kit_end();
+    stop_serving(&s);
+}
+END_TEST
+
 START_TEST(an_undo_may_come_at_any_time)
 {
     struct real s;
@@ -277,4 +343,4 @@ UNIT_MAIN("daemon/fence", a_probe_tells_and_changes_nothing, writes_wait_and_are
           a_bound_ends_it, a_late_renewal_is_a_lapse, min_replicas_are_set_and_put_back,
           an_undo_takes_the_hard_fence_off_first, a_restart_puts_back_what_the_record_has,
           what_was_only_intended_is_put_back_too, what_somebody_else_has_set_is_left_alone,
-          an_undo_may_come_at_any_time)
+          an_undo_waits_for_a_busy_server, an_undo_goes_on_until_it_may, an_undo_may_come_at_any_time)
