@@ -40,6 +40,14 @@ static void PRINTF_LIKE(4, 5)
     cutover_ended(c);
 }
 
+/* A hold has ended by now, and without a fence there was never anything that kept writers away. */
+static const char *source_now(const struct cutover *c)
+{
+    if (c->status.fence == FENCE_NONE)
+        return "was never fenced";
+    return c->unfence || c->status.fence == FENCE_HOLD ? "takes writes again" : "stays fenced";
+}
+
 static void slipped_text(const struct cutover *c, char *out, size_t cap)
 {
     out[0] = '\0';
@@ -59,14 +67,13 @@ static void end_finished(struct cutover *c)
     timer_clear(c->deadline);
     slipped_text(c, slipped, sizeof(slipped));
     c->operation = 0;
-    log_event(c->log, EVENT_FINISHED, "the link is finished; the old source %s%s",
-              c->unfence ? "takes writes again" : "stays fenced", slipped);
+    log_event(c->log, EVENT_FINISHED, "the link is finished; the old source %s%s", source_now(c), slipped);
     if (c->left_alone || slipped_in)
-        operation_end(c->ops, id, "needs_person", CTL_NEEDS_PERSON, "finished%s%s%.200s", slipped,
-                      c->left_alone ? "; left as it is: " : "", c->left_alone ? c->left : "");
+        operation_end(c->ops, id, "needs_person", CTL_NEEDS_PERSON, "finished; the old source %s%s%s%.200s",
+                      source_now(c), slipped, c->left_alone ? "; left as it is: " : "",
+                      c->left_alone ? c->left : "");
     else
-        operation_end(c->ops, id, "ok", CTL_OK, "finished; the old source %s%s",
-                      c->unfence ? "takes writes again" : "stays fenced", slipped);
+        operation_end(c->ops, id, "ok", CTL_OK, "finished; the old source %s%s", source_now(c), slipped);
     cutover_free_parts(c);
     cutover_ended(c);
 }
@@ -91,6 +98,7 @@ static void forget(struct cutover *c)
 static void write_down(struct cutover *c)
 {
     struct state_cutover *s = cutover_state(c);
+    char now[60];
 
     if (c->failed_before) {
         forget(c);
@@ -108,8 +116,8 @@ static void write_down(struct cutover *c)
         return;
     }
     cutover_set_mode(c, MODE_FINISHED);
-    link_finished(c->link, c->unfence ? "finished; the old source takes writes again"
-                                      : "finished; the old source stays fenced");
+    snprintf(now, sizeof(now), "finished; the old source %s", source_now(c));
+    link_finished(c->link, now);
     end_finished(c);
 }
 

@@ -148,6 +148,15 @@ START_TEST(finish_leaves_the_fence)
 }
 END_TEST
 
+START_TEST(finish_without_a_fence_speaks_of_none)
+{
+    committed(FENCE_NONE);
+    finish(false, false);
+    kit_is("ok", CTL_OK, "was never fenced");
+    kit_free();
+}
+END_TEST
+
 START_TEST(finish_takes_the_fence_away)
 {
     committed(FENCE_ACL);
@@ -246,7 +255,7 @@ START_TEST(finish_of_hold_waits_for_its_clients)
     kit_traced("unwatch end_hold watch");
     k.fails = NULL;
     finish(false, true);
-    kit_is("ok", CTL_OK, "");
+    kit_is("ok", CTL_OK, "takes writes again");
     kit_free();
 }
 END_TEST
@@ -380,7 +389,8 @@ UNIT_MAIN("daemon/cutover, after it", hold_has_its_lease_before_the_commit,
           a_pause_that_ends_before_it_is_renewed_needs_a_person, a_restart_undoes,
           a_restart_goes_on_undoing_until_it_is_done, a_restart_after_the_commit_goes_forward,
           a_restart_when_finished_stays_so, finish_leaves_the_fence, finish_takes_the_fence_away,
-          no_link_begins_while_the_old_source_is_let_go_of, finish_names_what_it_left_alone,
-          a_finish_that_fails_can_be_asked_for_again, finish_that_cannot_be_written_down_is_not_done,
-          finish_of_hold_waits_for_its_clients, hold_does_not_commit_at_the_end_of_its_lease,
-          writes_that_slipped_past_hold_are_told, an_unknown_outcome_can_be_unfenced, finish_needs_a_commit)
+          finish_without_a_fence_speaks_of_none, no_link_begins_while_the_old_source_is_let_go_of,
+          finish_names_what_it_left_alone, a_finish_that_fails_can_be_asked_for_again,
+          finish_that_cannot_be_written_down_is_not_done, finish_of_hold_waits_for_its_clients,
+          hold_does_not_commit_at_the_end_of_its_lease, writes_that_slipped_past_hold_are_told,
+          an_unknown_outcome_can_be_unfenced, finish_needs_a_commit)
