@@ -280,8 +280,8 @@ static void on_checked(struct conn *c, const struct reply *r, void *arg)
 
     if (!is_list(n, r))
         return;
-    if (!rec) {
-        fence_node_done(n, -EPERM, "it is not fenced");
+    if (!rec || n->shared[0]) {
+        fence_node_done(n, -EPERM, "%s", rec ? n->shared : "it is not fenced");
         return;
     }
     for (size_t i = 0; i < r->count; i++) {
@@ -298,9 +298,27 @@ static void on_checked(struct conn *c, const struct reply *r, void *arg)
     fence_node_done(n, 0, "%s", "");
 }
 
+/* Whoever logged in as riotd's user since the probe is not fenced. */
+static void on_clients(struct conn *c, const struct reply *r, void *arg)
+{
+    struct fence_node *n = arg;
+    char why[FENCE_WHY_MAX], addr[64];
+    struct bytes list;
+    (void)c;
+
+    n->shared[0] = '\0';
+    if (!reply_text(r, &list))
+        snprintf(n->shared, sizeof(n->shared), "it cannot be seen who else uses the user %.40s: %.60s",
+                 n->user, fence_error(r, why));
+    else if (fence_is_shared(n, list, addr))
+        snprintf(n->shared, sizeof(n->shared), "the client at %s uses the user %.40s, which is not fenced",
+                 addr, n->user);
+}
+
 static void check(struct fence_node *n)
 {
-    fence_call(n, on_checked, "ACL LIST");
+    if (fence_call(n, on_clients, "CLIENT LIST"))
+        fence_call(n, on_checked, "ACL LIST");
 }
 
 /* The catalog: asked for once in a connection's life. Without it, a user may write. */

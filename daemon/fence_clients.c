@@ -4,6 +4,12 @@
 
 #include <string.h>
 
+bool fence_is_own(const struct fence_node *n, struct bytes name)
+{
+    const char *client = n->endpoint.client;
+    return bytes_starts(name, client) && name.len > strlen(client) && name.ptr[strlen(client)] == ':';
+}
+
 static bool is_field(struct bytes word, const char *name, struct bytes *ret)
 {
     size_t len = strlen(name);
@@ -39,6 +45,19 @@ bool fence_next_client(struct bytes *list, struct client_line *ret)
             take(bytes_cut(&line, ' '), ret);
         if (ret->id != 0)
             return true;
+    }
+    return false;
+}
+
+bool fence_is_shared(const struct fence_node *n, struct bytes list, char ret_addr[64])
+{
+    struct client_line line;
+
+    while (fence_next_client(&list, &line)) {
+        if (!bytes_is(line.user, n->user) || fence_is_own(n, line.name))
+            continue;
+        bytes_escape(line.addr, ret_addr, 64);
+        return true;
     }
     return false;
 }

@@ -59,7 +59,7 @@ struct fence_node {
     bool reached;
     char why_not[FENCE_KINDS][FENCE_WHY_MAX]; /* "": allowed */
     char why_no_pause[FENCE_WHY_MAX];
-    char shared_by[96];
+    char shared[FENCE_WHY_MAX]; /* who else uses our user, as just seen */
     bool client_list, client_kill;
     unsigned sentinels;
     int64_t asked_wall_ms, clock_skew_ms;
@@ -261,6 +261,10 @@ struct client_line {
     struct bytes addr, name, user, flags;
 };
 bool fence_next_client(struct bytes *list, struct client_line *ret);
+/* Connections of ours may be the link's, or this fence's. */
+bool fence_is_own(const struct fence_node *n, struct bytes name);
+/* Of a user that is not fenced, since it is ours: does somebody else use it too? */
+bool fence_is_shared(const struct fence_node *n, struct bytes list, char ret_addr[64]);
 
 /* fence_watch.c */
 MUST_CHECK int fence_watch_init(struct fence *f);

@@ -127,13 +127,6 @@ static void on_kill(struct conn *c, const struct reply *r, void *arg)
         say_no(n->why_not[FENCE_HOLD], "CLIENT KILL is not allowed");
 }
 
-/* Connections of ours may be the link's, or this fence's. */
-static bool is_own(const struct fence_node *n, struct bytes name)
-{
-    const char *client = n->endpoint.client;
-    return bytes_starts(name, client) && name.len > strlen(client) && name.ptr[strlen(client)] == ':';
-}
-
 static bool is_sentinel(struct bytes name)
 {
     return bytes_starts(name, "sentinel-") && name.len > 4 && memcmp(name.ptr + name.len - 4, "-cmd", 4) == 0;
@@ -154,12 +147,11 @@ static void on_clients(struct conn *c, const struct reply *r, void *arg)
         return;
     }
     n->client_list = true;
-    while (fence_next_client(&list, &line)) {
+    if (fence_is_shared(n, list, addr))
+        say_no(no_acl(n), "the client at %s uses the user %s too: give riotd a user of its own", addr,
+               n->user);
+    while (fence_next_client(&list, &line))
         n->sentinels += is_sentinel(line.name);
-        if (bytes_is(line.user, n->user) && !is_own(n, line.name))
-            say_no(no_acl(n), "the client at %s uses the user %s too: give riotd a user of its own",
-                   bytes_escape(line.addr, addr, sizeof(addr)), n->user);
-    }
 }
 
 /* Valkey's scripts are a module of its own, without a command. */

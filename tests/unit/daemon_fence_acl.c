@@ -283,6 +283,23 @@ START_TEST(what_might_be_somebody_elses_is_left_alone)
 }
 END_TEST
 
+START_TEST(who_uses_our_user_unproves_it)
+{
+    struct real s;
+    begin(&s);
+    fenced();
+    struct real w = another(&s);
+    FINE(fence_prove);
+    real_ask(&w, "AUTH riotd secret");
+    ck_assert_int_eq(STEP(fence_prove), -EPERM);
+    ck_assert_ptr_nonnull(strstr(kit.why, "uses the user riotd, which is not fenced"));
+    real_ask(&w, "CLIENT SETNAME riotd:x:0123abcd:read");
+    FINE(fence_prove);
+    close(w.fd);
+    end(&s);
+}
+END_TEST
+
 START_TEST(a_user_that_is_created_later_unproves_it)
 {
     struct real s;
@@ -378,5 +395,5 @@ UNIT_MAIN("daemon/fence_acl", all_users_are_fenced_and_put_back_exactly,
           what_waited_is_refused_once_fenced_and_runs_once_undone, a_restart_puts_users_back,
           originals_are_left, a_password_that_was_rotated_stays_so,
           a_user_that_somebody_else_changed_is_left_alone, what_might_be_somebody_elses_is_left_alone,
-          a_user_that_is_created_later_unproves_it, it_is_offered_where_it_can_be,
-          an_undo_may_come_in_between)
+          a_user_that_is_created_later_unproves_it, who_uses_our_user_unproves_it,
+          it_is_offered_where_it_can_be, an_undo_may_come_in_between)
