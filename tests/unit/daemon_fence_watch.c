@@ -69,6 +69,8 @@ START_TEST(a_source_that_restarts_is_fenced_again)
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         struct real s;
         begin(&s);
+        for (unsigned writes = 0; writes < 10; writes++)
+            real_ask(&s, "SET a 0");
         commit(kinds[i]);
         pass(1500);
         ck_assert_uint_eq(kit.lost, 0);
@@ -107,6 +109,7 @@ START_TEST(a_user_that_is_let_in_is_fenced_again)
     char was[1024];
     commit(FENCE_ACL);
     struct state_node *n = &record()->nodes[0];
+    size_t nsettings = n->nsettings;
     snprintf(was, sizeof(was), "%s", state_setting_find(n, BYTES("app"))->before);
     real_ask(&s, "ACL SETUSER app +@write");
     ck_assert(may(&s, "app"));
@@ -117,6 +120,7 @@ START_TEST(a_user_that_is_let_in_is_fenced_again)
     ck_assert(until(is_counted, &kit.again, 3000));
     n = &record()->nodes[0];
     ck_assert_str_eq(state_setting_find(n, BYTES("app"))->before, was);
+    ck_assert_uint_eq(n->nsettings, nsettings);
     /* A new one. */
     kit.lost = 0;
     real_ask(&s, "ACL SETUSER late on >x ~* +@all");
@@ -253,6 +257,12 @@ static bool is_gone(void *arg)
     return strstr(real_ask(s, "INFO replication"), "connected_slaves:0") != NULL;
 }
 
+static bool is_one(void *arg)
+{
+    struct real *s = arg;
+    return strstr(real_ask(s, "INFO replication"), "connected_slaves:1") != NULL;
+}
+
 START_TEST(other_replicas_unprove_it)
 {
     struct real s, one, two;
@@ -267,8 +277,11 @@ START_TEST(other_replicas_unprove_it)
     serve_replica(&two, &s);
     ck_assert_int_eq(STEP(fence_prove), -ESTALE);
     ck_assert_ptr_nonnull(strstr(kit.why, "replicas"));
-    stop_serving(&two);
+    /* As many as before, and not the same. */
     real_ask(&one, "REPLICAOF NO ONE");
+    ck_assert(until(is_one, &s, 5000));
+    ck_assert_int_eq(STEP(fence_prove), -ESTALE);
+    stop_serving(&two);
     ck_assert(until(is_gone, &s, 5000));
     ck_assert_int_eq(STEP(fence_prove), -ESTALE);
     FINE(fence_lift);
