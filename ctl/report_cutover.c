@@ -314,6 +314,9 @@ static const struct {
     {"REFUSED", "'riotctl check' shows all that stands in the way"},
     {"LEFT_ALONE", "look at what is named above: somebody else changed it since, so riotd left it as it is"},
     {"NEEDS_PERSON", "riotd tries on, and lets go once the source answers: see 'riotctl status'"},
+    {"SLIPPED", "look at what was written to the old source since: it is not on the target"},
+    {"FORGOTTEN",
+     "if one of the servers named above comes back, give its clients the right to write by hand"},
     {"UNKNOWN", "start riotd again: it goes by what the disk has; or give the writers back to the source by "
                 "'riotctl finish --unfence'"},
 };

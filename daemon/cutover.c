@@ -400,7 +400,11 @@ static int check_mode(struct cutover *c, char why[LINK_WHY_MAX])
     case MODE_UNDOING:
         return refuse(why, -EBUSY, "a cutover is being undone");
     case MODE_TRAILING:
-        return refuse(why, -EBUSY, "the last cutover is not undone everywhere yet: %.200s", c->left);
+        return refuse(
+            why, -EBUSY,
+            "the last cutover is not undone everywhere yet: %.200s. If that server is gone for good: riotctl "
+            "finish --unfence --force",
+            c->left);
     case MODE_RELEASING:
     case MODE_COMMITTED:
     case MODE_FINISHING:
@@ -461,6 +465,7 @@ static void reset(struct cutover *c, const struct cutover_options *opt)
     c->left[0] = '\0';
     c->slipped_unknown = c->left_alone = c->pause_lapsed = false;
     c->release_tries = 0;
+    c->forgotten = false;
 }
 
 int cutover_start(struct cutover *c, const struct cutover_options *opt, char why[LINK_WHY_MAX],

@@ -32,6 +32,8 @@ static void PRINTF_LIKE(4, 5)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     timer_clear(c->deadline);
+    if (c->failed_before && cutover_state(c)->stage == STAGE_UNDOING)
+        cutover_state(c)->stage = c->stage_before;
     cutover_set_mode(c, c->failed_before ? MODE_STUCK : MODE_COMMITTED);
     if (!c->failed_before && c->fence)
         fence_watch(c->fence, true);
@@ -68,7 +70,9 @@ static void end_finished(struct cutover *c)
     slipped_text(c, slipped, sizeof(slipped));
     c->operation = 0;
     log_event(c->log, EVENT_FINISHED, "the link is finished; the old source %s%s", source_now(c), slipped);
-    if (c->left_alone || slipped_in)
+    if (c->forgotten)
+        operation_end(c->ops, id, "forgotten", CTL_NEEDS_PERSON, "%.300s", c->left);
+    else if (c->left_alone || slipped_in)
         operation_end(c->ops, id, "needs_person", CTL_NEEDS_PERSON, "finished; the old source %s%s%s%.200s",
                       source_now(c), slipped, c->left_alone ? "; left as it is: " : "",
                       c->left_alone ? c->left : "");
@@ -125,7 +129,10 @@ static void write_down(struct cutover *c)
 static void stop_lifting(struct cutover *c, const char *why)
 {
     timer_clear(c->deadline);
-    if (cutover_make_fence(c) < 0)
+    if (c->failed_before && c->force) {
+        cutover_name_forgotten(c);
+        forget(c);
+    } else if (cutover_make_fence(c) < 0)
         give_up(c, "failed", CTL_FAILED, "out of memory");
     else
         give_up(c, "failed", CTL_FAILED, "the old source is still fenced: %s", why);
@@ -155,6 +162,9 @@ static void unfenced(int err, const char *why, void *arg)
 static void unfence(struct cutover *c)
 {
     timer_set(c->deadline, LIFT_US);
+    /* Else a crash in the middle of it would be taken for one after the commit, and all be fenced again. */
+    if (c->failed_before)
+        cutover_state(c)->stage = STAGE_UNDOING;
     if (c->unfence)
         fence_lift(c->fence, unfenced, c);
     else
@@ -215,6 +225,13 @@ static void finish_begin(void *arg)
         put_back(c);
 }
 
+/* A server that is gone for good keeps an undo from its end: a person may let it be. Not while the cutover's
+ * own caller still waits for it. */
+static bool is_to_abandon(const struct cutover *c, bool unfence_too, bool force)
+{
+    return unfence_too && force && ((c->mode == MODE_UNDOING && !c->operation) || c->mode == MODE_TRAILING);
+}
+
 static int may_finish(const struct cutover *c, bool unfence_too, char why[LINK_WHY_MAX])
 {
     switch (c->mode) {
@@ -232,6 +249,12 @@ static int may_finish(const struct cutover *c, bool unfence_too, char why[LINK_W
         return refuse(why, -EPERM, "the link is finished");
     case MODE_NONE:
         return refuse(why, -EPERM, "there was no cutover: finish works once the link is committed");
+    case MODE_UNDOING:
+    case MODE_TRAILING:
+        return refuse(why, -EBUSY, "what a cutover has fenced is still being put back%s",
+                      c->operation ? ""
+                                   : "; if its server is gone for good: riotctl finish --unfence --force "
+                                     "forgets it, and names what may still be fenced");
     default:
         return refuse(why, -EBUSY, "a cutover is under way");
     }
@@ -240,7 +263,8 @@ static int may_finish(const struct cutover *c, bool unfence_too, char why[LINK_W
 int cutover_finish(struct cutover *c, bool unfence_too, bool force, char why[LINK_WHY_MAX],
                    uint64_t *ret_operation)
 {
-    int err = may_finish(c, unfence_too, why);
+    bool abandon = is_to_abandon(c, unfence_too, force);
+    int err = abandon ? 0 : may_finish(c, unfence_too, why);
     if (err)
         return err;
     if (!c->fence && cutover_make_fence(c) < 0)
@@ -248,10 +272,15 @@ int cutover_finish(struct cutover *c, bool unfence_too, bool force, char why[LIN
     if (operation_begin(c->ops, verbs[VERB_FINISH].name, &c->operation) < 0)
         return refuse(why, -EBUSY, "%d operations are running: wait for one of them to end", OPERATIONS_KEPT);
     *ret_operation = c->operation;
+    if (abandon) {
+        cutover_abandon(c);
+        return 0;
+    }
     c->failed_before = c->mode == MODE_STUCK;
+    c->stage_before = cutover_state(c)->stage;
     c->unfence = unfence_too;
     c->force = force;
-    c->left_alone = false;
+    c->left_alone = c->forgotten = false;
     cutover_set_mode(c, MODE_FINISHING);
     fence_watch(c->fence, false);
     loop_defer(c->loop, &c->next_later, finish_begin, c);

@@ -84,7 +84,6 @@ struct cutover {
     bool recovering;        /* after a restart: link_begin() follows */
     bool only_paused;       /* what is in force ends by itself ... */
     uint64_t lease_ends_us; /* ... by then */
-    bool undo_is_late;      /* and that was told */
     struct timer *again;
 
     /* after the commit */
@@ -94,8 +93,10 @@ struct cutover {
     bool slipped_unknown;
     bool unfence, force;
     bool failed_before; /* finish was asked for in the state failed */
-    bool left_alone;    /* something was changed by someone else, and is as they made it */
-    char left[320];     /* what, or what else is to be told at the end */
+    enum cutover_stage stage_before;
+    bool forgotten;  /* what may still be fenced, by a person's wish */
+    bool left_alone; /* something was changed by someone else, and is as they made it */
+    char left[320];  /* what, or what else is to be told at the end */
 
     void (*ended)(void *arg); /* the process is to end */
     void *ended_arg;
@@ -160,6 +161,12 @@ void cutover_undo(struct cutover *c, enum ctl_exit code, const char *result);
 void cutover_undo_late(struct cutover *c);
 void cutover_lift_again(struct cutover *c);
 void cutover_lifted_late(int err, const char *why, void *arg); /* an event of the fence */
+
+/* What is on record as fenced is named, node by node, in the journal and in c->left: nothing else will know
+ * of it. */
+void cutover_name_forgotten(struct cutover *c);
+/* The way back is given up: a server that is gone for good does not answer. */
+void cutover_abandon(struct cutover *c);
 
 /* cutover_finish.c */
 void cutover_finish_late(struct cutover *c);

@@ -372,7 +372,7 @@ static void end_released(struct cutover *c, const char *target, const char *paus
 
     c->operation = 0;
     if (c->pause_lapsed)
-        operation_end(c->ops, id, "needs_person", CTL_NEEDS_PERSON,
+        operation_end(c->ops, id, "slipped", CTL_NEEDS_PERSON,
                       "writes go to %.100s from now on; but the pause of the old source ended before it was "
                       "renewed: writes may have slipped in there, see the journal for their number%.60s",
                       target, c->left);

@@ -27,7 +27,9 @@ static void end_operation(struct cutover *c)
     uint64_t id = c->operation;
 
     c->operation = 0;
-    if (c->exit_code == CTL_OK)
+    if (c->forgotten)
+        operation_end(c->ops, id, "forgotten", CTL_NEEDS_PERSON, "%.300s", c->left);
+    else if (c->exit_code == CTL_OK)
         operation_end(c->ops, id, c->result, CTL_OK, "it could begin; nothing was changed");
     else if (c->left_alone)
         operation_end(c->ops, id, "needs_person", CTL_NEEDS_PERSON,
@@ -143,12 +145,14 @@ static void tell_late(struct cutover *c)
 {
     char fenced[240];
 
-    c->undo_is_late = true;
     cutover_describe_fence(c, fenced, sizeof(fenced));
     log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON,
-              "what was fenced could not be let go yet, and is tried on: %s", fenced);
+              "what was fenced could not be let go yet, and is tried on: %s. If its server is gone for good: "
+              "riotctl finish --unfence --force",
+              fenced);
     operation_end(c->ops, c->operation, "needs_person", CTL_NEEDS_PERSON,
-                  "%.100s; what was fenced could not be let go yet, and is tried on: %.150s",
+                  "%.80s; what was fenced could not be let go yet, and is tried on: %.110s. If its server is "
+                  "gone for good: riotctl finish --unfence --force",
                   c->status.failed, fenced);
     c->operation = 0;
 }
@@ -165,6 +169,67 @@ void cutover_undo_late(struct cutover *c)
     tell_late(c);
     if (c->only_paused)
         timer_set(c->deadline, c->lease_ends_us - now_us);
+}
+
+/* As many to a line as fit. */
+static void name_node(struct cutover *c, const struct state_node *node, const char *what)
+{
+    char text[400] = "";
+    size_t at = 0;
+
+    for (size_t i = 0; i < node->nsettings; i++) {
+        const struct state_setting *s = &node->settings[i];
+        bool is_value = cutover_state(c)->fence != FENCE_ACL; /* a user's line has hashes of passwords */
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%.100s%s%.60s%s", at ? ", " : "", s->name,
+                               is_value ? " (was " : "", is_value ? s->before : "", is_value ? ")" : "");
+        if (at < sizeof(text) - 200 && i + 1 < node->nsettings)
+            continue;
+        log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON, "forgotten, and perhaps still fenced: %s on %s: %s",
+                  what, node->address, text);
+        at = 0;
+    }
+}
+
+void cutover_name_forgotten(struct cutover *c)
+{
+    const struct state_cutover *s = cutover_state(c);
+    char fenced[200];
+
+    c->forgotten = c->left_alone = true;
+    cutover_describe_fence(c, fenced, sizeof(fenced));
+    if (!fenced[0])
+        snprintf(fenced, sizeof(fenced),
+                 "nothing but a write pause, which ends by itself within %" PRIu64 " ms", s->lease_ms);
+    snprintf(c->left, sizeof(c->left), "forgotten, and perhaps still fenced, see the journal for all: %s",
+             fenced);
+    log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON, "%s", c->left);
+    for (size_t i = 0; i < s->nnodes; i++)
+        name_node(c, &s->nodes[i], s->fence == FENCE_ACL ? "the right to write of users" : "settings");
+}
+
+static void abandon_begin(void *arg)
+{
+    struct cutover *c = arg;
+
+    if (c->mode == MODE_UNDOING) {
+        cutover_name_forgotten(c);
+        c->fence = fence_free(c->fence);
+        undone(c);
+    } else if (c->mode == MODE_TRAILING) {
+        cutover_name_forgotten(c);
+        clear_record(c);
+        cutover_set_mode(c, MODE_NONE);
+        end_operation(c);
+        cutover_free_parts(c);
+    } else if (c->operation) {
+        operation_end(c->ops, c->operation, "ok", CTL_OK, "what was fenced was put back meanwhile");
+        c->operation = 0;
+    }
+}
+
+void cutover_abandon(struct cutover *c)
+{
+    loop_defer(c->loop, &c->undo_later, abandon_begin, c);
 }
 
 /* Originals are written down before they are changed: without any, nothing but a pause can be in force. */
@@ -184,7 +249,6 @@ static void begin_lifting(struct cutover *c)
 
     c->only_paused = only_paused(s);
     c->lease_ends_us = clock_mono_us() + lease_us;
-    c->undo_is_late = false;
     timer_set(c->deadline, c->only_paused ? MIN(lease_us, (uint64_t)LATE_US) : LATE_US);
     s->stage = STAGE_UNDOING;
     if (cutover_save(c) < 0)

@@ -92,7 +92,8 @@ static const struct verb_arg cutover_args[] = {
 
 static const struct verb_arg finish_args[] = {
     {ARG_UNFENCE, KIND_FLAG, "unfence", NULL, "let clients write to the old source again", NULL, NULL, 0},
-    {ARG_FORCE, KIND_FLAG, "force", NULL, "fence hold: even if clients came back to the old source", NULL,
+    {ARG_FORCE, KIND_FLAG, "force", NULL,
+     "even if clients came back to the old source (hold); --unfence: without a server that is gone", NULL,
      NULL, 0},
 };
 

@@ -304,7 +304,7 @@ START_TEST(a_commit_that_took_longer_than_the_pause_needs_a_person)
         k.commit_stalls = true;
         kit_cutover(&opt);
         if (kinds[i] == FENCE_HOLD)
-            kit_is("needs_person", CTL_NEEDS_PERSON, "writes may have slipped in");
+            kit_is("slipped", CTL_NEEDS_PERSON, "writes may have slipped in");
         else
             kit_is("ok", CTL_OK, "");
         kit_traced("save:committed committed release watch");
@@ -337,7 +337,7 @@ START_TEST(a_pause_that_ends_before_it_is_renewed_needs_a_person)
         k.fails = i ? "release" : NULL;
         k.err = -ETIMEDOUT;
         kit_cutover(&opt);
-        kit_is("needs_person", CTL_NEEDS_PERSON, "writes may have slipped in");
+        kit_is("slipped", CTL_NEEDS_PERSON, "writes may have slipped in");
         kit_traced(i ? "committed release release release release watch" : "committed release watch");
         kit_free();
     }
@@ -373,6 +373,105 @@ START_TEST(an_unknown_outcome_can_be_unfenced)
 }
 END_TEST
 
+/* A server that is gone for good. */
+
+static void fenced_record(enum cutover_stage stage)
+{
+    struct state_node *node;
+    struct state_setting *setting;
+
+    k.state.cutover.stage = stage;
+    k.state.cutover.fence = FENCE_ACL;
+    ck_assert_int_eq(state_node_add(&k.state.cutover, "a:1", "run1", true, &node), 0);
+    ck_assert_int_eq(state_setting_add(node, BYTES("app"), BYTES("user app on #secret"), &setting), 0);
+}
+
+START_TEST(an_undo_that_never_ends_can_be_given_up)
+{
+    char why[LINK_WHY_MAX];
+    uint64_t id;
+
+    kit_make();
+    k.link_state = LINK_IDLE;
+    fenced_record(STAGE_FENCING);
+    k.hangs = "lift";
+    ck_assert(cutover_begin(k.cutover));
+    run_for(50000);
+    ck_assert_int_eq(cutover_finish(k.cutover, true, false, why, &id), -EBUSY);
+    ck_assert_ptr_nonnull(strstr(why, "finish --unfence --force"));
+    ck_assert_int_eq(cutover_finish(k.cutover, false, true, why, &id), -EBUSY);
+    k.events[0] = '\0';
+    finish(true, true);
+    kit_is("forgotten", CTL_NEEDS_PERSON, "perhaps still fenced, see the journal for all: users on a:1: app");
+    ck_assert_str_eq(k.trace, "free save:none begin");
+    ck_assert_int_eq(k.state.cutover.stage, STAGE_NONE);
+    ck_assert_uint_eq(k.state.cutover.nnodes, 0);
+    ck_assert_ptr_nonnull(strstr(k.events, "cutover_needs_person cutover_needs_person"));
+    ck_assert_int_eq(cutover_finish(k.cutover, true, true, why, &id), -EPERM);
+    kit_free();
+}
+END_TEST
+
+START_TEST(a_replica_that_never_answers_can_be_given_up)
+{
+    char why[LINK_WHY_MAX];
+    uint64_t id;
+
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.when = "prove";
+    k.then = an_abort;
+    k.fails = "lift";
+    k.err = -EHOSTUNREACH;
+    kit_cutover(&opt);
+    ck_assert_int_eq(cutover_start(k.cutover, &opt, why, &id), -EBUSY);
+    ck_assert_ptr_nonnull(strstr(why, "finish --unfence --force"));
+    fenced_record(k.state.cutover.stage);
+    finish(true, true);
+    kit_is("forgotten", CTL_NEEDS_PERSON, "users on a:1: app");
+    ck_assert_int_eq(k.state.cutover.stage, STAGE_NONE);
+    k.fails = NULL;
+    k.paused = false;
+    kit_cutover(&opt);
+    kit_is("ok", CTL_OK, "");
+    kit_free();
+}
+END_TEST
+
+static void unknown(void)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.save_fails = STAGE_COMMITTED;
+    k.save_unknown = true;
+    kit_cutover(&opt);
+    kit_is("unknown", CTL_NEEDS_PERSON, "");
+    k.save_fails = STAGE_NONE;
+}
+
+static void is_undoing(void)
+{
+    ck_assert_int_eq(k.state.cutover.stage, STAGE_UNDOING);
+}
+
+START_TEST(an_unknown_outcome_whose_server_is_gone_can_be_forgotten)
+{
+    unknown();
+    fenced_record(k.state.cutover.stage);
+    k.fails = "lift";
+    k.err = -EIO;
+    k.when = "lift";
+    k.then = is_undoing;
+    finish(true, false);
+    kit_is("failed", CTL_FAILED, "still fenced");
+    ck_assert_int_eq(k.state.cutover.stage, STAGE_COMMITTED);
+    finish(true, true);
+    kit_is("forgotten", CTL_NEEDS_PERSON, "users on a:1: app");
+    ck_assert_int_eq(k.state.cutover.stage, STAGE_NONE);
+    kit_free();
+}
+END_TEST
+
 START_TEST(finish_needs_a_commit)
 {
     char why[LINK_WHY_MAX];
@@ -384,8 +483,9 @@ START_TEST(finish_needs_a_commit)
 }
 END_TEST
 
-UNIT_MAIN("daemon/cutover, after it", hold_has_its_lease_before_the_commit,
-          a_commit_that_took_longer_than_the_pause_needs_a_person,
+UNIT_MAIN("daemon/cutover, after it", an_unknown_outcome_whose_server_is_gone_can_be_forgotten,
+          a_replica_that_never_answers_can_be_given_up, an_undo_that_never_ends_can_be_given_up,
+          hold_has_its_lease_before_the_commit, a_commit_that_took_longer_than_the_pause_needs_a_person,
           a_pause_that_ends_before_it_is_renewed_needs_a_person, a_restart_undoes,
           a_restart_goes_on_undoing_until_it_is_done, a_restart_after_the_commit_goes_forward,
           a_restart_when_finished_stays_so, finish_leaves_the_fence, finish_takes_the_fence_away,
