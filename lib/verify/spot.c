@@ -15,7 +15,10 @@
 #define WINDOW_FIRST 8
 #define GATHER_MAX   10000
 
-/* Names are in READY until they are compared, then in WAITING. */
+/* Names are in READY until they are compared, then in WAITING. Those gathered at random stand behind the
+ * given ones, whenever they came: time may not be left for all, and the given ones are those at risk. */
+#define GATHERED SUSPECT_DIRTY
+
 struct spot {
     struct loop *loop;
     struct spot_events ev;
@@ -202,13 +205,28 @@ static void on_selected(struct conn *c, const struct reply *r, void *arg)
     s->gather_refused = !reply_is_ok(r);
 }
 
+static bool has_room(const struct spot *s, struct bytes key)
+{
+    return suspects_bytes(s->names) + suspect_cost(key.len) <= s->names_max;
+}
+
+static void add_gathered(struct spot *s, struct bytes key)
+{
+    struct suspect *n;
+
+    if (suspects_find(s->names, s->gather_db, key) || !has_room(s, key))
+        return;
+    if (suspects_add(s->names, s->gather_db, key, &n) == 0)
+        suspects_move(s->names, n, GATHERED, 0);
+}
+
 static void on_name(struct conn *c, const struct reply *r, void *arg)
 {
     struct spot *s = arg;
     (void)c;
 
     if (!s->gather_refused && r->type == REPLY_STRING && r->text.len <= KEY_NAME_MAX)
-        (void)spot_add(s, s->gather_db, r->text);
+        add_gathered(s, r->text);
     if (--s->gathering == 0)
         gather_over(s);
 }
@@ -308,18 +326,20 @@ bool spot_is_up(const struct spot *s)
 
 bool spot_add(struct spot *s, int db, struct bytes key)
 {
-    struct suspect *n;
+    struct suspect *n = suspects_find(s->names, db, key);
 
-    if (suspects_find(s->names, db, key))
+    if (n && n->list == GATHERED)
+        suspects_move(s->names, n, SUSPECT_READY, 0);
+    if (n)
         return true;
-    if (suspects_bytes(s->names) + suspect_cost(key.len) > s->names_max)
+    if (!has_room(s, key))
         return false;
     return suspects_add(s->names, db, key, &n) == 0;
 }
 
 void spot_clear(struct spot *s)
 {
-    static const enum suspect_list lists[] = {SUSPECT_READY, SUSPECT_WAITING};
+    static const enum suspect_list lists[] = {SUSPECT_READY, SUSPECT_WAITING, GATHERED};
     struct suspect *n;
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
@@ -352,7 +372,7 @@ int spot_gather(struct spot *s, int db, unsigned n, void (*fn)(void *arg), void 
     return 0;
 }
 
-/* In the order of before: those compared in an earlier run come first. */
+/* In the order of before: those compared in an earlier run come first, and those gathered last. */
 static void begin_anew(struct spot *s)
 {
     struct suspect *n;
@@ -360,6 +380,8 @@ static void begin_anew(struct spot *s)
     while ((n = suspects_first(s->names, SUSPECT_READY)))
         suspects_move(s->names, n, SUSPECT_WAITING, 0);
     while ((n = suspects_first(s->names, SUSPECT_WAITING)))
+        suspects_move(s->names, n, SUSPECT_READY, 0);
+    while ((n = suspects_first(s->names, GATHERED)))
         suspects_move(s->names, n, SUSPECT_READY, 0);
 }
 

@@ -28,8 +28,8 @@ MUST_CHECK int spot_new(struct loop *l, const struct compare_options *opt, size_
                         const struct spot_events *ev, void *arg, struct spot **ret);
 struct spot *spot_free(struct spot *s);
 bool spot_is_up(const struct spot *s);
-/* A key to compare; those given first are compared first; one given twice is compared once. false: no room.
- */
+/* A key to compare; those given first are compared first, and before those gathered; one given twice is
+ * compared once. false: no room. */
 bool spot_add(struct spot *s, int db, struct bytes key);
 void spot_clear(struct spot *s);
 /* Gathers up to `n` names at random from the source's database (RANDOMKEY), now, before the pause; fn when

@@ -160,6 +160,27 @@ START_TEST(test_gather)
 }
 END_TEST
 
+/* Some of them were gathered too. */
+START_TEST(test_the_given_ones_come_before_those_gathered)
+{
+    char key[32];
+
+    begin();
+    eval(&source, "for i = 0, 399 do redis.call('SET', 'k' .. i, i) end");
+    ck_assert_int_eq(spot_gather(spot, 0, 400, on_gathered, NULL), 0);
+    fake_until(&none, &gathers, 1);
+    add_many(ARRAY_LEN(report.findings));
+    run(10000000);
+    ck_assert_uint_gt(report.names, 100);
+    ck_assert_uint_eq(report.nfindings, ARRAY_LEN(report.findings));
+    for (unsigned i = 0; i < report.nfindings; i++) {
+        snprintf(key, sizeof(key), "k%u", i);
+        ck_assert_str_eq(report.findings[i].key, key);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(test_lost)
 {
     begin();
@@ -226,5 +247,5 @@ START_TEST(test_in_a_pause)
 }
 END_TEST
 
-UNIT_MAIN("verify/spot", test_each_kind, test_budget, test_room_for_names, test_gather, test_lost,
-          test_closed, test_closed_in_a_run, test_in_a_pause)
+UNIT_MAIN("verify/spot", test_the_given_ones_come_before_those_gathered, test_each_kind, test_budget,
+          test_room_for_names, test_gather, test_lost, test_closed, test_closed_in_a_run, test_in_a_pause)
