@@ -268,7 +268,7 @@ static void put_cutover(struct rows *r, const json_t *doc, int64_t now_ms)
         if (rows_begin(r, "cutover", STYLE_DIM))
             report_cutover_running(r, doc, NULL);
     } else if (failed && failed[0]) {
-        snprintf(text, sizeof(text), "not committed: %s", failed);
+        snprintf(text, sizeof(text), "%s%s", strcmp(state, "unknown") ? "not committed: " : "", failed);
         rows_wrap(r, "cutover", STYLE_DIM, STYLE_YELLOW, text, 2);
         if (fenced && fenced[0])
             rows_wrap(r, "fenced", STYLE_RED, STYLE_RED, fenced, WRAP_MAX);

@@ -465,7 +465,7 @@ static void reset(struct cutover *c, const struct cutover_options *opt)
     c->left[0] = '\0';
     c->slipped_unknown = c->left_alone = c->pause_lapsed = false;
     c->release_tries = 0;
-    c->forgotten = false;
+    c->forgotten = c->outcome_unknown = false;
 }
 
 int cutover_start(struct cutover *c, const struct cutover_options *opt, char why[LINK_WHY_MAX],
@@ -565,6 +565,7 @@ void cutover_link_changed(struct cutover *c)
         return;
     /* `start --anew`: it is another link from here on. */
     cutover_set_mode(c, MODE_NONE);
+    c->outcome_unknown = false;
     memset(&c->status, 0, sizeof(c->status));
     cutover_free_parts(c);
 }
@@ -630,11 +631,12 @@ void cutover_status(struct cutover *c, struct cutover_status *ret)
     }
     if (ret->steps[ret->step].state == STEP_RUNNING)
         ret->steps[ret->step].took_us = clock_mono_us() - c->step_began_us;
-    ret->committed_ms = s->committed_ms;
+    ret->unknown = c->outcome_unknown;
+    ret->committed_ms = c->outcome_unknown ? 0 : s->committed_ms;
     ret->finished_ms = s->finished_ms;
     ret->fence_held = is_held(c);
     cutover_describe_fence(c, ret->fence_text, sizeof(ret->fence_text));
-    if (committed)
+    if (committed && !c->outcome_unknown)
         snprintf(ret->target, sizeof(ret->target), "%s", link_endpoint(c->link, LANE_TARGET)->url.text);
 }
 

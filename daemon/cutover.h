@@ -67,6 +67,7 @@ void cutover_link_changed(struct cutover *c);
 struct cutover_status {
     bool any; /* one runs, or ran in this process, or the state file tells of one */
     bool running, undoing, dry_run;
+    bool unknown; /* whether it was committed: neither when nor a target is told */
     enum cutover_step step;
     struct {
         enum cutover_step_state state;

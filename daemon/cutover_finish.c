@@ -95,6 +95,7 @@ static void forget(struct cutover *c)
                 state_file_path(c->file));
         return;
     }
+    c->outcome_unknown = false;
     cutover_set_mode(c, MODE_NONE);
     end_finished(c);
 }

@@ -89,6 +89,7 @@ struct cutover {
     /* after the commit */
     bool pause_lapsed; /* hold: before it was renewed */
     unsigned release_tries;
+    bool outcome_unknown;    /* what is in memory says committed, and the disk may not */
     uint64_t slipped_writes; /* that the old source took since */
     bool slipped_unknown;
     bool unfence, force;

@@ -282,6 +282,7 @@ static void outcome_unknown(struct cutover *c)
 {
     char fenced[200];
 
+    c->outcome_unknown = true;
     cutover_describe_fence(c, fenced, sizeof(fenced));
     snprintf(c->status.failed, sizeof(c->status.failed),
              "whether the commit reached the disk is not known (%.60s). Still fenced: %.180s",

@@ -146,6 +146,8 @@ static const char *cutover_state_name(const struct cutover_status *s)
 {
     if (s->undoing)
         return "undoing";
+    if (s->unknown)
+        return "unknown";
     if (s->finished_ms)
         return "finished";
     if (s->committed_ms)

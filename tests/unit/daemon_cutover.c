@@ -406,6 +406,11 @@ START_TEST(an_unknown_outcome_is_left_to_a_person)
     kit_cutover(&opt);
     kit_is("unknown", CTL_NEEDS_PERSON, "whether the commit reached the disk is not known");
     kit_traced("save:committed link_failed");
+    struct cutover_status s;
+    cutover_status(k.cutover, &s);
+    ck_assert(s.unknown && !s.running);
+    ck_assert_int_eq(s.committed_ms, 0);
+    ck_assert_str_eq(s.target, "");
     ck_assert_int_eq(cutover_abort(k.cutover, why), -EPERM);
     kit_free();
 }
