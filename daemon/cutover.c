@@ -491,6 +491,17 @@ int cutover_start(struct cutover *c, const struct cutover_options *opt, char why
     return 0;
 }
 
+void cutover_on_seal(struct cutover *c, void (*fn)(void *arg), void *arg)
+{
+    c->on_seal = fn;
+    c->on_seal_arg = arg;
+}
+
+bool cutover_is_sealed(const struct cutover *c)
+{
+    return c->mode == MODE_RELEASING || (c->mode == MODE_STEPS && c->status.step >= CUTOVER_PROVE_TARGET);
+}
+
 int cutover_allows_start(const struct cutover *c, char why[LINK_WHY_MAX])
 {
     if (c->mode == MODE_FINISHING)

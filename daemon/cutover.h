@@ -55,6 +55,10 @@ MUST_CHECK int cutover_start(struct cutover *c, const struct cutover_options *op
 MUST_CHECK int cutover_abort(struct cutover *c, char why[LINK_WHY_MAX]);
 MUST_CHECK int cutover_finish(struct cutover *c, bool unfence, bool force, char why[LINK_WHY_MAX],
                               uint64_t *ret_operation);
+/* From the seal of the target to the end of the release nothing of this process may have a connection to the
+ * target but the lane: fn ends what has, as that begins; and what would begin then asks first. */
+void cutover_on_seal(struct cutover *c, void (*fn)(void *arg), void *arg);
+bool cutover_is_sealed(const struct cutover *c);
 /* May the link be started or stopped? -EBUSY: not while the old source is being let go of, or the pause ends
  * after the commit: their end would be taken for the new link's. */
 MUST_CHECK int cutover_allows_start(const struct cutover *c, char why[LINK_WHY_MAX]);

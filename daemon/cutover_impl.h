@@ -99,6 +99,9 @@ struct cutover {
     bool left_alone; /* something was changed by someone else, and is as they made it */
     char left[320];  /* what, or what else is to be told at the end */
 
+    void (*on_seal)(void *arg);
+    void *on_seal_arg;
+
     void (*ended)(void *arg); /* the process is to end */
     void *ended_arg;
     struct timer *end_timer;

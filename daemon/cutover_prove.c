@@ -246,6 +246,8 @@ void step_prove_target(struct cutover *c)
 {
     if (c->spot)
         spot_close(c->spot);
+    if (c->on_seal)
+        c->on_seal(c->on_seal_arg);
     if (verification_runs(c->verification))
         cutover_fail(c, CTL_ROLLED_BACK, "a verify was begun, which reads the target");
     else

@@ -182,6 +182,8 @@ static int make(struct riotd *r, const struct riotd_options *opt)
         err = cutover_new(r->loop, opt->config, r->link, r->verification, r->operations, opt->state, r->log,
                           &r->cutover);
     if (!err)
+        cutover_on_seal(r->cutover, riotd_end_check, r);
+    if (!err)
         err = waiting_new(r->loop, r->link, r->verification, r->operations, &r->waiting);
     return err;
 }

@@ -36,5 +36,7 @@ struct riotd {
 };
 
 server_verb_fn riotd_verb; /* arg: struct riotd */
+/* A check that runs ends without a report: its connections may not outlive the seal of the target. */
+void riotd_end_check(void *arg); /* struct riotd */
 
 #endif

@@ -12,6 +12,7 @@
 #define STOP_BOUND_US     5000000 /* `stop`: for what was changed on the source to be put back */
 #define CHECK_TIMEOUT_MS  10000   /* below riotctl's own */
 #define TTL_TOLERANCE_MAX 86400000
+#define CHECK_IN_COMMIT   "a cutover is about to commit: nothing else may be connected to the target"
 
 static void answer_json(struct client *c, char *json)
 {
@@ -162,6 +163,18 @@ static void checked(const struct preflight_report *report, void *arg)
     loop_defer(r->loop, &r->preflight_free_later, preflight_is_over, r);
 }
 
+void riotd_end_check(void *arg)
+{
+    struct riotd *r = arg;
+    bool answered = r->preflight_free_later.queued;
+    struct client *c = r->preflight && !answered ? server_find(r->server, r->check_client) : NULL;
+
+    defer_cancel(r->loop, &r->preflight_free_later);
+    r->preflight = preflight_free(r->preflight);
+    if (c)
+        server_reply_error(c, CODE_BUSY, CHECK_IN_COMMIT);
+}
+
 static int begin_check(struct riotd *r)
 {
     struct link_status *s = calloc(1, sizeof(*s));
@@ -185,6 +198,10 @@ static void verb_check(struct riotd *r, struct client *c, const struct request *
     (void)req;
     if (r->preflight) {
         server_reply_error(c, CODE_BUSY, "a check runs already: ask again in a moment");
+        return;
+    }
+    if (cutover_is_sealed(r->cutover)) {
+        server_reply_error(c, CODE_BUSY, CHECK_IN_COMMIT);
         return;
     }
     r->check_client = server_client_id(c);

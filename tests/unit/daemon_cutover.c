@@ -293,6 +293,32 @@ START_TEST(a_sealed_target_is_written_to_again)
 }
 END_TEST
 
+static void on_seal(void *arg)
+{
+    (void)arg;
+    trace("on_seal");
+    ck_assert(cutover_is_sealed(k.cutover));
+}
+
+static void is_not_sealed(void)
+{
+    ck_assert(!cutover_is_sealed(k.cutover));
+}
+
+START_TEST(nothing_else_is_connected_to_a_sealed_target)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    cutover_on_seal(k.cutover, on_seal, NULL);
+    k.when = "prove";
+    k.then = is_not_sealed;
+    kit_cutover(&opt);
+    kit_traced("set prove read on_seal seal prove read save:committed committed release watch");
+    ck_assert(!cutover_is_sealed(k.cutover));
+    kit_free();
+}
+END_TEST
+
 static void a_save(void)
 {
     k.sample.last_save++;
@@ -578,7 +604,7 @@ START_TEST(a_signal_after_the_commit_goes_forward)
 }
 END_TEST
 
-UNIT_MAIN("daemon/cutover", writes_are_counted_from_the_barrier,
+UNIT_MAIN("daemon/cutover", nothing_else_is_connected_to_a_sealed_target, writes_are_counted_from_the_barrier,
           what_slips_in_after_the_last_proof_does_not_commit, the_steps_come_in_their_order,
           each_step_has_an_event_at_its_begin_and_its_end, the_status_tells_of_it, what_fails_is_undone,
           what_is_silent_is_undone_at_the_bound, a_gate_that_does_not_open_fences_nothing,
