@@ -93,6 +93,21 @@ def test_nothing_is_written_to_the_target_after_the_commit(lab):
     assert not lab.target.riotd_clients()
 
 
+def test_nothing_else_begins_while_the_pause_ends(lab):
+    link = link_of(lab, "acl", proxied=True)
+    with Stand(lab, UNPAUSE) as stand:
+        cutover = Background(link, *fence_args("acl"), *FAST)
+        stand.wait()
+        for args in (["check"], ["start", "--anew"]):
+            done = link.ctl(*args)
+            assert done.returncode == 6, (args, done)
+            assert "a cutover is about to" in done.stderr, (args, done)
+        stand.release()
+        assert cutover.done().returncode == 0
+    assert link.state == "committed"
+    link.must("finish")
+
+
 def test_committed_is_not_left_by_a_restart_or_by_start(lab):
     link = link_of(lab)
     link.must("cutover", *FAST)
