@@ -1,4 +1,4 @@
-"""A meter before a server, in a process of its own: it passes bytes on as fast as it can, and tells how many went to the server and when."""
+"""A meter before a server, in a process of its own: it passes bytes on, and tells how many went to the server and when."""
 
 import multiprocessing
 import os
