@@ -559,6 +559,20 @@ static void name_lost(struct fence_node *n, struct bytes user, size_t count)
         snprintf(n->lost + len, sizeof(n->lost) - len, " and others");
 }
 
+/* Rules that somebody gave it since are its original now. A right that was only added to ours says nothing of
+ * what it is to have without the fence. */
+static int keep_newer(const struct fence_node *n, struct state_setting *s, struct bytes line)
+{
+    struct bytes before = bytes_str(s->before), after = bytes_str(s->after);
+
+    if (acl_same(line, before, ACL_COMMANDS | ACL_REST))
+        return 0;
+    if (after.len > 0 && acl_same(line, before, ACL_REST) && acl_allows_all(n->catalog, line, after) &&
+        acl_allows_all(n->catalog, before, line))
+        return 0;
+    return state_setting_before(s, line);
+}
+
 /* Which of them can write; what is not in the record goes there first. */
 static int find_unfenced(struct fence_node *n, const struct reply *list, bool *wanted)
 {
@@ -571,7 +585,8 @@ static int find_unfenced(struct fence_node *n, const struct reply *list, bool *w
         if (!line_at(list, i, &line) || bytes_is(acl_user(line), n->user) ||
             is_fenced(n, state_setting_find(rec, acl_user(line)), line))
             continue;
-        int err = keep(n, line);
+        struct state_setting *s = state_setting_find(rec, acl_user(line));
+        int err = s ? keep_newer(n, s, line) : keep(n, line);
         if (err < 0)
             return err;
         wanted[i] = true;

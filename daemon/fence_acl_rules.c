@@ -378,7 +378,7 @@ static bool has_selector(struct bytes line)
     return false;
 }
 
-bool acl_allows_same(const struct acl_catalog *c, struct bytes a, struct bytes b)
+bool acl_allows_all(const struct acl_catalog *c, struct bytes a, struct bytes b)
 {
     struct allowed x = {.is = NULL}, y = {.is = NULL};
 
@@ -386,9 +386,15 @@ bool acl_allows_same(const struct acl_catalog *c, struct bytes a, struct bytes b
         return true;
     if (!acl_catalog_is_full(c) || has_selector(a) || has_selector(b))
         return false;
-    bool same = allow(c, acl_rules(a), &x) == 0 && allow(c, acl_rules(b), &y) == 0 && !x.unknown &&
-                !y.unknown && memcmp(x.is, y.is, c->ncommands * sizeof(bool)) == 0;
+    bool all = allow(c, acl_rules(a), &x) == 0 && allow(c, acl_rules(b), &y) == 0 && !x.unknown && !y.unknown;
+    for (size_t i = 0; all && i < c->ncommands; i++)
+        all = x.is[i] || !y.is[i];
     free(x.is);
     free(y.is);
-    return same;
+    return all;
+}
+
+bool acl_allows_same(const struct acl_catalog *c, struct bytes a, struct bytes b)
+{
+    return acl_allows_all(c, a, b) && acl_allows_all(c, b, a);
 }

@@ -31,6 +31,8 @@ MUST_CHECK int acl_catalog_add(struct acl_catalog *c, const struct reply *names)
 bool acl_catalog_is_full(const struct acl_catalog *c);                            /* NULL is not */
 /* Does the line allow any command of the category `write`? What cannot be told is yes; c may be NULL. */
 bool acl_may_write(const struct acl_catalog *c, struct bytes line);
+/* Does a allow all that b does? What cannot be told is no. */
+bool acl_allows_all(const struct acl_catalog *c, struct bytes a, struct bytes b);
 /* Do both allow the same commands, whatever their rules? What cannot be told is no. */
 bool acl_allows_same(const struct acl_catalog *c, struct bytes a, struct bytes b);
 

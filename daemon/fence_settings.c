@@ -99,6 +99,19 @@ static bool is_ours(struct fence_node *n, const char *name, const char *value)
     return strcmp(value, ours) == 0;
 }
 
+/* What somebody has set since is what is put back. */
+static int keep_newer(struct fence_node *n, const char *name, const char *value)
+{
+    struct state_node *r = record_of(n);
+    struct state_setting *s = r ? state_setting_find(r, bytes_str(name)) : NULL;
+
+    if (!s)
+        return keep(n, name, value);
+    return strcmp(value, s->before) == 0 || is_ours(n, name, value)
+               ? 0
+               : state_setting_before(s, bytes_str(value));
+}
+
 static bool are_fenced(struct fence_node *n, const struct values *v)
 {
     char lag[32];
@@ -297,7 +310,8 @@ static void on_looked(struct conn *c, const struct reply *r, void *arg)
         return;
     }
     bool known = before(n, TO_WRITE)[0] != '\0';
-    if (keep(n, TO_WRITE, v.to_write) < 0 || keep(n, MAX_LAG, v.max_lag) < 0 || fence_save(n->fence) < 0) {
+    if (keep_newer(n, TO_WRITE, v.to_write) < 0 || keep_newer(n, MAX_LAG, v.max_lag) < 0 ||
+        fence_save(n->fence) < 0) {
         fence_node_done(n, -EIO, "what is set now cannot be written down");
         return;
     }

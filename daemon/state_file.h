@@ -161,6 +161,8 @@ MUST_CHECK int state_setting_add(struct state_node *n, struct bytes name, struct
 struct state_setting *state_setting_find(struct state_node *n, struct bytes name);
 size_t state_settings_count(const struct state_cutover *c); /* of all nodes: at most STATE_SETTINGS_MAX */
 MUST_CHECK int state_setting_after(struct state_setting *s, struct bytes after); /* replaces it */
+/* Replaces the original; what was read back over the former one is forgotten. */
+MUST_CHECK int state_setting_before(struct state_setting *s, struct bytes before);
 void state_nodes_clear(struct state_cutover *c);
 /* For `start --anew`: keeps the instance, what was changed on the source, and connections that may live
  * on. A cutover that was committed or finished is forgotten, with what it left fenced; one that is still to

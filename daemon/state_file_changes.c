@@ -227,6 +227,23 @@ int state_setting_after(struct state_setting *s, struct bytes after)
     return 0;
 }
 
+int state_setting_before(struct state_setting *s, struct bytes before)
+{
+    if (before.len >= STATE_SETTING_MAX)
+        return -E2BIG;
+    char *copy = bytes_dup(before), *none = bytes_dup(BYTES(""));
+    if (!copy || !none) {
+        free(copy);
+        free(none);
+        return -ENOMEM;
+    }
+    free(s->before);
+    free(s->after);
+    s->before = copy;
+    s->after = none;
+    return 0;
+}
+
 void state_nodes_clear(struct state_cutover *c)
 {
     for (size_t i = 0; i < c->nnodes; i++)

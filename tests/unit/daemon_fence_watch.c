@@ -161,6 +161,43 @@ START_TEST(settings_are_set_again)
 }
 END_TEST
 
+/* What an admin sets after the commit is fenced; but it is what an undo puts back, and no more than that. */
+START_TEST(what_is_set_after_the_commit_is_put_back)
+{
+    struct real s;
+    begin(&s);
+    commit(FENCE_ACL);
+    real_ask(&s, "ACL SETUSER app -@all +get +set");
+    ck_assert(until(is_counted, &kit.again, 5000));
+    ck_assert(!may(&s, "app"));
+    fence_watch(kit.fence, false);
+    FINE(fence_lift);
+    ck_assert(may(&s, "app"));
+    struct real app = another(&s);
+    real_ask(&app, "AUTH app one");
+    ck_assert_str_eq(real_ask(&app, "SET a 1"), "OK");
+    ck_assert_ptr_nonnull(strstr(real_ask(&app, "DEL a"), "NOPERM"));
+    close(app.fd);
+    end(&s);
+}
+END_TEST
+
+START_TEST(settings_that_are_set_after_the_commit_are_put_back)
+{
+    struct real s;
+    begin(&s);
+    commit(FENCE_MIN_REPLICAS);
+    real_ask(&s, "CONFIG SET min-replicas-to-write 1");
+    ck_assert(until(is_counted, &kit.again, 5000));
+    ck_assert_str_eq(setting(&s, "min-replicas-to-write"), "2147483647");
+    fence_watch(kit.fence, false);
+    FINE(fence_lift);
+    ck_assert_str_eq(setting(&s, "min-replicas-to-write"), "1");
+    ck_assert_str_eq(setting(&s, "min-replicas-max-lag"), "10");
+    end(&s);
+}
+END_TEST
+
 /* riotd was killed after the commit, and the source restarted meanwhile. */
 START_TEST(what_slipped_in_while_riotd_was_away_is_told)
 {
@@ -381,6 +418,7 @@ START_TEST(a_replica_that_is_gone_keeps_nobody_waiting)
 END_TEST
 
 UNIT_MAIN("daemon/fence_watch", a_source_that_restarts_is_fenced_again, a_user_that_is_let_in_is_fenced_again,
+          what_is_set_after_the_commit_is_put_back, settings_that_are_set_after_the_commit_are_put_back,
           settings_are_set_again, what_slipped_in_while_riotd_was_away_is_told,
           a_hold_that_ended_while_riotd_was_away_is_told, a_source_that_does_not_answer_is_told,
           replicas_are_fenced_and_new_ones_too, other_replicas_unprove_it,
