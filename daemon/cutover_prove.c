@@ -230,8 +230,9 @@ static void seal(struct cutover *c)
     const struct lane_confirm confirm = {
         .replicas = (unsigned)c->config->target_wait_replicas,
         .aof = c->config->target_wait_aof,
-        .timeout_ms =
-            (unsigned)MIN(MAX(pause_left_ms(c), (uint64_t)CONFIRM_LEAST_MS), (uint64_t)CONFIRM_MOST_MS),
+        /* Less than there is: that it was not confirmed is to be told, and not that it took too long. */
+        .timeout_ms = (unsigned)MIN(MAX(pause_left_ms(c) * 3 / 4, (uint64_t)CONFIRM_LEAST_MS),
+                                    (uint64_t)CONFIRM_MOST_MS),
     };
     int err = lane ? lane_seal(lane, &confirm, sealed, c) : -ENOTCONN;
 

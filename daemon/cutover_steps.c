@@ -17,6 +17,7 @@
 #define SPOT_RUNS_MAX  3
 #define TTL_SLACK_MS   5
 #define QUIET_EXTRA_US 10000000
+#define SINCE_WAITAOF  70200
 
 /* 1. validate. */
 
@@ -201,6 +202,26 @@ static bool disk_is_fast_enough(struct cutover *c)
     return false;
 }
 
+/* What can be known now need not be found out while writers wait. */
+static bool target_can_confirm(struct cutover *c)
+{
+    struct lane *lane = link_lane(c->link);
+    const struct watch_sample *s = lane ? lane_last_sample(lane, LANE_TARGET) : NULL;
+
+    if (!s)
+        return true;
+    if (s->nreplicas < c->config->target_wait_replicas)
+        cutover_fail(c, CTL_REFUSED, "target.wait_replicas is %" PRIu64 ", and the target has %zu replicas",
+                     c->config->target_wait_replicas, s->nreplicas);
+    else if (c->config->target_wait_aof && s->id.redis < SINCE_WAITAOF)
+        cutover_fail(c, CTL_REFUSED,
+                     "target.wait_aof is set, and the target is %s: WAITAOF came with Redis 7.2",
+                     s->id.version);
+    else
+        return true;
+    return false;
+}
+
 static void dry_run_done(struct cutover *c)
 {
     cutover_done(c, "it could begin");
@@ -219,7 +240,7 @@ static void probed(int err, const char *why, void *arg)
         return;
     }
     if (!is_primary(c) || !is_copied_from(c) || !choose_fence(c) || !nodes_reached(c) ||
-        !sentinel_allows(c) || !disk_is_fast_enough(c))
+        !sentinel_allows(c) || !disk_is_fast_enough(c) || !target_can_confirm(c))
         return;
     make_plan(c);
     if (c->opt.dry_run)

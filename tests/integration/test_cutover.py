@@ -11,6 +11,7 @@ from kit.compare import assert_equal
 from kit.cutover import (BARRIER, CHANGE, CHANGED, FAST, PAUSE, UNPAUSE, Background, Stand, busy, committed_ms, fence_args, fenced_settings,
                          fill, link_of, record, writers_of, writes_pass)
 from kit.resp import RespError
+from kit.server import target_binary
 from kit.wait import SCALE, until
 
 KINDS = ["acl", "min-replicas", "hold", "none"]
@@ -393,6 +394,25 @@ def test_drift_in_the_pause_undoes_it(lab):
     lab.source.call("SET", "few:3", "3")
     link.wait("drained")
     link.must("cutover", *FAST)
+
+
+# --- what the target confirms
+
+
+def test_replicas_of_the_target_confirm_it(lab):
+    lab.target = lab.server("target", target_binary(), tcp=True).start()
+    link = link_of(lab, target__wait_replicas=1)
+    before = fenced_settings(lab.source)
+    refused(link, why="the target has 0 replicas")
+    replica = lab.server("replica", tcp=True).start("--replicaof", "127.0.0.1", str(lab.target.port))
+    until(lambda: "state=online" in lab.target.info("replication").get("slave0", ""), 20, "the replica is online")
+    replica.freeze()
+    lab.source.call("SET", "one", "more")
+    done = until(lambda: (d := link.ctl("cutover", *FAST, "--max-write-pause", "1s")).returncode != 6 and d, 10, "the replica is told of")
+    replica.thaw()
+    undone(lab, link, done, before, "replica")
+    link.must("cutover", *FAST)
+    assert_equal(lab.source, replica)
 
 
 # --- the status, and those who follow

@@ -55,7 +55,7 @@ static struct kit {
     struct fence_events fence_ev;
     void *fence_arg;
     struct fence_report report;
-    struct watch_sample sample;
+    struct watch_sample sample, target_sample;
     bool late_sample; /* after a reading was judged, a newer one differs */
     bool paused;
     uint64_t lease_left_us, hold_lease_ms;
@@ -395,6 +395,12 @@ void lane_generation(const struct lane *l, struct lane_generation *ret)
     (void)l;
     *ret = k.generation;
 }
+const struct watch_sample *lane_last_sample(struct lane *l, enum lane_side side)
+{
+    (void)l;
+    ck_assert_int_eq(side, LANE_TARGET);
+    return &k.target_sample;
+}
 const char *lane_approved(const struct lane *l, enum lane_side side)
 {
     (void)l;
@@ -585,6 +591,7 @@ static void kit_world(void)
     k.report.nnodes = 1;
     k.report.nodes[0].primary = k.report.nodes[0].reached = true;
     k.sample.has_stats = true;
+    k.target_sample.nreplicas = 2;
     k.lease_left_us = 1000000;
     k.spot.names = k.spot.compared = k.spot.equal = 3;
     k.verify.verdict = VERIFY_CLEAN;

@@ -104,6 +104,16 @@ START_TEST(a_verify_that_runs_is_refused)
 }
 END_TEST
 
+START_TEST(a_target_with_too_few_replicas_is_refused)
+{
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.target_sample.nreplicas = 1;
+    refused(&opt, "target.wait_replicas is 2, and the target has 1 replicas");
+    kit_free();
+}
+END_TEST
+
 START_TEST(a_sentinel_bounds_the_pause)
 {
     static const struct {
@@ -401,7 +411,8 @@ UNIT_MAIN("daemon/cutover, the rest", a_link_that_is_not_live_is_refused,
           a_source_that_is_a_replica_is_refused, a_server_that_is_not_copied_from_is_refused,
           a_fence_that_is_not_possible_is_refused, where_no_fence_is_possible_none_is_proposed,
           a_node_out_of_reach_is_refused, a_pause_that_is_not_possible_is_refused,
-          a_verify_that_runs_is_refused, a_sentinel_bounds_the_pause, a_dry_run_ends_with_the_plan,
+          a_verify_that_runs_is_refused, a_sentinel_bounds_the_pause,
+          a_target_with_too_few_replicas_is_refused, a_dry_run_ends_with_the_plan,
           options_that_make_no_sense_are_refused, drift_in_the_pause_is_undone, what_differs_once_is_no_drift,
           a_lost_comparison_is_undone, without_verify_nothing_is_compared, a_full_verify_must_be_clean,
           an_abort_ends_the_full_verify, none_waits_for_silence, none_with_a_writer_is_refused,
