@@ -249,6 +249,19 @@ static void probed(int err, const char *why, void *arg)
         cutover_done(c, "fence %s", fence_names[c->status.fence]);
 }
 
+/* What the last verify found stands until another has looked; full looks by itself. */
+static bool drift_is_known(struct cutover *c)
+{
+    const struct verify_report *r = verification_last(c->verification);
+
+    if (c->opt.verify == CUTOVER_VERIFY_FULL || !r || r->verdict != VERIFY_DRIFT)
+        return false;
+    cutover_fail(c, CTL_REFUSED,
+                 "the last verify found that the sides differ: riotctl verify --repair mends it, "
+                 "and cutover --verify full looks again");
+    return true;
+}
+
 void step_validate(struct cutover *c)
 {
     char why[LINK_WHY_MAX];
@@ -259,6 +272,8 @@ void step_validate(struct cutover *c)
         cutover_fail(c, CTL_REFUSED, "without a feed nothing tells of changes: there is no cutover");
     else if (verification_runs(c->verification))
         cutover_fail(c, CTL_REFUSED, "a verify is running: wait for its end, or: riotctl verify --stop");
+    else if (drift_is_known(c))
+        return;
     else if (cutover_make_fence(c) < 0)
         cutover_fail(c, CTL_REFUSED, "out of memory");
     else

@@ -9,7 +9,7 @@
 
 #include "lib/core/clock.h"
 
-#define LATE_US        60000000 /* an undo that is not done by then is told of, and goes on */
+#define LATE_US        10000000 /* an undo that is not done by then is told of, and goes on */
 #define AGAIN_US       200000
 #define LEASE_EXTRA_MS 500
 #define RELEASE_US     10000000

@@ -44,12 +44,17 @@ int link_cutover_allows_start(struct link *k, bool anew, char why[LINK_WHY_MAX])
 {
     if (k->in_cutover)
         return link_refuse_in_cutover(why);
+    /* It would copy the old source over what was written since, and forget what is fenced. */
+    if (anew && k->state == LINK_COMMITTED)
+        return link_refuse(why, -EPERM,
+                           "the link is committed: the target owns the data, and the old source is watched. "
+                           "First: riotctl finish");
     if (anew || state_of(k->file)->cutover.stage < STAGE_COMMITTED)
         return 0;
     if (k->state == LINK_COMMITTED || k->state == LINK_FINISHED)
         return link_refuse(why, -EPERM,
                            "the link is %s: the target owns the data. A new link onto it needs a new name, "
-                           "or: riotctl start --anew",
+                           "or, once it is finished: riotctl start --anew",
                            link_state_name(k->state));
     return link_refuse(why, -EPERM,
                        "whether a cutover was committed is not known, and the source is fenced: see riotctl "

@@ -67,11 +67,21 @@ void verify_finish(struct verify *v, enum verify_verdict verdict, const char *re
     loop_defer(v->loop, &v->finish_later, on_finish, v);
 }
 
+/* A pattern or a sample that chose no key has shown nothing. */
+static bool chose_nothing(const struct verify *v)
+{
+    return (v->opt.match || v->opt.sample) && !v->r.compared && (v->opt.keys || v->opt.target_keys);
+}
+
 static void finish_by_itself(struct verify *v)
 {
-    bool doubt = v->r.unstable || v->r.unknown;
+    bool doubt = v->r.unstable || v->r.unknown || chose_nothing(v);
 
-    verify_finish(v, v->drifted ? VERIFY_DRIFT : doubt ? VERIFY_INCONCLUSIVE : VERIFY_CLEAN, "");
+    verify_finish(v,
+                  v->drifted ? VERIFY_DRIFT
+                  : doubt    ? VERIFY_INCONCLUSIVE
+                             : VERIFY_CLEAN,
+                  chose_nothing(v) ? "no key was chosen: nothing was compared" : "");
     v->r.percent = 100;
     v->r.eta_ms = 0;
     v->r.pending = 0;

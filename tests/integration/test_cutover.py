@@ -147,9 +147,14 @@ def test_a_new_link_can_follow(lab):
     assert not writes_pass(lab.source)
 
 
-def test_a_new_link_may_begin_once_committed(lab):
+def test_a_new_link_may_begin_once_finished_not_before(lab):
     link = link_of(lab)
     link.must("cutover", *FAST)
+    lab.target.call("SET", "of the target", "1")
+    done = link.ctl("start", "--anew")
+    assert done.returncode == 6 and "riotctl finish" in done.stderr
+    assert link.state == "committed" and lab.target.call("GET", "of the target") == b"1"
+    link.must("finish")
     lab.target.call("FLUSHALL")
     link.must("start", "--anew")
     link.wait("live")

@@ -254,6 +254,8 @@ def test_a_part_of_the_keys(lab):
     report = verify(link, "--match", "user:*", code=10)
     assert report["drift"] == {**NONE, "missing": 1, "extra": 1} and report["match"] == "user:*"
     assert verify(link, "--match", "user:1?")["drift"] == NONE
+    nothing = verify(link, "--match", "nobody:*", code=11)
+    assert "nothing was compared" in nothing["reason"]
     assert verify(link, "--db", 0)["drift"] == NONE
     report = verify(link, "--db", 3, code=10)
     assert report["drift"] == {**NONE, "missing": 2, "extra": 1} and report["db"] == 3

@@ -94,6 +94,21 @@ START_TEST(a_pause_that_is_not_possible_is_refused)
 }
 END_TEST
 
+START_TEST(drift_that_is_known_is_refused)
+{
+    static const struct verify_report drifted = {.verdict = VERIFY_DRIFT}, clean = {.verdict = VERIFY_CLEAN};
+
+    kit_make();
+    struct cutover_options opt = kit_options();
+    k.last_verify = &drifted;
+    refused(&opt, "the last verify found that the sides differ");
+    k.last_verify = &clean;
+    kit_cutover(&opt);
+    kit_is("ok", CTL_OK, "writes go to");
+    kit_free();
+}
+END_TEST
+
 START_TEST(a_verify_that_runs_is_refused)
 {
     kit_make();
@@ -411,7 +426,7 @@ UNIT_MAIN("daemon/cutover, the rest", a_link_that_is_not_live_is_refused,
           a_source_that_is_a_replica_is_refused, a_server_that_is_not_copied_from_is_refused,
           a_fence_that_is_not_possible_is_refused, where_no_fence_is_possible_none_is_proposed,
           a_node_out_of_reach_is_refused, a_pause_that_is_not_possible_is_refused,
-          a_verify_that_runs_is_refused, a_sentinel_bounds_the_pause,
+          a_verify_that_runs_is_refused, drift_that_is_known_is_refused, a_sentinel_bounds_the_pause,
           a_target_with_too_few_replicas_is_refused, a_dry_run_ends_with_the_plan,
           options_that_make_no_sense_are_refused, drift_in_the_pause_is_undone, what_differs_once_is_no_drift,
           a_lost_comparison_is_undone, without_verify_nothing_is_compared, a_full_verify_must_be_clean,
