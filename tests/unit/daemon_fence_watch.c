@@ -300,6 +300,12 @@ static bool is_one(void *arg)
     return strstr(real_ask(s, "INFO replication"), "connected_slaves:1") != NULL;
 }
 
+static bool is_linked(void *arg)
+{
+    struct real *s = arg;
+    return strstr(real_ask(s, "INFO replication"), "master_link_status:up") != NULL;
+}
+
 START_TEST(other_replicas_unprove_it)
 {
     struct real s, one, two;
@@ -314,10 +320,12 @@ START_TEST(other_replicas_unprove_it)
     serve_replica(&two, &s);
     ck_assert_int_eq(STEP(fence_prove), -ESTALE);
     ck_assert_ptr_nonnull(strstr(kit.why, "replicas"));
-    /* As many as before, and not the same. */
-    real_ask(&one, "REPLICAOF NO ONE");
+    /* As many as before, and not the same; the one that was fenced is as it was. */
+    real_ask(&one, "REPLICAOF 127.0.0.1 %u", two.port);
     ck_assert(until(is_one, &s, 5000));
+    ck_assert(until(is_linked, &one, 10000));
     ck_assert_int_eq(STEP(fence_prove), -ESTALE);
+    real_ask(&one, "REPLICAOF NO ONE");
     stop_serving(&two);
     ck_assert(until(is_gone, &s, 5000));
     ck_assert_int_eq(STEP(fence_prove), -ESTALE);
