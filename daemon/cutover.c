@@ -85,7 +85,7 @@ static const unsigned next_modes[] = {
     [MODE_RELEASING] = BIT(MODE_COMMITTED),
     [MODE_COMMITTED] = BIT(MODE_FINISHING) | BIT(MODE_NONE),
     [MODE_FINISHING] = BIT(MODE_COMMITTED) | BIT(MODE_FINISHED) | BIT(MODE_STUCK) | BIT(MODE_NONE),
-    [MODE_FINISHED] = BIT(MODE_STEPS) | BIT(MODE_NONE),
+    [MODE_FINISHED] = BIT(MODE_STEPS) | BIT(MODE_FINISHING) | BIT(MODE_NONE),
     [MODE_STUCK] = BIT(MODE_FINISHING) | BIT(MODE_STEPS) | BIT(MODE_NONE),
 };
 _Static_assert(ARRAY_LEN(next_modes) == MODE_COUNT, "each mode has its row");
@@ -300,6 +300,7 @@ static void lost(const char *what, uint64_t writes, void *arg)
 {
     struct cutover *c = arg;
 
+    c->gone = true;
     if (writes == WATCH_UNKNOWN) {
         c->slipped_unknown = true;
         log_event(c->log, EVENT_FENCE_LOST, "%s; whether writes slipped in is not known; it is fenced again",
@@ -314,12 +315,14 @@ static void lost(const char *what, uint64_t writes, void *arg)
 static void fenced_again(void *arg)
 {
     struct cutover *c = arg;
+    c->gone = false;
     log_event(c->log, EVENT_FENCE_AGAIN, "the old source is fenced on every node");
 }
 
 static void unwatched(const char *why, void *arg)
 {
     struct cutover *c = arg;
+    c->unseen = why != NULL;
     if (why)
         log_event(c->log, EVENT_SOURCE_UNWATCHED, "the old source cannot be looked at: %s", why);
     else
@@ -463,6 +466,7 @@ static void reset(struct cutover *c, const struct cutover_options *opt)
     c->spot_runs = c->seal_tries = 0;
     c->slipped_writes = 0;
     c->left[0] = '\0';
+    c->unseen = c->gone = c->finished_before = false;
     c->slipped_unknown = c->left_alone = c->pause_lapsed = false;
     c->release_tries = 0;
     c->forgotten = c->outcome_unknown = false;
@@ -622,7 +626,7 @@ void cutover_describe_fence(struct cutover *c, char *out, size_t cap)
 static bool is_held(struct cutover *c)
 {
     if (c->mode == MODE_COMMITTED)
-        return c->fence && fence_is_held(c->fence);
+        return c->fence && fence_is_held(c->fence) && !c->unseen;
     if (c->mode == MODE_RELEASING)
         return true;
     return c->mode == MODE_STEPS && c->status.steps[CUTOVER_HARD_FENCE].state == STEP_DONE;

@@ -34,12 +34,19 @@ static void PRINTF_LIKE(4, 5)
     timer_clear(c->deadline);
     if (c->failed_before && cutover_state(c)->stage == STAGE_UNDOING)
         cutover_state(c)->stage = c->stage_before;
-    cutover_set_mode(c, c->failed_before ? MODE_STUCK : MODE_COMMITTED);
-    if (!c->failed_before && c->fence)
+    cutover_set_mode(c, c->failed_before ? MODE_STUCK : c->finished_before ? MODE_FINISHED : MODE_COMMITTED);
+    if (c->mode == MODE_COMMITTED && c->fence)
         fence_watch(c->fence, true);
     operation_end(c->ops, c->operation, result, code, "%s", text);
     c->operation = 0;
     cutover_ended(c);
+}
+
+/* It was to stay fenced, and nobody can tell that it is. */
+static bool is_in_doubt(const struct cutover *c)
+{
+    bool stays = !c->unfence && (c->status.fence == FENCE_ACL || c->status.fence == FENCE_MIN_REPLICAS);
+    return stays && (c->unseen || c->gone);
 }
 
 /* A hold has ended by now, and without a fence there was never anything that kept writers away. */
@@ -47,6 +54,8 @@ static const char *source_now(const struct cutover *c)
 {
     if (c->status.fence == FENCE_NONE)
         return "was never fenced";
+    if (is_in_doubt(c))
+        return "does not answer, or takes writes: it is not known to be fenced";
     return c->unfence || c->status.fence == FENCE_HOLD ? "takes writes again" : "stays fenced";
 }
 
@@ -72,7 +81,7 @@ static void end_finished(struct cutover *c)
     log_event(c->log, EVENT_FINISHED, "the link is finished; the old source %s%s", source_now(c), slipped);
     if (c->forgotten)
         operation_end(c->ops, id, "forgotten", CTL_NEEDS_PERSON, "%.300s", c->left);
-    else if (c->left_alone || slipped_in)
+    else if (c->left_alone || slipped_in || is_in_doubt(c))
         operation_end(c->ops, id, "needs_person", CTL_NEEDS_PERSON, "finished; the old source %s%s%s%.200s",
                       source_now(c), slipped, c->left_alone ? "; left as it is: " : "",
                       c->left_alone ? c->left : "");
@@ -115,7 +124,7 @@ static void write_down(struct cutover *c)
     if (c->unfence)
         state_nodes_clear(s);
     if (cutover_save(c) < 0) {
-        s->stage = STAGE_COMMITTED;
+        s->stage = c->stage_before;
         s->finished_ms = 0;
         give_up(c, "failed", CTL_FAILED, "the state file %s cannot be written", state_file_path(c->file));
         return;
@@ -220,7 +229,7 @@ static void finish_begin(void *arg)
 
     if (c->mode != MODE_FINISHING)
         return;
-    if (c->status.fence == FENCE_HOLD && !c->failed_before)
+    if (c->status.fence == FENCE_HOLD && !c->failed_before && !c->finished_before)
         fence_end_hold(c->fence, c->force, hold_ended, c);
     else
         put_back(c);
@@ -233,7 +242,7 @@ static bool is_to_abandon(const struct cutover *c, bool unfence_too, bool force)
     return unfence_too && force && ((c->mode == MODE_UNDOING && !c->operation) || c->mode == MODE_TRAILING);
 }
 
-static int may_finish(const struct cutover *c, bool unfence_too, char why[LINK_WHY_MAX])
+static int may_finish(struct cutover *c, bool unfence_too, char why[LINK_WHY_MAX])
 {
     switch (c->mode) {
     case MODE_COMMITTED:
@@ -247,7 +256,10 @@ static int may_finish(const struct cutover *c, bool unfence_too, char why[LINK_W
     case MODE_FINISHING:
         return refuse(why, -EBUSY, "it is being finished already");
     case MODE_FINISHED:
-        return refuse(why, -EPERM, "the link is finished");
+        if (unfence_too && cutover_state(c)->nnodes && !cutover_state(c)->unfenced)
+            return 0;
+        return refuse(why, -EPERM, "the link is finished%s",
+                      unfence_too ? ", and nothing is fenced by it" : "");
     case MODE_NONE:
         return refuse(why, -EPERM, "there was no cutover: finish works once the link is committed");
     case MODE_UNDOING:
@@ -278,6 +290,7 @@ int cutover_finish(struct cutover *c, bool unfence_too, bool force, char why[LIN
         return 0;
     }
     c->failed_before = c->mode == MODE_STUCK;
+    c->finished_before = c->mode == MODE_FINISHED;
     c->stage_before = cutover_state(c)->stage;
     c->unfence = unfence_too;
     c->force = force;

@@ -93,7 +93,9 @@ struct cutover {
     uint64_t slipped_writes; /* that the old source took since */
     bool slipped_unknown;
     bool unfence, force;
-    bool failed_before; /* finish was asked for in the state failed */
+    bool failed_before;   /* finish was asked for in the state failed */
+    bool finished_before; /* and with --unfence, after it was finished without */
+    bool unseen, gone;    /* the old source, after the commit: it does not answer; it is not fenced */
     enum cutover_stage stage_before;
     bool forgotten;  /* what may still be fenced, by a person's wish */
     bool left_alone; /* something was changed by someone else, and is as they made it */

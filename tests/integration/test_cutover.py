@@ -76,6 +76,32 @@ def test_finish_can_take_the_fence_away(lab, kind):
     assert lab.source.config("notify-keyspace-events") == ""
 
 
+@pytest.mark.parametrize("kind", ["acl", "min-replicas"])
+def test_the_fence_can_be_taken_away_after_finish_too(lab, kind):
+    link = link_of(lab, kind)
+    before = fenced_settings(lab.source)[0], lab.source.config("min-replicas-to-write"), lab.source.config("min-replicas-max-lag")
+    link.must("cutover", *fence_args(kind), *FAST)
+    link.must("finish")
+    assert not writes_pass(lab.source)
+    assert link.ctl("finish").returncode == 6
+    link.restart()
+    link.must("finish", "--unfence")
+    assert link.state == "finished" and writes_pass(lab.source)
+    assert (fenced_settings(lab.source)[0], lab.source.config("min-replicas-to-write"), lab.source.config("min-replicas-max-lag")) == before
+    done = link.ctl("finish", "--unfence")
+    assert done.returncode == 6 and "nothing is fenced by it" in done.stderr
+
+
+def test_finish_does_not_say_fenced_of_a_source_that_is_gone(lab):
+    link = link_of(lab)
+    link.must("cutover", *FAST)
+    link.wait_for(lambda s: s["cutover"]["fence_held"], what="the fence is looked at")
+    lab.source.stop()
+    link.wait_for(lambda s: not s["cutover"]["fence_held"], what="the silence is told")
+    done = link.ctl("finish", "--force")
+    assert done.returncode == 9 and "not known to be fenced" in done.stderr
+
+
 def test_nothing_is_written_to_the_target_after_the_commit(lab):
     link = link_of(lab, "acl", proxied=True)
     seen = []
