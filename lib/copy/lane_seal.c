@@ -168,9 +168,9 @@ static void ask(struct lane *l, int what, size_t argc, const struct bytes *argv)
     }
     if (!err && l->watch_wrote) {
         l->seal.due++;
-        l->seal.watch_due++;
         err = conn_call(watch_conn(l->target_watch), argc, argv,
                         what == ASKED_WAIT ? watch_told_wait : watch_told_waitaof, l);
+        l->seal.watch_due += err == 0; /* else nobody answers, and no later seal would find it quiet */
     }
     if (err)
         lane_seal_fail(l, err, "%.*s cannot be asked: %s", (int)argv[0].len, argv[0].ptr, strerror(-err));
