@@ -58,6 +58,8 @@ bool fence_pause_held(struct fence *f, int64_t server_us, char why[FENCE_WHY_MAX
 
     if (!p->on || p->strange)
         snprintf(why, FENCE_WHY_MAX, "writes to the source are not known to wait");
+    else if (server_us == 0)
+        snprintf(why, FENCE_WHY_MAX, "the answer to TIME is not understood");
     else if (p->lapsed)
         snprintf(why, FENCE_WHY_MAX, "%s", f->lapsed_why);
     else if (now >= p->end_us)
@@ -78,8 +80,6 @@ static uint64_t next_lease_us(const struct fence_pause *p, uint64_t now)
     uint64_t end = p->first_us + p->bound_us;
     if (p->bound_us == 0)
         return p->lease_us;
-    if (p->first)
-        return MIN(p->lease_us, p->bound_us);
     return end > now ? MIN(p->lease_us, end - now) : 0;
 }
 
@@ -189,6 +189,11 @@ static void ask(struct fence *f)
     uint64_t now = fence_now_us();
     if (p->first_us == 0)
         p->first_us = now;
+    if (p->first && next_lease_us(p, now) < 1000) {
+        p->on = false;
+        answer_first(f, -ETIMEDOUT, "the bound of the write pause has passed");
+        return;
+    }
     snprintf(p->run_id, sizeof(p->run_id), "%s", conn_server(n->conn)->run_id);
     p->restate = false;
     p->asked_us = now;
@@ -326,7 +331,7 @@ static void plan(struct fence *f)
         at = p->end_us + ENDED_AFTER_US;
     else if (p->refused[0])
         at = p->first ? now + RETRY_US : MIN(at, now + RETRY_US);
-    else if (!p->asking && may_renew(p, third))
+    else if (!p->asking && fence_primary(f)->ready && may_renew(p, third))
         at = MIN(at, third);
     timer_set(p->timer, at > now ? at - now : 0);
 }

@@ -103,6 +103,26 @@ START_TEST(a_restart_is_a_lapse)
 }
 END_TEST
 
+/* Refused until the bound has passed: a pause that came then would go beyond it. */
+START_TEST(a_first_request_that_is_repeated_keeps_the_bound)
+{
+    begin(FAKE_INFO);
+    pass(200); /* the connection is up */
+    late = true;
+    kit.err = NEVER;
+    fence_pause(kit.fence, 600, 900, kit_answer, NULL);
+    pass(700);
+    late = false;
+    for (size_t i = 0; i < f.accepted; i++)
+        fake_drop(&f.clients[i]);
+    if (answer() == 0)
+        ck_assert_uint_lt(fence_lease_left_us(kit.fence), 210000);
+    else
+        ck_assert_int_eq(kit.err, -ETIMEDOUT);
+    end();
+}
+END_TEST
+
 START_TEST(a_lost_connection_is_none)
 {
     begin(FAKE_INFO);
@@ -235,6 +255,7 @@ START_TEST(a_module_forbids_acl)
 END_TEST
 
 UNIT_MAIN("daemon/fence_pause", a_module_forbids_acl, a_clock_that_runs_ahead_is_a_lapse,
-          a_renewal_that_comes_too_late_is_a_lapse, a_restart_is_a_lapse, a_lost_connection_is_none,
-          a_refusal_is_told, what_is_not_let_go_ends_by_itself, a_longer_pause_of_somebody_else_goes_on,
+          a_renewal_that_comes_too_late_is_a_lapse, a_restart_is_a_lapse,
+          a_first_request_that_is_repeated_keeps_the_bound, a_lost_connection_is_none, a_refusal_is_told,
+          what_is_not_let_go_ends_by_itself, a_longer_pause_of_somebody_else_goes_on,
           it_may_be_freed_in_an_answer, a_former_connection_is_dead_before_the_undo)
