@@ -62,6 +62,7 @@ struct fence_node {
     char shared[FENCE_WHY_MAX]; /* who else uses our user, as just seen */
     bool client_list, client_kill;
     unsigned sentinels;
+    size_t users, users_len; /* of its ACL, and their lines */
     int64_t asked_wall_ms, clock_skew_ms;
 
     /* The watch. */

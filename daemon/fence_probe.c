@@ -15,6 +15,8 @@
 #define NO_RULE     "+@riotd-none"
 #define KILL_NOBODY "CLIENT KILL ID 9223372036854775807" /* on 6.0, ID 0 kills everybody [T] */
 #define USERS_MAX   2000 /* of one node, so that the state file can hold them */
+#define USERS_LEN_MAX                                                                                        \
+    2097152 /* of all lines of all nodes: the file has each before and after, within 8 MiB */
 
 static void say_no(char why[FENCE_WHY_MAX], const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -100,15 +102,31 @@ static void on_cat(struct conn *c, const struct reply *r, void *arg)
         say_no(no_acl(arg), "ACL CAT is not allowed: %s", fence_error(r, why));
 }
 
+static void count_users(struct fence_node *n, const struct reply *list)
+{
+    struct bytes line;
+
+    n->users = list->count;
+    n->users_len = 0;
+    if (n->users > USERS_MAX)
+        say_no(no_acl(n), "there are %zu users, more than the %u that are kept track of", n->users,
+               USERS_MAX);
+    for (size_t i = 0; i < list->count; i++) {
+        if (!reply_text(list->at[i], &line) || line.len >= STATE_SETTING_MAX / 2)
+            say_no(no_acl(n), "the rules of a user are too long to be kept track of");
+        else
+            n->users_len += line.len;
+    }
+}
+
 static void on_users(struct conn *c, const struct reply *r, void *arg)
 {
     char why[FENCE_WHY_MAX];
     (void)c;
     if (r->type != REPLY_ARRAY)
         say_no(no_acl(arg), "ACL LIST is not allowed: %s", fence_error(r, why));
-    else if (r->count > USERS_MAX)
-        say_no(no_acl(arg), "there are %zu users, more than the %u that are kept track of", r->count,
-               USERS_MAX);
+    else
+        count_users(arg, r);
 }
 
 static void on_pause(struct conn *c, const struct reply *r, void *arg)
@@ -243,7 +261,12 @@ static void judge_role(struct fence_node *n)
 {
     const struct fence_node *primary = fence_primary(n->fence);
     const char *why = "it is no replica of the source, or is not in step with it yet";
+    const char *others = "it has replicas of its own, which would not be fenced";
 
+    if (!n->primary && n->connected > 0) {
+        say_no(no_acl(n), "%s", others);
+        say_no(no_settings(n), "%s", others);
+    }
     if (n->primary) {
         if (n->id.role != ROLE_PRIMARY)
             say_no(n->why_no_pause, "the source is a %s: a pause there proves nothing",
@@ -274,6 +297,7 @@ static void probe_node(struct fence_node *n)
     n->why_no_pause[0] = '\0';
     n->reached = n->client_list = n->client_kill = false;
     n->sentinels = 0;
+    n->users = n->users_len = 0;
     fence_ask_who(n, who_is_known);
 }
 
@@ -298,6 +322,26 @@ static void judge_kind(struct fence *f, enum fence_kind k)
     snprintf(kind->why_not, sizeof(kind->why_not),
              "the source has %" PRIu64 " replicas, of which only %zu can be reached by an address",
              primary->connected, f->nnodes - 1);
+}
+
+/* What is found only while writes wait would fail each time. */
+static void judge_users(struct fence *f)
+{
+    struct fence_kind_report *kind = &f->report.kinds[FENCE_ACL];
+    size_t users = 0, len = 0;
+
+    for (size_t i = 0; i < f->nnodes; i++) {
+        users += f->nodes[i]->users;
+        len += f->nodes[i]->users_len;
+    }
+    if (!kind->allowed || (users <= STATE_SETTINGS_MAX && len <= USERS_LEN_MAX))
+        return;
+    kind->allowed = false;
+    snprintf(
+        kind->why_not, sizeof(kind->why_not),
+        "there are %zu users on all servers, with rules of %zu bytes: more than the %u, or %u bytes, that "
+        "are kept track of",
+        users, len, STATE_SETTINGS_MAX, USERS_LEN_MAX);
 }
 
 static void judge_hold(struct fence *f)
@@ -329,6 +373,7 @@ static void judge_kinds(struct fence *f)
             snprintf(r->kinds[hard[i]].why_not, sizeof(r->kinds[0].why_not), "%s", r->why_no_pause);
         judge_kind(f, hard[i]);
     }
+    judge_users(f);
     judge_hold(f);
     r->kinds[FENCE_NONE].allowed = true;
     for (size_t i = 0; i < ARRAY_LEN(in_order) && r->chosen == FENCE_AUTO; i++) {

@@ -41,6 +41,8 @@ static void who_is_known(struct fence_node *n)
         return;
     if (n->primary && n->connected != n->fence->nnodes - 1)
         fence_node_done(n, -ESTALE, "its replicas are others than before");
+    else if (!n->primary && n->connected > 0 && fence_hard_of(n->fence->kind))
+        fence_node_done(n, -ESTALE, "it has replicas of its own, which are not fenced");
     else if (n->primary && n->fence->pause.on)
         fence_call(n, on_time, "TIME");
     else if (fence_hard_of(n->fence->kind))
@@ -67,7 +69,7 @@ static bool are_all_known(const struct fence *f, const struct watch_sample *s)
 {
     char address[300];
 
-    if (s->nreplicas != f->nnodes - 1)
+    if (s->more_replicas || s->nreplicas != f->nnodes - 1)
         return false;
     for (size_t i = 0; i < s->nreplicas; i++) {
         const char *host = s->replicas[i].host;

@@ -336,6 +336,23 @@ START_TEST(other_replicas_unprove_it)
 }
 END_TEST
 
+START_TEST(a_replica_with_replicas_forbids_it)
+{
+    struct real s, one, below;
+    begin(&s);
+    serve_replica(&one, &s);
+    ck_assert(probe()->kinds[FENCE_ACL].allowed);
+    serve_replica(&below, &one);
+    const struct fence_report *r = probe();
+    ck_assert(!r->kinds[FENCE_ACL].allowed);
+    ck_assert(!r->kinds[FENCE_MIN_REPLICAS].allowed);
+    ck_assert_ptr_nonnull(strstr(r->kinds[FENCE_ACL].why_not, "has replicas of its own"));
+    end(&s);
+    stop_serving(&below);
+    stop_serving(&one);
+}
+END_TEST
+
 START_TEST(a_replica_that_cannot_be_reached_forbids_it)
 {
     struct real s, one;
@@ -429,6 +446,6 @@ UNIT_MAIN("daemon/fence_watch", a_source_that_restarts_is_fenced_again, a_user_t
           what_is_set_after_the_commit_is_put_back, settings_that_are_set_after_the_commit_are_put_back,
           settings_are_set_again, what_slipped_in_while_riotd_was_away_is_told,
           a_hold_that_ended_while_riotd_was_away_is_told, a_source_that_does_not_answer_is_told,
-          replicas_are_fenced_and_new_ones_too, other_replicas_unprove_it,
+          replicas_are_fenced_and_new_ones_too, other_replicas_unprove_it, a_replica_with_replicas_forbids_it,
           a_replica_that_cannot_be_reached_forbids_it, what_only_replicates_forbids_it,
           a_replica_that_is_gone_keeps_nobody_waiting)
