@@ -504,11 +504,12 @@ static void pause_writes(struct cutover *c)
                                 .began_ms = c->status.began_ms,
                                 .lease_ms = lease_ms(c),
                                 .write_calls = WATCH_UNKNOWN};
-    c->fenced = true;
-    if (cutover_save(c) < 0) {
+    if (cutover_save(c) < 0) { /* nothing was asked for: a pause that is there is somebody else's */
+        *s = (struct state_cutover){.stage = STAGE_NONE, .write_calls = WATCH_UNKNOWN};
         cutover_fail(c, CTL_ROLLED_BACK, "the state file %s cannot be written", state_file_path(c->file));
         return;
     }
+    c->fenced = true;
     c->pause_began_us = clock_mono_us();
     timer_set(c->bound, c->opt.max_write_pause_ms * 1000);
     fence_pause(c->fence, s->lease_ms, c->opt.max_write_pause_ms, paused, c);

@@ -400,7 +400,10 @@ START_TEST(what_cannot_be_written_down_is_not_done)
         k.save_fails = stages[i];
         kit_cutover(&opt);
         kit_is("undone", CTL_ROLLED_BACK, "");
-        kit_traced(LIFTED);
+        if (stages[i] == STAGE_PAUSING) /* a pause that is there is somebody else's */
+            ck_assert_ptr_null(strstr(k.trace, " lift"));
+        else
+            kit_traced(LIFTED);
         ck_assert_ptr_null(strstr(k.trace, not_done[i]));
         kit_free();
     }
