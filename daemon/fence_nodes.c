@@ -252,6 +252,8 @@ static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
     timer_clear(n->again);
     if (n->primary && was_ready)
         fence_pause_down(n->fence);
+    if (n->primary)
+        n->fence->hold.asking = false;
     if (n->due && was_ready && !n->fence->round.retry)
         fence_node_done(n, -ENOTCONN, "the connection was lost: %s", why);
 }

@@ -132,23 +132,16 @@ static void tell_change(struct fence_node *n)
 
 static void look_at_pause(struct fence_node *n)
 {
+    const struct fence_pause *p = &n->fence->pause;
+
+    if (n->primary && !p->on && !p->ending) /* an end that was given up, and came late */
+        fence_watch_lapsed(n->fence, "the pause had ended");
     if (n->primary && n->id.role != ROLE_PRIMARY)
         fence_node_done(n, -EPERM, "it has become a replica: writes do not wait at its primary");
     else if (n->primary && !fence_is_paused(n->fence))
         fence_node_done(n, -EAGAIN, "writes do not wait, or not surely");
     else
         fence_node_done(n, 0, "%s", "");
-}
-
-static void who_is_known(struct fence_node *n)
-{
-    const struct fence_hard *hard = fence_hard_of(fence_record(n->fence)->fence);
-
-    tell_change(n);
-    if (hard)
-        hard->look(n);
-    else
-        look_at_pause(n);
 }
 
 static int know_node(struct fence_node *n)
@@ -158,16 +151,28 @@ static int know_node(struct fence_node *n)
 
     if (state_node_find(c, n->address))
         return 0;
-    return state_node_add(c, n->address, "", n->primary, &r);
+    return state_node_add(c, n->address, n->seen.run_id, n->primary, &r);
+}
+
+static void who_is_known(struct fence_node *n)
+{
+    const struct fence_hard *hard = fence_hard_of(fence_record(n->fence)->fence);
+
+    int err = know_node(n);
+    if (err < 0) {
+        fence_node_done(n, err, "it cannot be kept track of: %s", strerror(-err));
+        return;
+    }
+    tell_change(n);
+    if (hard)
+        hard->look(n);
+    else
+        look_at_pause(n);
 }
 
 static void look_at(struct fence_node *n)
 {
-    int err = know_node(n);
-    if (err < 0)
-        fence_node_done(n, err, "it cannot be kept track of: %s", strerror(-err));
-    else
-        fence_ask_who(n, who_is_known);
+    fence_ask_who(n, who_is_known);
 }
 
 void fence_watch_node_done(struct fence_node *n)
