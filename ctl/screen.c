@@ -376,6 +376,24 @@ static void put_next(struct rows *r, const json_t *doc, unsigned most)
     }
 }
 
+/* Nothing is copied any more, and nobody is connected: what a lane would be at is not told. */
+static bool is_after_commit(const json_t *doc)
+{
+    const char *state = known(doc_text(doc, "state"), "");
+    return !strcmp(state, "committed") || !strcmp(state, "finished");
+}
+
+static void put_replication(struct rows *r, const json_t *doc)
+{
+    put_endpoint(r, doc, "source");
+    put_endpoint(r, doc, "target");
+    put_feed(r, doc);
+    put_snapshot(r, doc);
+    put_lag(r, doc);
+    put_queue(r, doc);
+    put_rate(r, doc);
+}
+
 void screen_render(const json_t *doc, const struct term *t, int64_t now_ms, struct buf *out)
 {
     unsigned next = (unsigned)MIN(json_array_size(doc_get(doc, "next")), (size_t)NEXT_MAX);
@@ -386,13 +404,8 @@ void screen_render(const json_t *doc, const struct term *t, int64_t now_ms, stru
     put_blockers(&r, doc);
     put_conditions(&r, doc, now_ms);
     put_cutover(&r, doc, now_ms);
-    put_endpoint(&r, doc, "source");
-    put_endpoint(&r, doc, "target");
-    put_feed(&r, doc);
-    put_snapshot(&r, doc);
-    put_lag(&r, doc);
-    put_queue(&r, doc);
-    put_rate(&r, doc);
+    if (!is_after_commit(doc))
+        put_replication(&r, doc);
     put_totals(&r, doc);
     put_verify(&r, doc, now_ms);
     put_failed_keys(&r, doc);
