@@ -2,6 +2,7 @@
  * in before a user was set off still writes. What the server makes of it is read back in the same MULTI, and
  * so is what was there right before: a user that was deleted in between would have been made by us. */
 #include "daemon/fence_impl.h"
+#include "lib/core/hash.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -77,7 +78,20 @@ static bool set_user(struct fence_node *n, const char *user, size_t nrules, cons
 
 static bool fence_user(struct fence_node *n, const char *user)
 {
-    return set_user(n, user, 1, &BYTES("-@write"));
+    size_t count;
+    const char *const *denials = acl_catalog_denials(n->catalog, &count);
+    struct bytes *rules = malloc((count + 1) * sizeof(*rules));
+
+    if (!rules) {
+        conn_reset(n->conn, "no memory");
+        return false;
+    }
+    rules[0] = BYTES("-@write");
+    for (size_t i = 0; i < count; i++)
+        rules[i + 1] = bytes_str(denials[i]);
+    bool sent = set_user(n, user, count + 1, rules);
+    free(rules);
+    return sent;
 }
 
 /* The command rules and selectors of the line, and nothing else of it. */
@@ -183,6 +197,90 @@ static void read_originals(struct fence_node *n)
     fence_call(n, on_originals, "ACL LIST");
 }
 
+/* The catalog: asked for once in a connection's life. Without it, a user may write. */
+
+static void on_last_category(struct conn *c, const struct reply *r, void *arg);
+
+static void on_category(struct conn *c, const struct reply *r, void *arg)
+{
+    struct fence_node *n = arg;
+    (void)c;
+    if (n->catalog && acl_catalog_add(n->catalog, r) < 0)
+        n->catalog = acl_catalog_free(n->catalog);
+}
+
+static uint64_t hash_of(struct bytes info)
+{
+    return hash_bytes((struct hash_seed){.k0 = 1, .k1 = 2}, 0, info);
+}
+
+static void on_module_commands(struct conn *c, const struct reply *r, void *arg)
+{
+    struct fence_node *n = arg;
+    (void)c;
+    if (n->catalog && acl_catalog_add_module(n->catalog, r) < 0)
+        n->catalog = acl_catalog_free(n->catalog);
+    if (--n->modules_due == 0)
+        n->catalog_known(n);
+}
+
+static void on_catalog_modules(struct conn *c, const struct reply *r, void *arg)
+{
+    struct fence_node *n = arg;
+    struct bytes info = BYTES("");
+    (void)c;
+
+    if (!fence_is_module_info(r, &info)) {
+        n->catalog = acl_catalog_free(n->catalog);
+        n->catalog_known(n);
+        return;
+    }
+    n->modules_hash = hash_of(info);
+    n->modules_due = SIZE_MAX;
+    n->modules_due = fence_ask_modules(n, info, on_module_commands);
+    if (!n->modules_due)
+        n->catalog_known(n);
+}
+
+/* Before 7.0 a module's commands cannot be listed: a source that has one is not fenced by ACL. */
+static void on_last_category(struct conn *c, const struct reply *r, void *arg)
+{
+    struct fence_node *n = arg;
+    on_category(c, r, arg);
+    if (n->catalog && conn_server(n->conn)->redis >= SINCE_LISTS)
+        fence_call(n, on_catalog_modules, "INFO modules");
+    else
+        n->catalog_known(n);
+}
+
+static void on_categories(struct conn *c, const struct reply *r, void *arg)
+{
+    struct fence_node *n = arg;
+    const char *name = NULL;
+    (void)c;
+
+    if (acl_catalog_new(r, &n->catalog) == 0)
+        name = acl_catalog_wants(n->catalog, 0);
+    if (!name)
+        n->catalog_known(n);
+    for (size_t i = 0; name; i++) {
+        const char *next = acl_catalog_wants(n->catalog, i + 1);
+        const struct bytes argv[] = {BYTES("ACL"), BYTES("CAT"), bytes_str(name)};
+        if (!fence_call_argv(n, next ? on_category : on_last_category, ARRAY_LEN(argv), argv))
+            return;
+        name = next;
+    }
+}
+
+static void with_catalog(struct fence_node *n, fence_node_fn *known)
+{
+    n->catalog_known = known;
+    if (n->catalog)
+        known(n);
+    else
+        fence_call(n, on_categories, "ACL CAT");
+}
+
 /* Setting. */
 
 /* What was there right before is the original, should it have changed since it was read. */
@@ -242,10 +340,14 @@ static void on_set(struct conn *c, const struct reply *r, void *arg)
         fence_node_done(n, 0, "%s", "");
 }
 
-static void set(struct fence_node *n)
+static void set_by_catalog(struct fence_node *n)
 {
     const struct state_node *r = record_of(n);
 
+    if (!acl_catalog_is_full(n->catalog)) {
+        fence_node_done(n, -EACCES, "which commands write cannot be told");
+        return;
+    }
     if (!r || !begin_change(n))
         return;
     for (size_t i = 0; i < r->nsettings; i++) {
@@ -253,6 +355,11 @@ static void set(struct fence_node *n)
             return;
     }
     end_change(n, on_set);
+}
+
+static void set(struct fence_node *n)
+{
+    with_catalog(n, set_by_catalog);
 }
 
 /* Checking. */
@@ -319,53 +426,6 @@ static void check(struct fence_node *n)
 {
     if (fence_call(n, on_clients, "CLIENT LIST"))
         fence_call(n, on_checked, "ACL LIST");
-}
-
-/* The catalog: asked for once in a connection's life. Without it, a user may write. */
-
-static void on_last_category(struct conn *c, const struct reply *r, void *arg);
-
-static void on_category(struct conn *c, const struct reply *r, void *arg)
-{
-    struct fence_node *n = arg;
-    (void)c;
-    if (n->catalog && acl_catalog_add(n->catalog, r) < 0)
-        n->catalog = acl_catalog_free(n->catalog);
-}
-
-static void on_last_category(struct conn *c, const struct reply *r, void *arg)
-{
-    struct fence_node *n = arg;
-    on_category(c, r, arg);
-    n->catalog_known(n);
-}
-
-static void on_categories(struct conn *c, const struct reply *r, void *arg)
-{
-    struct fence_node *n = arg;
-    const char *name = NULL;
-    (void)c;
-
-    if (acl_catalog_new(r, &n->catalog) == 0)
-        name = acl_catalog_wants(n->catalog, 0);
-    if (!name)
-        n->catalog_known(n);
-    for (size_t i = 0; name; i++) {
-        const char *next = acl_catalog_wants(n->catalog, i + 1);
-        const struct bytes argv[] = {BYTES("ACL"), BYTES("CAT"), bytes_str(name)};
-        if (!fence_call_argv(n, next ? on_category : on_last_category, ARRAY_LEN(argv), argv))
-            return;
-        name = next;
-    }
-}
-
-static void with_catalog(struct fence_node *n, fence_node_fn *known)
-{
-    n->catalog_known = known;
-    if (n->catalog)
-        known(n);
-    else
-        fence_call(n, on_categories, "ACL CAT");
 }
 
 /* Putting back. */
@@ -654,9 +714,23 @@ static void look_by_catalog(struct fence_node *n)
     fence_call(n, on_whoami, "ACL WHOAMI");
 }
 
+static void on_modules_looked_at(struct conn *c, const struct reply *r, void *arg)
+{
+    struct fence_node *n = arg;
+    struct bytes info = BYTES("");
+    (void)c;
+
+    if (n->catalog && (!fence_is_module_info(r, &info) || hash_of(info) != n->modules_hash))
+        n->catalog = acl_catalog_free(n->catalog);
+    with_catalog(n, look_by_catalog);
+}
+
 static void look(struct fence_node *n)
 {
-    with_catalog(n, look_by_catalog);
+    if (n->catalog && conn_server(n->conn)->redis >= SINCE_LISTS)
+        fence_call(n, on_modules_looked_at, "INFO modules");
+    else
+        with_catalog(n, look_by_catalog);
 }
 
 const struct fence_hard fence_acl = {read_originals, set, check, lift, look};

@@ -1,10 +1,13 @@
 #include "daemon/fence_acl_rules.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CATEGORIES_MAX 64
+#define CATEGORIES_MAX 63
+#define OF_A_MODULE    ((uint64_t)1 << CATEGORIES_MAX)
 #define COMMANDS_MAX   4096
 #define NAME_MAX_LEN   128
 #define RULES_MAX      32768
@@ -18,6 +21,8 @@ struct acl_catalog {
     size_t ncategories, filled, ncommands;
     char *categories[CATEGORIES_MAX];
     struct command *commands; /* by name */
+    size_t ndenials;
+    char **denials;
 };
 
 /* Rules. */
@@ -180,6 +185,9 @@ struct acl_catalog *acl_catalog_free(struct acl_catalog *c)
         free(c->categories[i]);
     for (size_t i = 0; i < c->ncommands; i++)
         free(c->commands[i].name);
+    for (size_t i = 0; i < c->ndenials; i++)
+        free(c->denials[i]);
+    free(c->denials);
     free(c->commands);
     free(c);
     return NULL;
@@ -241,6 +249,53 @@ int acl_catalog_add(struct acl_catalog *c, const struct reply *names)
     }
     c->filled++;
     return 0;
+}
+
+static int add_denial(struct acl_catalog *c, struct bytes name)
+{
+    char **denials = realloc(c->denials, (c->ndenials + 1) * sizeof(*denials));
+    char *text = NULL;
+
+    if (denials)
+        c->denials = denials;
+    if (!denials || asprintf(&text, "-%.*s", (int)name.len, name.ptr) < 0)
+        return -ENOMEM;
+    denials[c->ndenials++] = text;
+    return 0;
+}
+
+/* As the rules of a line write it: modules name theirs in any case. */
+static int add_of_module(struct acl_catalog *c, struct bytes name)
+{
+    char lower[NAME_MAX_LEN + 1];
+
+    if (name.len == 0 || name.len > NAME_MAX_LEN)
+        return -E2BIG;
+    for (size_t i = 0; i < name.len; i++)
+        lower[i] = (char)tolower((unsigned char)name.ptr[i]);
+    name.ptr = lower;
+    int err = add_command(c, name, OF_A_MODULE);
+    return err ? err : add_denial(c, name);
+}
+
+int acl_catalog_add_module(struct acl_catalog *c, const struct reply *names)
+{
+    struct bytes name;
+
+    if (names->type != REPLY_ARRAY)
+        return -EBADMSG;
+    for (size_t i = 0; i < names->count; i++) {
+        int err = reply_text(names->at[i], &name) ? add_of_module(c, name) : -EBADMSG;
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+const char *const *acl_catalog_denials(const struct acl_catalog *c, size_t *ret_count)
+{
+    *ret_count = c->ndenials;
+    return (const char *const *)c->denials;
 }
 
 bool acl_catalog_is_full(const struct acl_catalog *c)
@@ -315,7 +370,7 @@ static bool any_write(const struct allowed *a)
     if (write == 0 || a->unknown)
         return true;
     for (size_t i = 0; i < a->catalog->ncommands; i++) {
-        if (a->is[i] && (a->catalog->commands[i].categories & write))
+        if (a->is[i] && (a->catalog->commands[i].categories & (write | OF_A_MODULE)))
             return true;
     }
     return false;

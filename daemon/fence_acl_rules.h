@@ -28,8 +28,13 @@ MUST_CHECK int acl_catalog_new(const struct reply *categories, struct acl_catalo
 struct acl_catalog *acl_catalog_free(struct acl_catalog *c);
 const char *acl_catalog_wants(const struct acl_catalog *c, size_t i); /* the i-th; NULL: there is none */
 MUST_CHECK int acl_catalog_add(struct acl_catalog *c, const struct reply *names); /* of the next one */
-bool acl_catalog_is_full(const struct acl_catalog *c);                            /* NULL is not */
-/* Does the line allow any command of the category `write`? What cannot be told is yes; c may be NULL. */
+/* Commands of a module: no category takes them for sure, so each is denied by name, and held to write. */
+MUST_CHECK int acl_catalog_add_module(struct acl_catalog *c, const struct reply *names);
+/* "-vadd", ...: what takes them from a user, beside -@write. */
+const char *const *acl_catalog_denials(const struct acl_catalog *c, size_t *ret_count);
+bool acl_catalog_is_full(const struct acl_catalog *c); /* NULL is not */
+/* Does the line allow any command of the category `write`, or of a module? What cannot be told is yes; c may
+ * be NULL. */
 bool acl_may_write(const struct acl_catalog *c, struct bytes line);
 /* Does a allow all that b does? What cannot be told is no. */
 bool acl_allows_all(const struct acl_catalog *c, struct bytes a, struct bytes b);

@@ -20,6 +20,7 @@
 /* Redis versions: what is used came with them. */
 #define SINCE_PAUSE_WRITE 60200
 #define SINCE_SELECTORS   70000
+#define SINCE_LISTS       70000 /* COMMAND LIST FILTERBY MODULE */
 
 struct fence_node;
 typedef void fence_node_fn(struct fence_node *n);
@@ -47,6 +48,8 @@ struct fence_node {
     char user[128];              /* ours there */
     struct acl_catalog *catalog; /* of this life; NULL: not asked for yet */
     fence_node_fn *catalog_known;
+    size_t modules_due;    /* answers due of those that tell a module's commands */
+    uint64_t modules_hash; /* of INFO modules, as the catalog knows them */
 
     /* The round. */
     bool due;
@@ -280,5 +283,10 @@ void fence_tell_slipped(struct fence *f, const char *what);
 
 /* fence_hold.c */
 void fence_end_hold_begin(struct fence *f, bool force);
+
+/* fence_probe.c. Is it INFO modules? And asks for the commands of each module in it: returns how many answers
+ * are due. */
+bool fence_is_module_info(const struct reply *r, struct bytes *ret);
+size_t fence_ask_modules(struct fence_node *n, struct bytes info, conn_reply_fn *fn);
 
 #endif

@@ -172,22 +172,51 @@ static void on_clients(struct conn *c, const struct reply *r, void *arg)
         n->sentinels += is_sentinel(line.name);
 }
 
+/* A module's commands are in no category, unless it says so; Redis 8 has one in itself. They are denied by
+ * name, where their names are told. */
+struct modules {
+    struct fence_node *node;
+    conn_reply_fn *fn; /* NULL: they are not asked for */
+    size_t count;
+};
+
 /* Valkey's scripts are a module of its own, without a command. */
 static void take_module(struct bytes name, struct bytes value, void *arg)
 {
-    struct fence_node *n = arg;
+    struct modules *m = arg;
     struct bytes module = bytes_cut(&value, ',');
-    char text[64];
 
     if (!bytes_is(name, "module") ||
-        (bytes_is(module, "name=lua") && conn_server(n->conn)->kind == SERVER_VALKEY))
+        (bytes_is(module, "name=lua") && conn_server(m->node->conn)->kind == SERVER_VALKEY))
         return;
+    m->count++;
     bytes_cut(&module, '=');
-    say_no(no_acl(n), "the module %s is loaded: a user without @write may still write with its commands",
-           bytes_escape(module, text, sizeof(text)));
+    const struct bytes argv[] = {BYTES("COMMAND"), BYTES("LIST"), BYTES("FILTERBY"), BYTES("MODULE"), module};
+    if (m->fn)
+        (void)fence_call_argv(m->node, m->fn, ARRAY_LEN(argv), argv); /* lost: so is what waits for it */
 }
 
-/* Commands of modules are in no category, unless the module says so; Redis 8 has a module in itself. */
+bool fence_is_module_info(const struct reply *r, struct bytes *ret)
+{
+    return reply_text(r, ret) && memmem(ret->ptr, ret->len, "# Modules", 9) != NULL;
+}
+
+size_t fence_ask_modules(struct fence_node *n, struct bytes info, conn_reply_fn *fn)
+{
+    struct modules m = {.node = n, .fn = fn};
+    info_each(info, take_module, &m);
+    return m.count;
+}
+
+static void on_listed(struct conn *c, const struct reply *r, void *arg)
+{
+    char why[FENCE_WHY_MAX];
+    (void)c;
+    if (r->type != REPLY_ARRAY)
+        say_no(no_acl(arg), "a module is loaded, and its commands, which may write, cannot be listed: %s",
+               fence_error(r, why));
+}
+
 static void on_modules(struct conn *c, const struct reply *r, void *arg)
 {
     struct fence_node *n = arg;
@@ -197,19 +226,21 @@ static void on_modules(struct conn *c, const struct reply *r, void *arg)
 
     if (!reply_text(r, &info))
         say_no(no_acl(n), "INFO modules cannot be read: %s", fence_error(r, why));
-    else if (!memmem(info.ptr, info.len, "# Modules", 9))
+    else if (!fence_is_module_info(r, &info))
         say_no(no_acl(n),
                "INFO does not tell whether modules are loaded, whose commands would write through");
-    else
-        info_each(info, take_module, n);
+    else if (conn_server(n->conn)->redis >= SINCE_LISTS)
+        fence_ask_modules(n, info, on_listed);
+    else if (fence_ask_modules(n, info, NULL))
+        say_no(no_acl(n), "a module is loaded: a user without @write may still write with its commands, "
+                          "which are not told before 7.0");
 }
 
 static void ask_rights(struct fence_node *n)
 {
     const struct bytes set[] = {BYTES("ACL"), BYTES("SETUSER"), bytes_str(n->user), BYTES(NO_RULE)};
 
-    if (fence_call(n, on_modules, "INFO modules") && fence_call(n, on_clients, "CLIENT LIST") &&
-        fence_call(n, on_kill, KILL_NOBODY) &&
+    if (fence_call(n, on_clients, "CLIENT LIST") && fence_call(n, on_kill, KILL_NOBODY) &&
         (!n->primary || fence_call(n, on_pause, "CLIENT PAUSE x WRITE")) &&
         (!n->user[0] || (fence_call(n, on_users, "ACL LIST") && fence_call(n, on_cat, "ACL CAT write") &&
                          fence_call_argv(n, on_setuser, ARRAY_LEN(set), set))) &&
@@ -286,7 +317,7 @@ static void who_is_known(struct fence_node *n)
     judge_version(n);
     judge_role(n);
     n->asked_wall_ms = clock_wall_ms();
-    if (fence_call(n, on_time, "TIME"))
+    if (fence_call(n, on_time, "TIME") && fence_call(n, on_modules, "INFO modules"))
         fence_call(n, on_whoami, "ACL WHOAMI");
 }
 

@@ -42,16 +42,6 @@ def source_of(lab, *args):
     return lab.source
 
 
-def offered(server, kind):
-    """acl is not where a module is loaded, as in every Redis 8: its commands may be of no category."""
-    return kind != "acl" or not server.call("MODULE", "LIST")
-
-
-def needs(server, kind):
-    if not offered(server, kind):
-        pytest.skip(f"{kind} is not offered here: a module is loaded")
-
-
 def everything(server):
     """All users, as they are told, and all settings."""
     with server.raw() as client:
@@ -79,7 +69,6 @@ def free_after(writers, since):
 def metered(lab, kind, keys):
     """A live link whose every byte to the target is counted, by the way."""
     source, options = source_of(lab), {}
-    needs(source, kind)
     with source.raw(timeout=120) as client:
         fill.strings(client, keys)
     url = source.tcp_url()
@@ -136,13 +125,10 @@ def test_1_a_cutover_under_writers_at_full_speed(lab, kind):
 @pytest.mark.long
 def test_1_twenty_cutovers_in_full(lab):
     pauses, lines = [], []
-    source = source_of(lab)
-    kinds = [kind for kind in KINDS if offered(source, kind)]
-    source.stop()
     for i in range(LONG_TIMES):
         part = type(lab)(os.path.join(lab.folder, str(i)))
         try:
-            pause, line = cutover_under_writers(part, kinds[i % len(kinds)], LONG_KEYS, ())
+            pause, line = cutover_under_writers(part, KINDS[i % len(KINDS)], LONG_KEYS, ())
             pauses += [pause] if pause else []
             lines.append(line)
         except BaseException:
@@ -227,7 +213,6 @@ class Killed:
     AT = {"unread": ((PAUSE, CHANGE, CHANGED), True), "read": ((PAUSE, CHANGE, CHANGED, PROVE), False)}
 
     def __init__(self, lab, hard, link, at="unread"):
-        needs(lab.source, hard)
         self.lab, self.hard, self.at = lab, hard, self.AT[at]
         self.link = link
         self.writers = writers_of(lab, batch=1)
@@ -322,7 +307,6 @@ def test_6_a_setting_that_others_changed_meanwhile_is_left_alone_and_named(lab):
 
 def test_6_what_others_changed_is_named_by_the_cutover_that_is_undone(lab):
     users_of_all_kinds(source_of(lab))
-    needs(lab.source, "acl")
     link = link_of(lab, "acl", proxied=True)
     with Stand(lab, PAUSE, CHANGE, CHANGED, PROVE) as stand:
         cutover = Background(link, "--fence", "acl", *FAST)
@@ -347,7 +331,7 @@ SLIPPED = re.compile(r" err fence_lost: .*; (\d+) writes slipped in")
 def restarted_after_the_commit(lab, kind, rate):
     """Under writers; nothing of what was fenced was kept by the server. Returns how many writes slipped in."""
     own = ["--user", "riotd", "on", ">of-riotd", "~*", "&*", "+@all"] if kind == "acl" else []
-    needs(source_of(lab, *own), kind)
+    source_of(lab, *own)
     link = link_of(lab, kind)
     link.must("cutover", *fence_args(kind), *FAST)
     with Acked(lab.source, lab.folder, writers=8, batch=4, grace=1.0, rate=rate) as writers:
@@ -393,7 +377,7 @@ def test_7_in_full(lab, kind):
 
 def with_replica(lab, hard):
     """A source with a replica that may be fenced too."""
-    needs(source_of(lab), hard)
+    source_of(lab)
     replica = lab.server("replica", tcp=True).start("--replicaof", "127.0.0.1", str(lab.source.port))
     for server in (lab.source, replica):
         users_of_all_kinds(server)

@@ -114,6 +114,9 @@ START_TEST(all_users_are_fenced_and_put_back_exactly)
     ck_assert(!may(&s, "many", "set b 1"));
     ck_assert(may(&s, "app", "get a"));
     ck_assert(may(&s, "riotd", "set a 1"));
+    /* Redis 8 has a module in itself, whose commands no category takes away. */
+    if (strstr(real_ask(&s, "ACL DRYRUN riotd vadd v values 1 1 e"), "OK"))
+        ck_assert(!may(&s, "app", "vadd v values 1 1 e"));
     ck_assert_uint_eq(record()->nodes[0].nsettings, 15);
     FINE(fence_release, 0);
     ck_assert_ptr_nonnull(strstr(real_ask(&s, "SET a 1"), "NOPERM"));

@@ -144,6 +144,29 @@ START_TEST(who_may_write_is_worked_out)
 }
 END_TEST
 
+/* They are in no category, and told in any case. */
+START_TEST(what_a_module_brings_is_held_to_write)
+{
+    struct acl_catalog *c = catalog();
+    struct reply text = {.type = REPLY_STRING, .text = BYTES("VADD")}, *at = &text;
+    struct reply list = {.type = REPLY_ARRAY, .count = 1, .at = &at};
+    size_t count;
+
+    ck_assert(!acl_may_write(c, line("+@all -@write")));
+    ck_assert_int_eq(acl_catalog_add_module(c, &list), 0);
+    ck_assert(acl_may_write(c, line("+@all -@write")));
+    ck_assert(!acl_may_write(c, line("+@all -@write -vadd")));
+    ck_assert(acl_may_write(c, line("-@all +get +vadd")));
+    ck_assert(!acl_may_write(c, line("-@all +get")));
+    const char *const *denials = acl_catalog_denials(c, &count);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_str_eq(denials[0], "-vadd");
+    list.type = REPLY_NIL;
+    ck_assert_int_eq(acl_catalog_add_module(c, &list), -EBADMSG);
+    acl_catalog_free(c);
+}
+END_TEST
+
 START_TEST(the_same_in_other_words_is_the_same)
 {
     struct acl_catalog *c = catalog();
@@ -161,4 +184,5 @@ START_TEST(the_same_in_other_words_is_the_same)
 END_TEST
 
 UNIT_MAIN("daemon/fence_acl_rules", rules_are_taken_one_by_one, what_is_no_line_does_no_harm,
-          order_matters_but_for_subcommands, who_may_write_is_worked_out, the_same_in_other_words_is_the_same)
+          order_matters_but_for_subcommands, who_may_write_is_worked_out,
+          what_a_module_brings_is_held_to_write, the_same_in_other_words_is_the_same)
