@@ -182,7 +182,7 @@ def test_6_a_pause_of_a_killed_riotd_ends_with_its_lease(lab):
     users_of_all_kinds(source_of(lab))
     link = link_of(lab, "acl", proxied=True)
     before = everything(lab.source)
-    with writers_of(lab, batch=1) as writers:
+    with writers_of(lab, batch=1, rate=0) as writers:
         busy(writers)
         with Stand(lab, PAUSE, BARRIER) as stand:
             cutover = Background(link, *FAST)
@@ -215,7 +215,7 @@ class Killed:
     def __init__(self, lab, hard, link, at="unread"):
         self.lab, self.hard, self.at = lab, hard, self.AT[at]
         self.link = link
-        self.writers = writers_of(lab, batch=1)
+        self.writers = writers_of(lab, batch=1, rate=0)
         self.began = None
 
     def __enter__(self):
