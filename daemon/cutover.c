@@ -378,32 +378,23 @@ void cutover_let_go(struct cutover *c)
 
 /* The verbs. */
 
-static int PRINTF_LIKE(3, 4) refuse(char why[LINK_WHY_MAX], int err, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, LINK_WHY_MAX, format, args);
-    va_end(args);
-    return err;
-}
-
 static int no_return(struct cutover *c, char why[LINK_WHY_MAX], const char *wish)
 {
     char when[CLOCK_RFC3339_MAX];
 
-    return refuse(why, -EPERM, "the point of no return has passed at %s: the target owns the data%s",
-                  clock_rfc3339(cutover_state(c)->committed_ms, when), wish);
+    return link_refuse(why, -EPERM, "the point of no return has passed at %s: the target owns the data%s",
+                       clock_rfc3339(cutover_state(c)->committed_ms, when), wish);
 }
 
 static int check_mode(struct cutover *c, char why[LINK_WHY_MAX])
 {
     switch (c->mode) {
     case MODE_STEPS:
-        return refuse(why, -EBUSY, "a cutover is under way, in step %s", steps[c->status.step].name);
+        return link_refuse(why, -EBUSY, "a cutover is under way, in step %s", steps[c->status.step].name);
     case MODE_UNDOING:
-        return refuse(why, -EBUSY, "a cutover is being undone");
+        return link_refuse(why, -EBUSY, "a cutover is being undone");
     case MODE_TRAILING:
-        return refuse(
+        return link_refuse(
             why, -EBUSY,
             "the last cutover is not undone everywhere yet: %.200s. If that server is gone for good: riotctl "
             "finish --unfence --force",
@@ -442,12 +433,12 @@ static int check_options(const struct cutover_options *opt, char why[LINK_WHY_MA
 
     for (size_t i = 0; i < ARRAY_LEN(times); i++)
         if (times[i].ms < times[i].least || times[i].ms > LONGEST_MS)
-            return refuse(why, -EINVAL, "%s is to be from %" PRIu64 " ms to a day", times[i].name,
-                          times[i].least);
+            return link_refuse(why, -EINVAL, "%s is to be from %" PRIu64 " ms to a day", times[i].name,
+                               times[i].least);
     if (opt->stable_for_ms >= opt->gate_timeout_ms)
-        return refuse(why, -EINVAL, "--stable-for is to be shorter than --gate-timeout");
+        return link_refuse(why, -EINVAL, "--stable-for is to be shorter than --gate-timeout");
     if (opt->verify_budget_ms >= opt->max_write_pause_ms)
-        return refuse(why, -EINVAL, "--verify-budget is to be shorter than --max-write-pause");
+        return link_refuse(why, -EINVAL, "--verify-budget is to be shorter than --max-write-pause");
     return 0;
 }
 
@@ -481,11 +472,12 @@ int cutover_start(struct cutover *c, const struct cutover_options *opt, char why
     if (err)
         return err;
     if (operation_begin(c->ops, verbs[VERB_CUTOVER].name, &c->operation) < 0)
-        return refuse(why, -EBUSY, "%d operations are running: wait for one of them to end", OPERATIONS_KEPT);
+        return link_refuse(why, -EBUSY, "%d operations are running: wait for one of them to end",
+                           OPERATIONS_KEPT);
     if (!cutover_set_mode(c, MODE_STEPS)) {
         operation_end(c->ops, c->operation, "refused", CTL_REFUSED, "another cutover has not ended");
         c->operation = 0;
-        return refuse(why, -EBUSY, "another cutover has not ended");
+        return link_refuse(why, -EBUSY, "another cutover has not ended");
     }
     reset(c, opt);
     log_event(c->log, EVENT_CUTOVER_STARTED, "a cutover begins%s",
@@ -509,9 +501,9 @@ bool cutover_is_sealed(const struct cutover *c)
 int cutover_allows_start(const struct cutover *c, char why[LINK_WHY_MAX])
 {
     if (c->mode == MODE_FINISHING)
-        return refuse(why, -EBUSY, "the old source is being let go of: wait for the end of finish");
+        return link_refuse(why, -EBUSY, "the old source is being let go of: wait for the end of finish");
     if (c->mode == MODE_RELEASING)
-        return refuse(why, -EBUSY, "a cutover is about to end: try again in a moment");
+        return link_refuse(why, -EBUSY, "a cutover is about to end: try again in a moment");
     return 0;
 }
 
@@ -520,10 +512,10 @@ int cutover_abort(struct cutover *c, char why[LINK_WHY_MAX])
     if (c->mode == MODE_UNDOING)
         return 0;
     if (c->mode == MODE_STUCK)
-        return refuse(why, -EPERM, "%s", c->status.failed);
+        return link_refuse(why, -EPERM, "%s", c->status.failed);
     if (c->mode != MODE_STEPS) {
         int err = check_mode(c, why);
-        return err ? err : refuse(why, -EPERM, "no cutover is under way");
+        return err ? err : link_refuse(why, -EPERM, "no cutover is under way");
     }
     cutover_fail(c, CTL_ROLLED_BACK, "it was aborted");
     return 0;

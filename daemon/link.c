@@ -547,15 +547,6 @@ struct link *link_free(struct link *k)
 
 /* Steering it. */
 
-int link_refuse(char why[LINK_WHY_MAX], int err, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, LINK_WHY_MAX, format, args);
-    va_end(args);
-    return err;
-}
-
 static int set_desired(struct link *k, enum state_desired desired, char why[LINK_WHY_MAX])
 {
     struct state *s = state_of(k->file);

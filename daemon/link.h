@@ -12,6 +12,7 @@
 #include "daemon/log.h"
 #include "daemon/state_file.h"
 #include "lib/copy/lane.h"
+#include "lib/core/text.h"
 
 enum link_state {
     LINK_IDLE,
@@ -47,6 +48,8 @@ MUST_CHECK int link_new(struct loop *loop, const struct link_options *opt, const
 struct link *link_free(struct link *k);
 
 #define LINK_WHY_MAX 320
+/* Writes why, and returns err. */
+#define link_refuse(why, ...) text_refuse(why, LINK_WHY_MAX, __VA_ARGS__)
 /* Each: 0; -EALREADY, -EPERM (not in this state), -EBUSY (in a cutover), -ENOENT (no such blocker), -EIO
  * (state file): why says it for people, nothing was changed. */
 MUST_CHECK int link_start(struct link *k, bool anew, char why[LINK_WHY_MAX]);

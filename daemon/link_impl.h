@@ -67,8 +67,6 @@ void link_drop_lane(struct link *k);
 enum link_state link_state_of_phase(enum lane_phase phase, unsigned round);
 void link_follow_phase(struct link *k, enum lane_phase phase);
 void link_refresh_blockers(struct link *k, const struct lane_status *status);
-/* Returns err, and writes why. */
-int link_refuse(char why[LINK_WHY_MAX], int err, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* link_servers.c */
 void link_probe(struct link *k);

@@ -55,15 +55,6 @@ struct verification {
     uint64_t gaps; /* of the lane, when the last one ended */
 };
 
-static int PRINTF_LIKE(3, 4) refuse(char why[LINK_WHY_MAX], int err, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, LINK_WHY_MAX, format, args);
-    va_end(args);
-    return err;
-}
-
 static uint64_t gaps_of(struct lane *l)
 {
     struct lane_generation generation;
@@ -314,10 +305,10 @@ static int look_at_state(struct verification *v, bool in_cutover, char why[LINK_
     enum link_state s = link_state(v->link);
 
     if (v->runs)
-        return refuse(why, -EBUSY,
-                      "a verify runs already: see riotctl status, or end it: riotctl verify --stop");
+        return link_refuse(why, -EBUSY,
+                           "a verify runs already: see riotctl status, or end it: riotctl verify --stop");
     if (!link_lane(v->link) || !(s == LINK_LIVE || (in_cutover && s == LINK_CUTOVER)))
-        return refuse(why, -EPERM, "the link is %s: verify works in live", link_state_name(s));
+        return link_refuse(why, -EPERM, "the link is %s: verify works in live", link_state_name(s));
     return 0;
 }
 
@@ -340,14 +331,15 @@ static int find_dbs(struct verification *v, int wanted, struct run *run, char wh
 
     run->dbs = link_dbs(v->link, &run->ndbs);
     if (!run->dbs)
-        return refuse(why, -ENOMEM, "memory is out");
+        return link_refuse(why, -ENOMEM, "memory is out");
     if (wanted < 0)
         return 0;
     while (i < run->ndbs && run->dbs[i] != wanted)
         i++;
     if (i == run->ndbs)
-        return refuse(why, -EINVAL, "database %d has no keys, or is not in the link's scope; in it are: %s",
-                      wanted, list_dbs(run->dbs, run->ndbs, list));
+        return link_refuse(why, -EINVAL,
+                           "database %d has no keys, or is not in the link's scope; in it are: %s", wanted,
+                           list_dbs(run->dbs, run->ndbs, list));
     run->dbs[0] = wanted;
     run->ndbs = 1;
     return 0;
@@ -360,7 +352,7 @@ static int prepare(struct verification *v, bool in_cutover, const struct verific
     if (err)
         return err;
     if (opt->match && strlen(opt->match) >= VERIFICATION_MATCH_MAX)
-        return refuse(why, -EINVAL, "the pattern is longer than %d bytes", VERIFICATION_MATCH_MAX - 1);
+        return link_refuse(why, -EINVAL, "the pattern is longer than %d bytes", VERIFICATION_MATCH_MAX - 1);
     run->opt = *opt;
     run->began_ms = clock_wall_ms();
     return find_dbs(v, opt->db, run, why);
@@ -392,7 +384,8 @@ int verification_start(struct verification *v, const struct verification_options
     int err = prepare(v, false, opt, &run, why);
 
     if (!err && operation_begin(v->operations, verbs[VERB_VERIFY].name, &run.operation) < 0)
-        err = refuse(why, -EBUSY, "%d operations are running: wait for one of them to end", OPERATIONS_KEPT);
+        err = link_refuse(why, -EBUSY, "%d operations are running: wait for one of them to end",
+                          OPERATIONS_KEPT);
     if (err) {
         free(run.dbs);
         return err;
@@ -419,7 +412,7 @@ int verification_run(struct verification *v, const struct verification_options *
 int verification_stop(struct verification *v, char why[LINK_WHY_MAX])
 {
     if (!v->runs)
-        return refuse(why, -ENOENT, "no verify runs");
+        return link_refuse(why, -ENOENT, "no verify runs");
     stop(v, "it was asked to end");
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -167,4 +168,14 @@ unsigned text_distance(const char *a, const char *b)
         }
     }
     return row[b_len];
+}
+
+int text_refuse(char *out, size_t cap, int err, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(out, cap, format, args);
+    va_end(args);
+    return err;
 }

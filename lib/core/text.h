@@ -23,4 +23,7 @@ const char *text_size_exact(uint64_t bytes, char out[TEXT_MAX]);
  * than 64. */
 unsigned text_distance(const char *a, const char *b);
 
+/* Writes a sentence for people, and returns err: for `return text_refuse(...)`. */
+int text_refuse(char *out, size_t cap, int err, const char *format, ...) PRINTF_LIKE(4, 5);
+
 #endif
