@@ -12,15 +12,6 @@
 #define PUT_BACK_US UINT64_C(5000000)
 #define LIFT_US     UINT64_C(30000000)
 
-static int PRINTF_LIKE(3, 4) refuse(char why[LINK_WHY_MAX], int err, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, LINK_WHY_MAX, format, args);
-    va_end(args);
-    return err;
-}
-
 /* It is as before: committed and watched, or failed. */
 static void PRINTF_LIKE(4, 5)
     give_up(struct cutover *c, const char *result, enum ctl_exit code, const char *format, ...)
@@ -94,10 +85,7 @@ static void end_finished(struct cutover *c)
 /* Whether it was committed is not known: what is asked for is that the source takes writes again. */
 static void forget(struct cutover *c)
 {
-    struct state_cutover *s = cutover_state(c);
-
-    state_nodes_clear(s);
-    *s = (struct state_cutover){.stage = STAGE_NONE, .write_calls = WATCH_UNKNOWN};
+    state_cutover_clear(cutover_state(c));
     if (cutover_save(c) < 0) {
         give_up(c, "failed", CTL_FAILED,
                 "nothing is fenced any more, but the state file %s cannot be written",
@@ -250,26 +238,27 @@ static int may_finish(struct cutover *c, bool unfence_too, char why[LINK_WHY_MAX
     case MODE_STUCK:
         return unfence_too
                    ? 0
-                   : refuse(why, -EPERM,
-                            "whether the target owns the data is not known: finish --unfence lets the "
-                            "source take writes again");
+                   : link_refuse(why, -EPERM,
+                                 "whether the target owns the data is not known: finish --unfence lets the "
+                                 "source take writes again");
     case MODE_FINISHING:
-        return refuse(why, -EBUSY, "it is being finished already");
+        return link_refuse(why, -EBUSY, "it is being finished already");
     case MODE_FINISHED:
         if (unfence_too && cutover_state(c)->nnodes && !cutover_state(c)->unfenced)
             return 0;
-        return refuse(why, -EPERM, "the link is finished%s",
-                      unfence_too ? ", and nothing is fenced by it" : "");
+        return link_refuse(why, -EPERM, "the link is finished%s",
+                           unfence_too ? ", and nothing is fenced by it" : "");
     case MODE_NONE:
-        return refuse(why, -EPERM, "there was no cutover: finish works once the link is committed");
+        return link_refuse(why, -EPERM, "there was no cutover: finish works once the link is committed");
     case MODE_UNDOING:
     case MODE_TRAILING:
-        return refuse(why, -EBUSY, "what a cutover has fenced is still being put back%s",
-                      c->operation ? ""
-                                   : "; if its server is gone for good: riotctl finish --unfence --force "
-                                     "forgets it, and names what may still be fenced");
+        return link_refuse(why, -EBUSY, "what a cutover has fenced is still being put back%s",
+                           c->operation
+                               ? ""
+                               : "; if its server is gone for good: riotctl finish --unfence --force "
+                                 "forgets it, and names what may still be fenced");
     default:
-        return refuse(why, -EBUSY, "a cutover is under way");
+        return link_refuse(why, -EBUSY, "a cutover is under way");
     }
 }
 
@@ -281,9 +270,10 @@ int cutover_finish(struct cutover *c, bool unfence_too, bool force, char why[LIN
     if (err)
         return err;
     if (!c->fence && cutover_make_fence(c) < 0)
-        return refuse(why, -EBUSY, "out of memory");
+        return link_refuse(why, -EBUSY, "out of memory");
     if (operation_begin(c->ops, verbs[VERB_FINISH].name, &c->operation) < 0)
-        return refuse(why, -EBUSY, "%d operations are running: wait for one of them to end", OPERATIONS_KEPT);
+        return link_refuse(why, -EBUSY, "%d operations are running: wait for one of them to end",
+                           OPERATIONS_KEPT);
     *ret_operation = c->operation;
     if (abandon) {
         cutover_abandon(c);

@@ -505,7 +505,7 @@ static void pause_writes(struct cutover *c)
                                 .lease_ms = lease_ms(c),
                                 .write_calls = WATCH_UNKNOWN};
     if (cutover_save(c) < 0) { /* nothing was asked for: a pause that is there is somebody else's */
-        *s = (struct state_cutover){.stage = STAGE_NONE, .write_calls = WATCH_UNKNOWN};
+        state_cutover_clear(s);
         cutover_fail(c, CTL_ROLLED_BACK, "the state file %s cannot be written", state_file_path(c->file));
         return;
     }

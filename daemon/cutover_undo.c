@@ -54,10 +54,7 @@ static void tell_undone(struct cutover *c)
 /* The record goes last: until then a restart would do all this again. */
 static void clear_record(struct cutover *c)
 {
-    struct state_cutover *s = cutover_state(c);
-
-    state_nodes_clear(s);
-    *s = (struct state_cutover){.stage = STAGE_NONE, .write_calls = WATCH_UNKNOWN};
+    state_cutover_clear(cutover_state(c));
     if (cutover_save(c) < 0)
         return; /* what the file tells of is not there any more: the next start finds nothing to do */
 }

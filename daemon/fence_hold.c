@@ -19,12 +19,12 @@ static void look_again(struct fence *f);
 
 static bool is_spared(const struct fence_node *n, const struct client_line *c)
 {
-    const char *own = n->endpoint.client;
+    struct bytes role;
 
     if (c->id == conn_client_id(n->conn) || memchr(c->flags.ptr, 'S', c->flags.len) ||
         memchr(c->flags.ptr, 'M', c->flags.len))
         return true;
-    return bytes_starts(c->name, own) && c->name.len > strlen(own) && c->name.ptr[strlen(own)] == ':';
+    return client_is_of(c->name, n->endpoint.client, &role);
 }
 
 static void name_client(struct fence *f, const struct client_line *c)
@@ -75,7 +75,7 @@ static bool kill_all(struct fence_node *n, struct bytes list, size_t *ret_count)
     char words[64];
 
     *ret_count = 0;
-    while (fence_next_client(&list, &line)) {
+    while (client_next(&list, &line)) {
         if (is_spared(n, &line))
             continue;
         if (f->hold.killed)

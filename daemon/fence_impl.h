@@ -11,6 +11,7 @@
 
 #include "daemon/fence.h"
 #include "daemon/fence_acl_rules.h"
+#include "lib/redis/clients.h"
 #include "lib/redis/conn.h"
 
 #define FENCE_WHY_MAX  160
@@ -257,17 +258,9 @@ void fence_pause_let_go(struct fence *f, void (*ended)(struct fence *f));
 void fence_pause_forget(struct fence *f); /* callbacks; the lease goes on */
 /* Did it hold until now? TIME is asked; fn: err -ETIMEDOUT. */
 bool fence_pause_held(struct fence *f, int64_t server_us, char why[FENCE_WHY_MAX]);
-int64_t fence_time_us(const struct reply *r); /* of TIME; 0: not understood */
 
-/* fence_clients.c: lines of CLIENT LIST. */
-struct client_line {
-    uint64_t id;
-    struct bytes addr, name, user, flags;
-};
-bool fence_next_client(struct bytes *list, struct client_line *ret);
-/* Connections of ours may be the link's, or this fence's. */
-bool fence_is_own(const struct fence_node *n, struct bytes name);
-/* Of a user that is not fenced, since it is ours: does somebody else use it too? */
+/* fence_probe.c. Of a user that is not fenced, since it is ours: does somebody else use it too? Connections
+ * of ours may be the link's, or this fence's. */
 bool fence_is_shared(const struct fence_node *n, struct bytes list, char ret_addr[64]);
 
 /* fence_watch.c */

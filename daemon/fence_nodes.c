@@ -157,7 +157,7 @@ static bool is_listed(const struct fence_node *n, struct bytes list)
     const struct state *s = state(n);
     struct client_line line;
 
-    while (fence_next_client(&list, &line)) {
+    while (client_next(&list, &line)) {
         for (size_t i = 0; i < s->nconnections; i++) {
             const struct state_connection *c = &s->connections[i];
             if (c->side == STATE_SOURCE && c->client_id == line.id && line.id != conn_client_id(n->conn) &&

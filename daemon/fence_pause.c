@@ -23,15 +23,6 @@ static void plan(struct fence *f);
 static void ask(struct fence *f);
 static void end_it(struct fence *f);
 
-int64_t fence_time_us(const struct reply *r)
-{
-    int64_t seconds, micros;
-    if (!reply_integer(reply_at(r, 0), &seconds) || !reply_integer(reply_at(r, 1), &micros) || seconds <= 0 ||
-        seconds > INT64_MAX / 2000000)
-        return 0;
-    return seconds * 1000000 + micros;
-}
-
 static void lapse(struct fence *f, const char *why)
 {
     struct fence_pause *p = &f->pause;
@@ -143,7 +134,7 @@ static void on_time_after(struct conn *c, const struct reply *r, void *arg)
     (void)c;
 
     p->asking = false;
-    p->after_us = fence_time_us(r);
+    p->after_us = reply_time_us(r);
     if (p->ending) {
         end_it(f);
         return;
@@ -171,7 +162,7 @@ static void on_time_before(struct conn *c, const struct reply *r, void *arg)
     struct fence *f = ((struct fence_node *)arg)->fence;
     (void)c;
 
-    f->pause.before_us = fence_time_us(r);
+    f->pause.before_us = reply_time_us(r);
 }
 
 static void ask(struct fence *f)

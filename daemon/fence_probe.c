@@ -145,9 +145,18 @@ static void on_kill(struct conn *c, const struct reply *r, void *arg)
         say_no(n->why_not[FENCE_HOLD], "CLIENT KILL is not allowed");
 }
 
-static bool is_sentinel(struct bytes name)
+bool fence_is_shared(const struct fence_node *n, struct bytes list, char ret_addr[64])
 {
-    return bytes_starts(name, "sentinel-") && name.len > 4 && memcmp(name.ptr + name.len - 4, "-cmd", 4) == 0;
+    struct client_line line;
+    struct bytes role;
+
+    while (client_next(&list, &line)) {
+        if (!bytes_is(line.user, n->user) || client_is_of(line.name, n->endpoint.client, &role))
+            continue;
+        bytes_escape(line.addr, ret_addr, 64);
+        return true;
+    }
+    return false;
 }
 
 static void on_clients(struct conn *c, const struct reply *r, void *arg)
@@ -168,8 +177,8 @@ static void on_clients(struct conn *c, const struct reply *r, void *arg)
     if (fence_is_shared(n, list, addr))
         say_no(no_acl(n), "the client at %s uses the user %s too: give riotd a user of its own", addr,
                n->user);
-    while (fence_next_client(&list, &line))
-        n->sentinels += is_sentinel(line.name);
+    while (client_next(&list, &line))
+        n->sentinels += client_is_sentinel(line.name);
 }
 
 /* A module's commands are in no category, unless it says so; Redis 8 has one in itself. They are denied by
@@ -270,7 +279,7 @@ static void on_whoami(struct conn *c, const struct reply *r, void *arg)
 static void on_time(struct conn *c, const struct reply *r, void *arg)
 {
     struct fence_node *n = arg;
-    int64_t server_ms = fence_time_us(r) / 1000, now = clock_wall_ms();
+    int64_t server_ms = reply_time_us(r) / 1000, now = clock_wall_ms();
     (void)c;
 
     if (server_ms > 0)

@@ -27,7 +27,7 @@ static void on_time(struct conn *c, const struct reply *r, void *arg)
     char why[FENCE_WHY_MAX];
     (void)c;
 
-    if (!fence_pause_held(n->fence, fence_time_us(r), why))
+    if (!fence_pause_held(n->fence, reply_time_us(r), why))
         fence_node_done(n, -ETIMEDOUT, "%s", why);
     else if (fence_hard_of(n->fence->kind))
         fence_hard_of(n->fence->kind)->check(n);

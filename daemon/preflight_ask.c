@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "lib/redis/clients.h"
 #include "lib/feed/flags.h"
 #include "lib/feed/receiver.h"
 #include "lib/redis/conn.h"
@@ -300,27 +301,16 @@ static void take_modules(struct asker *a, const struct reply *r)
         take_module(a->side, r->at[i]);
 }
 
-static bool is_sentinel(struct bytes line)
-{
-    while (line.len > 0) {
-        struct bytes value = bytes_cut(&line, ' ');
-        struct bytes field = bytes_cut(&value, '=');
-        if (bytes_is(field, "name"))
-            return bytes_starts(value, "sentinel-") && value.len > 4 &&
-                   memcmp(value.ptr + value.len - 4, "-cmd", 4) == 0;
-    }
-    return false;
-}
-
 static void take_clients(struct asker *a, const struct reply *r)
 {
+    struct client_line line;
     struct bytes list;
 
     if (!reply_text(r, &list))
         return;
     a->side->sentinels = 0;
-    while (list.len > 0)
-        a->side->sentinels += is_sentinel(bytes_cut(&list, '\n'));
+    while (client_next(&list, &line))
+        a->side->sentinels += client_is_sentinel(line.name);
 }
 
 static void take_dryrun(struct asker *a, const struct reply *r)

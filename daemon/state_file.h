@@ -164,6 +164,7 @@ MUST_CHECK int state_setting_after(struct state_setting *s, struct bytes after);
 /* Replaces the original; what was read back over the former one is forgotten. */
 MUST_CHECK int state_setting_before(struct state_setting *s, struct bytes before);
 void state_nodes_clear(struct state_cutover *c);
+void state_cutover_clear(struct state_cutover *c); /* there is none, and was none */
 /* For `start --anew`: keeps the instance, what was changed on the source, and connections that may live
  * on. A cutover that was committed or finished is forgotten, with what it left fenced; one that is still to
  * be undone is not. */

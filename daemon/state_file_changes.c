@@ -253,13 +253,18 @@ void state_nodes_clear(struct state_cutover *c)
     c->nnodes = 0;
 }
 
+void state_cutover_clear(struct state_cutover *c)
+{
+    state_nodes_clear(c);
+    *c = (struct state_cutover){.stage = STAGE_NONE, .write_calls = WATCH_UNKNOWN};
+}
+
 /* What an undo has still to put back stays. */
 static void forget_cutover(struct state_cutover *c)
 {
     if (c->stage == STAGE_PAUSING || c->stage == STAGE_FENCING || c->stage == STAGE_UNDOING)
         return;
-    state_nodes_clear(c);
-    *c = (struct state_cutover){.stage = STAGE_NONE};
+    state_cutover_clear(c);
 }
 
 void state_reset(struct state *s)

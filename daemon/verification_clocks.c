@@ -44,23 +44,12 @@ static void done(void *arg)
     c->fn(known, known ? ((uint64_t)(apart < 0 ? -apart : apart) + 999) / 1000 : 0, c->arg);
 }
 
-static bool read_time(const struct reply *r, int64_t *ret_us)
-{
-    int64_t s, us;
-
-    if (!reply_integer(reply_at(r, 0), &s) || !reply_integer(reply_at(r, 1), &us) || s < 0 ||
-        s > INT64_MAX / 4000000 || us < 0 || us >= 1000000)
-        return false;
-    *ret_us = s * 1000000 + us;
-    return true;
-}
-
 static void take(struct clock_side *s, const struct reply *r)
 {
     uint64_t now = clock_mono_us(), round_trip = now - s->asked_us;
-    int64_t time_us;
+    int64_t time_us = reply_time_us(r);
 
-    if (!read_time(r, &time_us)) {
+    if (!time_us) {
         s->untold = true;
         return;
     }

@@ -1,3 +1,4 @@
+#include "lib/redis/clients.h"
 #include "lib/redis/conn_life.h"
 
 #include <inttypes.h>
@@ -162,15 +163,13 @@ static bool set_fenced(struct conn *c)
     return true;
 }
 
-/* Each line of CLIENT LIST begins with its id. */
 static bool lists_client(struct bytes list, uint64_t id)
 {
-    char start[32];
-    snprintf(start, sizeof(start), "id=%" PRIu64 " ", id);
-    while (list.len > 0) {
-        if (bytes_starts(bytes_cut(&list, '\n'), start))
+    struct client_line line;
+
+    while (client_next(&list, &line))
+        if (line.id == id)
             return true;
-    }
     return false;
 }
 

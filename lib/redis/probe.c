@@ -1,3 +1,4 @@
+#include "lib/redis/clients.h"
 #include "lib/redis/probe.h"
 #include "lib/redis/info.h"
 #include "lib/redis/keyspace.h"
@@ -158,41 +159,18 @@ static bool take_functions(struct prober *p, const struct reply *r)
 static bool take_time(struct prober *p, const struct reply *r)
 {
     uint64_t round_trip = clock_mono_us() - p->asked_us;
-    int64_t s, us;
+    int64_t server_us = reply_time_us(r);
 
     p->probe.round_trip_us = (unsigned)MIN(round_trip, (uint64_t)UINT32_MAX);
-    if (!reply_integer(reply_at(r, 0), &s) || !reply_integer(reply_at(r, 1), &us))
-        return true;
-    if (s < 0 || s > INT64_MAX / 2000 || us < 0 || us >= 1000000)
+    if (!server_us)
         return true;
     int64_t then_ms = clock_wall_ms() - (int64_t)(round_trip / 2000);
-    p->probe.clock_skew_ms = s * 1000 + us / 1000 - then_ms;
+    p->probe.clock_skew_ms = server_us / 1000 - then_ms;
     p->probe.has_clock = true;
     return true;
 }
 
 /* CLIENT LIST, and what of it is ours. */
-
-struct client_line {
-    uint64_t id;
-    struct bytes name;
-};
-
-static bool read_line(struct bytes line, struct client_line *ret)
-{
-    *ret = (struct client_line){0};
-    while (line.len > 0) {
-        struct bytes value = bytes_cut(&line, ' ');
-        struct bytes field = bytes_cut(&value, '=');
-        if (bytes_is(field, "id") && bytes_to_u64(value, &ret->id) < 0)
-            return false;
-        if (bytes_is(field, "name")) {
-            ret->name = value;
-            break;
-        }
-    }
-    return ret->id != 0;
-}
 
 /* Where CLIENT ID is refused, we are known by our name: an earlier probe, which writes nothing, is let be
  * then. */
@@ -204,12 +182,9 @@ static bool is_self(const struct prober *p, const struct client_line *line, stru
 
 static void take_client(struct prober *p, const struct client_line *line)
 {
-    const char *prefix = p->endpoint->client;
-    size_t len = strlen(prefix);
-    bool ours = bytes_starts(line->name, prefix) && line->name.len > len && line->name.ptr[len] == ':';
+    struct bytes role;
 
-    if (ours) {
-        struct bytes role = bytes_of(line->name.ptr + len, line->name.len - len);
+    if (client_is_of(line->name, p->endpoint->client, &role)) {
         if (!is_self(p, line, role) && p->nown < OWN_MAX)
             p->own[p->nown++] = line->id;
     } else if (bytes_starts(line->name, "riotd:") && p->probe.nothers < PROBE_NAMES_MAX) {
@@ -269,10 +244,8 @@ static bool take_clients(struct prober *p, const struct reply *r)
     p->probe.client_list_allowed = reply_text(r, &list);
     if (!p->probe.client_list_allowed)
         return true;
-    while (list.len > 0) {
-        if (read_line(bytes_cut(&list, '\n'), &line))
-            take_client(p, &line);
-    }
+    while (client_next(&list, &line))
+        take_client(p, &line);
     if (!p->kill_own || p->nown == 0)
         return true;
     kill_own(p);

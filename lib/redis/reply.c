@@ -69,6 +69,16 @@ bool reply_integer(const struct reply *r, int64_t *ret)
     return reply_text(r, &text) && bytes_to_i64(text, ret) == 0;
 }
 
+int64_t reply_time_us(const struct reply *r)
+{
+    int64_t s, us;
+
+    if (!reply_integer(reply_at(r, 0), &s) || !reply_integer(reply_at(r, 1), &us) || s <= 0 ||
+        s > INT64_MAX / 4000000 || us < 0 || us >= 1000000)
+        return 0;
+    return s * 1000000 + us;
+}
+
 /* The `at` of an array grows as its elements come: what a peer announces costs nothing. */
 static int adopt(struct reply_reader *reader, struct reply *parent, struct reply *child)
 {

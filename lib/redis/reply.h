@@ -28,6 +28,8 @@ const struct reply *reply_at(const struct reply *r, size_t i); /* NULL when it i
 bool reply_text(const struct reply *r, struct bytes *ret);
 bool reply_integer(const struct reply *r, int64_t *ret); /* an integer, or text that is one */
 
+int64_t reply_time_us(const struct reply *r); /* of TIME: unix time in us; 0: it is not understood */
+
 struct reply_reader;
 /* Ceilings: bytes of one bulk or line, elements of one array, and bytes held by one reply as a whole. */
 MUST_CHECK int reply_reader_new(size_t bulk_max, size_t array_max, size_t total_max,
