@@ -92,15 +92,7 @@ void lane_refused(struct lane *l, enum lane_side side, const char *format, ...)
 
 /* Whom the lane talks to. */
 
-/* Its connections, the watches apart. */
-struct lane_conn {
-    enum lane_side side;
-    const char *what; /* it is for, in a text */
-    struct conn *conn;
-};
-#define LANE_CONNS 6
-
-static void lane_conns(struct lane *l, struct lane_conn ret[LANE_CONNS])
+void lane_conns(struct lane *l, struct lane_conn ret[LANE_CONNS])
 {
     ret[0] = (struct lane_conn){LANE_SOURCE, "reading", reader_conn(l->reader)};
     ret[1] = (struct lane_conn){LANE_SOURCE, "SCAN", scanner_conn(l->scanner)};
@@ -148,12 +140,13 @@ int lane_identified(struct lane *l, enum lane_side side, const struct server_id 
 static void follow_approval(struct lane *l, enum lane_side side)
 {
     struct lane_conn conns[LANE_CONNS];
-    bool sealed = side == LANE_TARGET && l->seal.step == SEALED;
 
+    if (side == LANE_TARGET && l->seal.step == SEALED)
+        return;
     lane_conns(l, conns);
     for (size_t i = 0; i < LANE_CONNS; i++) {
         struct conn *c = conns[i].conn;
-        if (conns[i].side != side || sealed)
+        if (conns[i].side != side)
             continue;
         if (conn_is_up(c) && !lane_approves(l, side, conn_server(c)))
             conn_reset(c, "the server was replaced");

@@ -149,6 +149,14 @@ struct lane {
 };
 
 /* lane.c */
+/* Its connections, the watches apart. */
+struct lane_conn {
+    enum lane_side side;
+    const char *what; /* it is for, in a text */
+    struct conn *conn;
+};
+#define LANE_CONNS 6
+void lane_conns(struct lane *l, struct lane_conn ret[LANE_CONNS]);
 void lane_set_phase(struct lane *l, enum lane_phase phase);
 void lane_condition(struct lane *l, enum lane_condition c, const char *format, ...)
     PRINTF_LIKE(3, 4); /* NULL ends it */

@@ -225,19 +225,26 @@ void lane_seal_sample(struct lane *l, const struct watch_sample *s, bool strange
     lane_advance(l);
 }
 
-static void target_conns(struct lane *l, struct conn *ret[3])
+/* All that lead to the target: what is added to the lane's is sealed too. Returns how many. */
+static size_t target_conns(struct lane *l, struct conn *ret[LANE_CONNS + 1])
 {
-    ret[0] = writer_conn(l->writer);
-    ret[1] = sweep_target_conn(l->sweep);
-    ret[2] = watch_conn(l->target_watch);
+    struct lane_conn conns[LANE_CONNS];
+    size_t n = 0;
+
+    lane_conns(l, conns);
+    for (size_t i = 0; i < LANE_CONNS; i++)
+        if (conns[i].side == LANE_TARGET)
+            ret[n++] = conns[i].conn;
+    ret[n++] = watch_conn(l->target_watch);
+    return n;
 }
 
 static void close_target(struct lane *l)
 {
-    struct conn *conns[3];
+    struct conn *conns[LANE_CONNS + 1];
+    size_t n = target_conns(l, conns);
 
-    target_conns(l, conns);
-    for (size_t i = 0; i < ARRAY_LEN(conns); i++) {
+    for (size_t i = 0; i < n; i++) {
         conn_hold(conns[i], true);
         conn_reset(conns[i], "copying has ended");
     }
@@ -295,14 +302,14 @@ int lane_seal(struct lane *l, const struct lane_confirm *c, lane_sealed_fn *fn, 
 
 void lane_unseal(struct lane *l)
 {
-    struct conn *conns[3];
+    struct conn *conns[LANE_CONNS + 1];
     bool sealed = l->seal.step == SEALED;
+    size_t n = sealed ? target_conns(l, conns) : 0;
 
     l->seal.step = SEAL_NONE;
     if (sealed)
         l->unsealed_us = loop_now_us(l->loop);
-    target_conns(l, conns);
-    for (size_t i = 0; sealed && i < ARRAY_LEN(conns); i++)
+    for (size_t i = 0; i < n; i++)
         conn_hold(conns[i], false);
     lane_pump_soon(l);
     lane_advance(l);
