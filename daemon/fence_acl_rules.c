@@ -99,15 +99,17 @@ static void sort_subcommands(struct bytes *rules, size_t count)
 /* The rules of this part, in an order that does not depend on how they are told. */
 static int collect(struct bytes line, enum acl_part part, struct bytes **ret, size_t *ret_count)
 {
-    struct bytes rest = acl_rules(line), *rules = malloc(RULES_MAX * sizeof(*rules));
-    size_t count = 0;
+    struct bytes rest = acl_rules(line);
+    size_t count = 0,
+           cap = MIN(rest.len / 2 + 1, (size_t)RULES_MAX); /* each takes two bytes, with its blank */
+    struct bytes *rules = malloc(cap * sizeof(*rules));
     if (!rules)
         return -ENOMEM;
     while (rest.len > 0) {
         struct bytes rule = acl_next(&rest);
         if (rule.len == 0 || part_of(rule) != part)
             continue;
-        if (count == RULES_MAX) {
+        if (count == cap) {
             free(rules);
             return -E2BIG;
         }
@@ -139,6 +141,8 @@ bool acl_same(struct bytes a, struct bytes b, unsigned parts)
 {
     static const enum acl_part all[] = {ACL_COMMANDS, ACL_PASSWORDS, ACL_REST};
 
+    if (bytes_equal(a, b)) /* as nearly always */
+        return true;
     if (!bytes_equal(acl_user(a), acl_user(b)))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
