@@ -276,11 +276,7 @@ def test_a_right_that_is_missing(tcp, look, dryrun, side, command, name, level):
     server = getattr(tcp, side)
     if dryrun and server.version < (7, 0):
         pytest.skip("ACL DRYRUN came with 7.0")
-    if not dryrun and command == "multi":
-        rights = ["-multi"]
-    else:
-        rights = [f"-{command}"]
-    report = as_user(look, tcp, side, *rights, *([] if dryrun else ["-acl"]))
+    report = as_user(look, tcp, side, f"-{command}", *([] if dryrun else ["-acl"]))
     report.must(name, level, command.upper(), "ACL SETUSER riot", f"+{command}")
     others = {n for n, i in report.items.items() if i.level == "error" and n != name}
     assert not others, report.output

@@ -78,7 +78,6 @@ static struct kit {
     /* how it ended */
     bool ended;
     struct operation op;
-    bool process_ended;
 } k;
 
 static void trace(const char *what)
