@@ -127,6 +127,19 @@ bool cutover_in(const struct cutover *c, enum cutover_step step)
            c->status.steps[step].state == STEP_RUNNING;
 }
 
+uint64_t cutover_paused_ms(const struct cutover *c)
+{
+    return c->pause_began_us ? (clock_mono_us() - c->pause_began_us) / 1000 : 0;
+}
+
+void cutover_note_pause(struct cutover *c)
+{
+    if (!c->pause_began_us)
+        return;
+    c->status.has_write_pause = true;
+    c->status.write_pause_ms = cutover_paused_ms(c);
+}
+
 /* Steps. */
 
 static void tell_step(struct cutover *c, const char *what)
@@ -229,7 +242,7 @@ void cutover_fail(struct cutover *c, enum ctl_exit code, const char *format, ...
     vsnprintf(c->status.failed, sizeof(c->status.failed), format, args);
     va_end(args);
     cutover_step_failed(c);
-    cutover_undo(c, code, code == CTL_REFUSED ? "refused" : "undone");
+    cutover_undo(c, code);
 }
 
 static void deadline_fired(void *arg)
@@ -457,7 +470,7 @@ static void reset(struct cutover *c, const struct cutover_options *opt)
     c->spot_runs = c->seal_tries = 0;
     c->slipped_writes = 0;
     c->left[0] = '\0';
-    c->unseen = c->gone = c->finished_before = false;
+    c->unseen = c->gone = false;
     c->slipped_unknown = c->left_alone = c->pause_lapsed = false;
     c->release_tries = 0;
     c->forgotten = c->outcome_unknown = false;
@@ -472,8 +485,7 @@ int cutover_start(struct cutover *c, const struct cutover_options *opt, char why
     if (err)
         return err;
     if (operation_begin(c->ops, verbs[VERB_CUTOVER].name, &c->operation) < 0)
-        return link_refuse(why, -EBUSY, "%d operations are running: wait for one of them to end",
-                           OPERATIONS_KEPT);
+        return link_refuse(why, -EBUSY, OPERATIONS_BUSY);
     if (!cutover_set_mode(c, MODE_STEPS)) {
         operation_end(c->ops, c->operation, "refused", CTL_REFUSED, "another cutover has not ended");
         c->operation = 0;
@@ -634,7 +646,7 @@ void cutover_status(struct cutover *c, struct cutover_status *ret)
     ret->undoing = c->mode == MODE_UNDOING;
     if ((c->mode == MODE_STEPS || c->mode == MODE_UNDOING) && c->pause_began_us) {
         ret->has_write_pause = true;
-        ret->write_pause_ms = (clock_mono_us() - c->pause_began_us) / 1000;
+        ret->write_pause_ms = cutover_paused_ms(c);
     }
     if (ret->steps[ret->step].state == STEP_RUNNING)
         ret->steps[ret->step].took_us = clock_mono_us() - c->step_began_us;

@@ -23,9 +23,9 @@ static void PRINTF_LIKE(4, 5)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     timer_clear(c->deadline);
-    if (c->failed_before && cutover_state(c)->stage == STAGE_UNDOING)
+    if (c->mode_before == MODE_STUCK && cutover_state(c)->stage == STAGE_UNDOING)
         cutover_state(c)->stage = c->stage_before;
-    cutover_set_mode(c, c->failed_before ? MODE_STUCK : c->finished_before ? MODE_FINISHED : MODE_COMMITTED);
+    cutover_set_mode(c, c->mode_before);
     if (c->mode == MODE_COMMITTED && c->fence)
         fence_watch(c->fence, true);
     operation_end(c->ops, c->operation, result, code, "%s", text);
@@ -99,24 +99,27 @@ static void forget(struct cutover *c)
 
 static void write_down(struct cutover *c)
 {
-    struct state_cutover *s = cutover_state(c);
-    char now[60];
+    struct state_cutover *s = cutover_state(c), before = *s;
+    char now[128];
 
-    if (c->failed_before) {
+    if (c->mode_before == MODE_STUCK) {
         forget(c);
         return;
     }
     s->stage = STAGE_FINISHED;
     s->finished_ms = clock_wall_ms();
     s->unfenced = c->unfence;
-    if (c->unfence)
-        state_nodes_clear(s);
+    if (c->unfence) { /* taken out, so that they can be put back */
+        s->nodes = NULL;
+        s->nnodes = 0;
+    }
     if (cutover_save(c) < 0) {
-        s->stage = c->stage_before;
-        s->finished_ms = 0;
+        *s = before;
         give_up(c, "failed", CTL_FAILED, "the state file %s cannot be written", state_file_path(c->file));
         return;
     }
+    if (c->unfence)
+        state_nodes_clear(&before);
     cutover_set_mode(c, MODE_FINISHED);
     snprintf(now, sizeof(now), "finished; the old source %s", source_now(c));
     link_finished(c->link, now);
@@ -127,7 +130,7 @@ static void write_down(struct cutover *c)
 static void stop_lifting(struct cutover *c, const char *why)
 {
     timer_clear(c->deadline);
-    if (c->failed_before && c->force) {
+    if (c->mode_before == MODE_STUCK && c->force) {
         cutover_name_forgotten(c);
         forget(c);
     } else if (cutover_make_fence(c) < 0)
@@ -161,7 +164,7 @@ static void unfence(struct cutover *c)
 {
     timer_set(c->deadline, LIFT_US);
     /* Else a crash in the middle of it would be taken for one after the commit, and all be fenced again. */
-    if (c->failed_before)
+    if (c->mode_before == MODE_STUCK)
         cutover_state(c)->stage = STAGE_UNDOING;
     if (c->unfence)
         fence_lift(c->fence, unfenced, c);
@@ -186,9 +189,10 @@ static void flags_put_back(bool put_back, void *arg)
 
 static void put_back(struct cutover *c)
 {
-    int err = c->force || c->failed_before ? 0 : link_put_back(c->link, PUT_BACK_US, flags_put_back, c);
+    int err =
+        c->force || c->mode_before == MODE_STUCK ? 0 : link_put_back(c->link, PUT_BACK_US, flags_put_back, c);
 
-    if (c->force || c->failed_before)
+    if (c->force || c->mode_before == MODE_STUCK)
         unfence(c);
     else if (err)
         give_up(c, "failed", CTL_FAILED, "what riotd changed on the old source cannot be put back: %s",
@@ -217,7 +221,7 @@ static void finish_begin(void *arg)
 
     if (c->mode != MODE_FINISHING)
         return;
-    if (c->status.fence == FENCE_HOLD && !c->failed_before && !c->finished_before)
+    if (c->status.fence == FENCE_HOLD && c->mode_before == MODE_COMMITTED)
         fence_end_hold(c->fence, c->force, hold_ended, c);
     else
         put_back(c);
@@ -272,15 +276,13 @@ int cutover_finish(struct cutover *c, bool unfence_too, bool force, char why[LIN
     if (!c->fence && cutover_make_fence(c) < 0)
         return link_refuse(why, -EBUSY, "out of memory");
     if (operation_begin(c->ops, verbs[VERB_FINISH].name, &c->operation) < 0)
-        return link_refuse(why, -EBUSY, "%d operations are running: wait for one of them to end",
-                           OPERATIONS_KEPT);
+        return link_refuse(why, -EBUSY, OPERATIONS_BUSY);
     *ret_operation = c->operation;
     if (abandon) {
         cutover_abandon(c);
         return 0;
     }
-    c->failed_before = c->mode == MODE_STUCK;
-    c->finished_before = c->mode == MODE_FINISHED;
+    c->mode_before = c->mode;
     c->stage_before = cutover_state(c)->stage;
     c->unfence = unfence_too;
     c->force = force;

@@ -80,7 +80,6 @@ struct cutover {
 
     /* undo */
     enum ctl_exit exit_code;
-    const char *result;
     bool recovering;        /* after a restart: link_begin() follows */
     bool only_paused;       /* what is in force ends by itself ... */
     uint64_t lease_ends_us; /* ... by then */
@@ -93,9 +92,8 @@ struct cutover {
     uint64_t slipped_writes; /* that the old source took since */
     bool slipped_unknown;
     bool unfence, force;
-    bool failed_before;   /* finish was asked for in the state failed */
-    bool finished_before; /* and with --unfence, after it was finished without */
-    bool unseen, gone;    /* the old source, after the commit: it does not answer; it is not fenced */
+    enum cutover_mode mode_before; /* in which finish was asked for: committed, finished, or stuck */
+    bool unseen, gone; /* the old source, after the commit: it does not answer; it is not fenced */
     enum cutover_stage stage_before;
     bool forgotten;  /* what may still be fenced, by a person's wish */
     bool left_alone; /* something was changed by someone else, and is as they made it */
@@ -128,6 +126,8 @@ MUST_CHECK int cutover_make_fence(struct cutover *c);
 const struct link_status *cutover_link(struct cutover *c);
 struct state_cutover *cutover_state(struct cutover *c);
 MUST_CHECK int cutover_save(struct cutover *c);
+uint64_t cutover_paused_ms(const struct cutover *c); /* so far; 0: no write waits */
+void cutover_note_pause(struct cutover *c);          /* the same, into the status, if any waits */
 void cutover_describe_fence(struct cutover *c, char *out, size_t cap);
 /* What the process waits for before it ends is over. */
 void cutover_ended(struct cutover *c);
@@ -163,7 +163,7 @@ void step_release_again(struct cutover *c);      /* after a restart */
 void cutover_watch_committed(struct cutover *c); /* released: from now on it is watched */
 
 /* cutover_undo.c */
-void cutover_undo(struct cutover *c, enum ctl_exit code, const char *result);
+void cutover_undo(struct cutover *c, enum ctl_exit code);
 void cutover_undo_late(struct cutover *c);
 void cutover_lift_again(struct cutover *c);
 void cutover_lifted_late(int err, const char *why, void *arg); /* an event of the fence */

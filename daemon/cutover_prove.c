@@ -184,7 +184,7 @@ void step_prove_source(struct cutover *c)
 static uint64_t pause_left_ms(const struct cutover *c)
 {
     uint64_t bound_ms = c->opt.max_write_pause_ms;
-    uint64_t spent_ms = c->pause_began_us ? (clock_mono_us() - c->pause_began_us) / 1000 : 0;
+    uint64_t spent_ms = cutover_paused_ms(c);
 
     return spent_ms < bound_ms ? bound_ms - spent_ms : 0;
 }
@@ -267,7 +267,7 @@ static void write_down(struct cutover *c)
     state->stage = STAGE_COMMITTED;
     state->committed_ms = clock_wall_ms();
     state->lease_ms = c->status.fence == FENCE_HOLD ? c->opt.hold_lease_ms : 0;
-    state->write_pause_ms = c->pause_began_us ? (clock_mono_us() - c->pause_began_us) / 1000 : 0;
+    state->write_pause_ms = cutover_paused_ms(c);
     state->write_calls = c->base.write_calls;
     snprintf(state->run_id, sizeof(state->run_id), "%s", c->report->id.run_id);
     snprintf(state->replid, sizeof(state->replid), "%s", c->report->id.replid);
@@ -360,9 +360,7 @@ void step_commit(struct cutover *c)
     }
     look_at_pause(c);
     timer_clear(c->bound);
-    c->status.has_write_pause = c->pause_began_us != 0;
-    if (c->status.has_write_pause)
-        c->status.write_pause_ms = (clock_mono_us() - c->pause_began_us) / 1000;
+    cutover_note_pause(c);
     cutover_set_mode(c, MODE_RELEASING);
     tell_committed(c);
     cutover_done(c, "the point of no return has passed");

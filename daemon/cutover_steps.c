@@ -225,7 +225,7 @@ static bool target_can_confirm(struct cutover *c)
 static void dry_run_done(struct cutover *c)
 {
     cutover_done(c, "it could begin");
-    cutover_undo(c, CTL_OK, "ok");
+    cutover_undo(c, CTL_OK);
 }
 
 static void probed(int err, const char *why, void *arg)

@@ -30,13 +30,13 @@ static void end_operation(struct cutover *c)
     if (c->forgotten)
         operation_end(c->ops, id, "forgotten", CTL_NEEDS_PERSON, "%.300s", c->left);
     else if (c->exit_code == CTL_OK)
-        operation_end(c->ops, id, c->result, CTL_OK, "it could begin; nothing was changed");
+        operation_end(c->ops, id, "ok", CTL_OK, "it could begin; nothing was changed");
     else if (c->left_alone)
         operation_end(c->ops, id, "needs_person", CTL_NEEDS_PERSON,
                       "undone: %.100s; but not all is as it was: %.200s", c->status.failed, c->left);
     else
-        operation_end(c->ops, id, c->result, c->exit_code, "%.220s; %s", c->status.failed,
-                      where_writes_go(c));
+        operation_end(c->ops, id, c->exit_code == CTL_REFUSED ? "refused" : "undone", c->exit_code,
+                      "%.220s; %s", c->status.failed, where_writes_go(c));
 }
 
 static void tell_undone(struct cutover *c)
@@ -65,11 +65,8 @@ static void go_on(struct cutover *c, enum cutover_mode mode)
     bool recovering = c->recovering;
 
     timer_clear(c->deadline);
-    if (c->pause_began_us) {
-        c->status.has_write_pause = true;
-        c->status.write_pause_ms = (clock_mono_us() - c->pause_began_us) / 1000;
-        c->pause_began_us = 0;
-    }
+    cutover_note_pause(c);
+    c->pause_began_us = 0;
     tell_undone(c);
     cutover_set_mode(c, mode);
     if (!recovering)
@@ -229,22 +226,15 @@ void cutover_abandon(struct cutover *c)
     loop_defer(c->loop, &c->undo_later, abandon_begin, c);
 }
 
-/* Originals are written down before they are changed: without any, nothing but a pause can be in force. */
-static bool only_paused(const struct state_cutover *s)
-{
-    for (size_t i = 0; i < s->nnodes; i++)
-        if (s->nodes[i].nsettings)
-            return false;
-    return true;
-}
-
 static void begin_lifting(struct cutover *c)
 {
     struct state_cutover *s = cutover_state(c);
-
     uint64_t lease_us = (s->lease_ms + LEASE_EXTRA_MS) * 1000;
 
-    c->only_paused = only_paused(s);
+    log_event(c->log, EVENT_CUTOVER_UNDOING, "the cutover is being undone: %s", c->status.failed);
+    /* Originals are written down before they are changed: without any, nothing but a pause can be in force.
+     */
+    c->only_paused = state_settings_count(s) == 0;
     c->lease_ends_us = clock_mono_us() + lease_us;
     timer_set(c->deadline, c->only_paused ? MIN(lease_us, (uint64_t)LATE_US) : LATE_US);
     s->stage = STAGE_UNDOING;
@@ -264,15 +254,13 @@ static void undo_begin(void *arg)
         undone(c);
         return;
     }
-    log_event(c->log, EVENT_CUTOVER_UNDOING, "the cutover is being undone: %s", c->status.failed);
     begin_lifting(c);
 }
 
 /* Whoever found out is on the stack. */
-void cutover_undo(struct cutover *c, enum ctl_exit code, const char *result)
+void cutover_undo(struct cutover *c, enum ctl_exit code)
 {
     c->exit_code = code;
-    c->result = result;
     cutover_let_go(c);
     cutover_set_mode(c, MODE_UNDOING);
     loop_defer(c->loop, &c->undo_later, undo_begin, c);
@@ -305,10 +293,8 @@ static void recover_undo(struct cutover *c)
     snprintf(c->status.failed, sizeof(c->status.failed), "riotd ended in the middle of a cutover");
     c->recovering = c->fenced = true;
     c->exit_code = CTL_ROLLED_BACK;
-    c->result = "undone";
     cutover_set_mode(c, MODE_UNDOING);
     link_begin_after_cutover(c->link, true, "a cutover is being undone");
-    log_event(c->log, EVENT_CUTOVER_UNDOING, "the cutover is being undone: %s", c->status.failed);
     begin_lifting(c);
 }
 

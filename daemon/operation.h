@@ -9,6 +9,8 @@
 #include "lib/control/codes.h"
 
 #define OPERATIONS_KEPT 16
+/* What is said when there is no place: a format and its value. */
+#define OPERATIONS_BUSY "%d operations are running: wait for one of them to end", OPERATIONS_KEPT
 
 struct operation {
     uint64_t id; /* 0: a free place */

@@ -43,7 +43,7 @@ struct preflight_options {
     const char *state_why;    /* ... and why; else NULL */
     struct log *log;
     bool link_runs;
-    uint64_t marks_per_s, bytes_per_s; /* of the link that runs; 0: not known */
+    uint64_t marks_per_s; /* of the link that runs; 0: not known */
 };
 typedef void preflight_fn(const struct preflight_report *borrowed, void *arg);
 /* fn once, within `timeout_ms` whatever the servers do. */

@@ -137,8 +137,7 @@ static void verb_wait(struct riotd *r, struct client *c, const struct request *r
         server_reply_error(c, CODE_USAGE, "--timeout 0 would end at once: leave it out to wait without end");
     else if (waiting_start(r->waiting, (enum wait_for)req->values[ARG_FOR].number,
                            timeout->given ? timeout->number : 0, &id) < 0)
-        server_reply_error(c, CODE_BUSY, "%d operations are running: wait for one of them to end",
-                           OPERATIONS_KEPT);
+        server_reply_error(c, CODE_BUSY, OPERATIONS_BUSY);
     else
         answer_json(c, status_operation_id(id));
 }
@@ -187,7 +186,6 @@ static int begin_check(struct riotd *r)
     opt.link_runs = s->has_lane;
     if (s->has_lane) {
         opt.marks_per_s = (uint64_t)s->lane.marks_per_s;
-        opt.bytes_per_s = (uint64_t)s->lane.bytes_per_s;
     }
     free(s);
     return preflight_new(r->loop, &opt, CHECK_TIMEOUT_MS, checked, r, &r->preflight);

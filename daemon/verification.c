@@ -165,10 +165,6 @@ static void keep_last(struct verification *v)
 
 static void end(void *arg)
 {
-    static const char *const results[] = {
-        [VERIFY_RUNNING] = "running",           [VERIFY_CLEAN] = "clean",     [VERIFY_DRIFT] = "drift",
-        [VERIFY_INCONCLUSIVE] = "inconclusive", [VERIFY_STOPPED] = "stopped",
-    };
     struct verification *v = arg;
     char text[VERIFICATION_TEXT_MAX];
     struct run was = v->now;
@@ -189,8 +185,8 @@ static void end(void *arg)
     if (was.fn)
         was.fn(&v->last, was.arg);
     else
-        operation_end(v->operations, was.operation, results[v->last.verdict], verification_exit(&v->last),
-                      "%s", verification_verdict_text(&v->last, text));
+        operation_end(v->operations, was.operation, verify_verdict_name(v->last.verdict),
+                      verification_exit(&v->last), "%s", verification_verdict_text(&v->last, text));
 }
 
 static void stop(struct verification *v, const char *by)
@@ -384,8 +380,7 @@ int verification_start(struct verification *v, const struct verification_options
     int err = prepare(v, false, opt, &run, why);
 
     if (!err && operation_begin(v->operations, verbs[VERB_VERIFY].name, &run.operation) < 0)
-        err = link_refuse(why, -EBUSY, "%d operations are running: wait for one of them to end",
-                          OPERATIONS_KEPT);
+        err = link_refuse(why, -EBUSY, OPERATIONS_BUSY);
     if (err) {
         free(run.dbs);
         return err;
