@@ -272,13 +272,34 @@ static void on_categories(struct conn *c, const struct reply *r, void *arg)
     }
 }
 
-static void with_catalog(struct fence_node *n, fence_node_fn *known)
+void fence_acl_prepare(struct fence_node *n, fence_node_fn *known)
 {
     n->catalog_known = known;
     if (n->catalog)
         known(n);
     else
         fence_call(n, on_categories, "ACL CAT");
+}
+
+static void on_modules_compared(struct conn *c, const struct reply *r, void *arg)
+{
+    struct fence_node *n = arg;
+    struct bytes info = BYTES("");
+    (void)c;
+
+    if (n->catalog && (!fence_is_module_info(r, &info) || hash_of(info) != n->modules_hash))
+        n->catalog = acl_catalog_free(n->catalog);
+    fence_acl_prepare(n, n->catalog_known);
+}
+
+/* As it is now: a module may have been loaded since it was asked for. */
+static void with_fresh_catalog(struct fence_node *n, fence_node_fn *known)
+{
+    n->catalog_known = known;
+    if (n->catalog && conn_server(n->conn)->redis >= SINCE_LISTS)
+        fence_call(n, on_modules_compared, "INFO modules");
+    else
+        fence_acl_prepare(n, known);
 }
 
 /* Setting. */
@@ -359,7 +380,7 @@ static void set_by_catalog(struct fence_node *n)
 
 static void set(struct fence_node *n)
 {
-    with_catalog(n, set_by_catalog);
+    with_fresh_catalog(n, set_by_catalog);
 }
 
 /* Checking. */
@@ -557,7 +578,7 @@ static void lift_by_catalog(struct fence_node *n)
 
 static void lift(struct fence_node *n)
 {
-    with_catalog(n, lift_by_catalog);
+    fence_acl_prepare(n, lift_by_catalog);
 }
 
 /* Watching. */
@@ -714,23 +735,9 @@ static void look_by_catalog(struct fence_node *n)
     fence_call(n, on_whoami, "ACL WHOAMI");
 }
 
-static void on_modules_looked_at(struct conn *c, const struct reply *r, void *arg)
-{
-    struct fence_node *n = arg;
-    struct bytes info = BYTES("");
-    (void)c;
-
-    if (n->catalog && (!fence_is_module_info(r, &info) || hash_of(info) != n->modules_hash))
-        n->catalog = acl_catalog_free(n->catalog);
-    with_catalog(n, look_by_catalog);
-}
-
 static void look(struct fence_node *n)
 {
-    if (n->catalog && conn_server(n->conn)->redis >= SINCE_LISTS)
-        fence_call(n, on_modules_looked_at, "INFO modules");
-    else
-        with_catalog(n, look_by_catalog);
+    with_fresh_catalog(n, look_by_catalog);
 }
 
 const struct fence_hard fence_acl = {read_originals, set, check, lift, look};

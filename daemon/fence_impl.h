@@ -277,6 +277,9 @@ void fence_tell_slipped(struct fence *f, const char *what);
 /* fence_hold.c */
 void fence_end_hold_begin(struct fence *f, bool force);
 
+/* fence_acl.c: the commands by category and module are asked for, ahead of the pause; then fn, also when they
+ * could not be told. */
+void fence_acl_prepare(struct fence_node *n, fence_node_fn *fn);
 /* fence_probe.c. Is it INFO modules? And asks for the commands of each module in it: returns how many answers
  * are due. */
 bool fence_is_module_info(const struct reply *r, struct bytes *ret);

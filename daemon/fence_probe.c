@@ -68,6 +68,11 @@ static void judge_connections(struct fence_node *n)
     say_no(n->why_no_pause, "%s", why);
 }
 
+static void node_is_probed(struct fence_node *n)
+{
+    fence_node_done(n, 0, "%s", "");
+}
+
 static void on_config_set(struct conn *c, const struct reply *r, void *arg)
 {
     struct fence_node *n = arg;
@@ -75,7 +80,10 @@ static void on_config_set(struct conn *c, const struct reply *r, void *arg)
 
     expect(no_settings(n), "CONFIG SET min-replicas-to-write", r, "must be between");
     judge_connections(n);
-    fence_node_done(n, 0, "%s", "");
+    if (no_acl(n)[0])
+        node_is_probed(n);
+    else
+        fence_acl_prepare(n, node_is_probed);
 }
 
 static void on_config_get(struct conn *c, const struct reply *r, void *arg)
