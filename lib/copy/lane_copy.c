@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/copy/encode.h"
+#include "lib/redis/encode.h"
 #include "lib/copy/flights.h"
 #include "lib/copy/lane_impl.h"
 #include "lib/redis/refusal.h"

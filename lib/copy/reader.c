@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/copy/encode.h"
+#include "lib/redis/encode.h"
 #include "lib/copy/flights.h"
 #include "lib/copy/reader.h"
 #include "lib/redis/refusal.h"

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/copy/encode.h"
+#include "lib/redis/encode.h"
 #include "lib/redis/refusal.h"
 #include "lib/copy/sweep.h"
 #include "lib/core/resp.h"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/redis/encode.h"
 #include "lib/redis/refusal.h"
 #include "lib/verify/side.h"
 #include "lib/core/resp.h"
@@ -13,7 +14,6 @@
 /* A batch is sent whole; each of its names stands in it twice. */
 #define OUT_MAX (OUT_HIGH + 2 * (BATCH_NAMES + KEY_NAME_MAX) + 64 * KIB)
 #define WHOLE   (16 * KIB) /* payloads up to it are hashed in one piece */
-#define HEAD    64         /* of a command: all but the name */
 
 /* Before 7.0 PTTL reads the clock itself: TIME before and after it may differ by so much, else the sum would
  * be that much too early. */
@@ -101,28 +101,11 @@ static enum command command_at(const struct side *s, const struct batch *b, unsi
     return COMMAND_VALUE;
 }
 
-static int append_keyed(struct buf *out, struct bytes command, struct bytes key)
-{
-    char *start;
-    int err = buf_reserve(out, command.len + key.len + HEAD, &start);
-    if (err)
-        return err;
-    memcpy(start, command.ptr, command.len);
-    char *p = start + command.len;
-    p += snprintf(p, HEAD - 2, "$%zu\r\n", key.len);
-    if (key.len)
-        memcpy(p, key.ptr, key.len);
-    p += key.len;
-    memcpy(p, "\r\n", 2);
-    buf_commit(out, (size_t)(p + 2 - start));
-    return 0;
-}
-
 static int append_each(struct buf *out, const struct batch *b, struct bytes command)
 {
     int err = 0;
     for (unsigned i = 0; i < b->n && !err; i++)
-        err = append_keyed(out, command, batch_name(b, i));
+        err = encode_keyed(out, command, batch_name(b, i));
     return err;
 }
 
@@ -136,10 +119,8 @@ static int append_exists(struct buf *out, const struct batch *b)
 
 static int append_select(const struct side *s, struct buf *out, int db)
 {
-    char text[16];
     int into = s->opt.index == 1 && s->opt.into_db != URL_DB_NONE ? s->opt.into_db : db;
-    int len = snprintf(text, sizeof(text), "%d", into);
-    return buf_printf(out, "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", len, text);
+    return encode_select(out, into);
 }
 
 static int append_batch(const struct side *s, struct buf *out, const struct batch *b)

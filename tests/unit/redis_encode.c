@@ -1,7 +1,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/copy/encode.h"
+#include "lib/redis/encode.h"
 #include "lib/core/resp.h"
 #include "tests/unit/unit.h"
 
@@ -205,5 +205,5 @@ START_TEST(test_refused_leaves_what_is_there)
 }
 END_TEST
 
-UNIT_MAIN("copy/encode", test_select, test_one_key, test_appends, test_restore, test_restore_in_parts,
+UNIT_MAIN("redis/encode", test_select, test_one_key, test_appends, test_restore, test_restore_in_parts,
           test_reads, test_lengths, test_ceilings, test_refused_leaves_what_is_there)

@@ -1,13 +1,14 @@
 /* encode.c - see encode.h. */
 #include <string.h>
 
-#include "lib/copy/encode.h"
+#include "lib/redis/encode.h"
 
 #define HEAD_MAX 128 /* all but key and payload, of any request here */
 
 static char *put_text(char *p, struct bytes b)
 {
-    memcpy(p, b.ptr, b.len);
+    if (b.len) /* a name of no length may have no place either */
+        memcpy(p, b.ptr, b.len);
     return p + b.len;
 }
 
@@ -48,17 +49,14 @@ static int finish(struct buf *out, const char *start, const char *end)
     return 0;
 }
 
-/* A request that is `before`, the key, `after`. */
-static int around_key(struct buf *out, struct bytes before, struct bytes key, struct bytes after)
+int encode_keyed(struct buf *out, struct bytes before, struct bytes key)
 {
     char *start;
-    int err = buf_reserve(out, before.len + key.len + after.len + HEAD_MAX, &start);
+    int err = buf_reserve(out, before.len + key.len + HEAD_MAX, &start);
     if (err)
         return err;
     char *p = put_text(start, before);
-    p = put_bulk(p, key);
-    p = put_text(p, after);
-    return finish(out, start, p);
+    return finish(out, start, put_bulk(p, key));
 }
 
 /* Two commands of the same key: `one` key `two` key `after`. */
@@ -89,12 +87,12 @@ int encode_select(struct buf *out, int db)
 
 int encode_unlink(struct buf *out, struct bytes key)
 {
-    return around_key(out, BYTES("*2\r\n$6\r\nUNLINK\r\n"), key, BYTES(""));
+    return encode_keyed(out, BYTES("*2\r\n$6\r\nUNLINK\r\n"), key);
 }
 
 int encode_exists(struct buf *out, struct bytes key)
 {
-    return around_key(out, BYTES("*2\r\n$6\r\nEXISTS\r\n"), key, BYTES(""));
+    return encode_keyed(out, BYTES("*2\r\n$6\r\nEXISTS\r\n"), key);
 }
 
 static char *put_restore_head(char *p, struct bytes key, int64_t expire_at_ms, uint64_t length)

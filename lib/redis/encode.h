@@ -7,6 +7,8 @@
 
 #include "lib/core/buf.h"
 
+/* `before`, as it is, and the key. */
+MUST_CHECK int encode_keyed(struct buf *out, struct bytes before, struct bytes key);
 MUST_CHECK int encode_select(struct buf *out, int db);
 MUST_CHECK int encode_unlink(struct buf *out, struct bytes key);
 MUST_CHECK int encode_exists(struct buf *out, struct bytes key);
