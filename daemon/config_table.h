@@ -27,7 +27,9 @@ enum config_type {
     TYPE_COUNT
 };
 
-enum { OPTION_LIMIT = 1, OPTION_RELATIVE = 2 }; /* `limit` may change it; a path that need not begin with / */
+/* `limit` may change it; a path that need not begin with /; a reload takes it at once, the others hold from
+ * the next start of riotd. */
+enum { OPTION_LIMIT = 1, OPTION_RELATIVE = 2, OPTION_RELOAD = 4 };
 
 struct config_word {
     const char *name;

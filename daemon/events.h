@@ -1,7 +1,8 @@
 /* events.h - THE table of events: what the journal and `riotctl events` can tell.
  *
- * The library reports by name (lib/core/sink.h); a name that is not in here is told too, but without a
- * MESSAGE_ID.
+ * Ids, priorities, sentences and catalog texts stand here alone: packaging/journal/riotd.catalog and the
+ * section of riotd(8) are made from them. The library reports by name (lib/core/sink.h); a name that is not
+ * in here is told too, but without a MESSAGE_ID.
  */
 #ifndef RIOTD_EVENTS_H
 #define RIOTD_EVENTS_H
@@ -98,7 +99,9 @@ struct event {
     const char *name;       /* snake_case, stable */
     const char *message_id; /* 32 hex digits, for ever */
     enum sink_level level;
-    const char *help; /* a short sentence: what it means */
+    const char *help; /* a short sentence: what it means; the catalog's Subject */
+    const char
+        *catalog; /* for `journalctl -x`: what happened and what to do; may name fields as @RIOT_LINK@ */
 };
 
 const struct event *event_get(enum event_id id); /* NULL for EVENT_NONE and what is outside the table */

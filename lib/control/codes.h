@@ -37,6 +37,14 @@ enum ctl_exit {
     CTL_INTERRUPTED = 130
 };
 
+/* riotctl's exit statuses with what they mean, for help and documentation; in ascending order. */
+struct ctl_exit_row {
+    enum ctl_exit status;
+    const char *help;
+};
+#define CTL_EXITS 14
+extern const struct ctl_exit_row ctl_exits[CTL_EXITS];
+
 const char *code_name(enum code c); /* "USAGE" */
 enum ctl_exit code_exit(enum code c);
 /* Of the name alone. False for one that is not in the list, as servers of other kinds send. */
