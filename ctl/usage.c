@@ -4,45 +4,14 @@
 #include <string.h>
 
 #include "ctl/args.h"
+#include "lib/control/codes.h"
+#include "lib/core/wrap.h"
 
 /* Where what is told begins. */
 #define VERB_COLUMN   11
 #define OPTION_COLUMN 22
+#define EXIT_COLUMN   7
 #define LEFT          64
-#define WIDTH         80
-
-/* Words, on lines of at most WIDTH: those behind the first begin at `column`. `at`: where the first begins.
- */
-static int put_words(struct buf *out, int at, int column, const char *text)
-{
-    int e = 0;
-
-    while (*text && !e) {
-        size_t len = strlen(text), room = (size_t)(WIDTH - at);
-        if (len > room) {
-            len = room;
-            while (len && text[len] != ' ')
-                len--;
-            if (!len)
-                len = room;
-        }
-        e = buf_printf(out, "%.*s\n", (int)len, text);
-        text += len;
-        text += strspn(text, " ");
-        at = column;
-        if (*text && !e)
-            e = buf_printf(out, "%*s", column, "");
-    }
-    return e;
-}
-
-/* "  left                 text". */
-static int put_row(struct buf *out, int column, const char *left, const char *text)
-{
-    int e = strlen(left) + 4 > (size_t)column ? buf_printf(out, "  %s\n%*s", left, column, "")
-                                              : buf_printf(out, "  %-*s", column - 2, left);
-    return e ? e : put_words(out, column, column, text);
-}
 
 static int put_option(struct buf *out, const struct args_option *o)
 {
@@ -52,7 +21,7 @@ static int put_option(struct buf *out, const struct args_option *o)
         snprintf(letter, sizeof(letter), "-%c, ", o->letter);
     snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->placeholder ? " " : "",
              o->placeholder ? o->placeholder : "");
-    return put_row(out, OPTION_COLUMN, left, o->help);
+    return wrap_row(out, OPTION_COLUMN, left, o->help);
 }
 
 static int put_options(struct buf *out)
@@ -81,13 +50,17 @@ static const char *written(const struct verb_arg *arg, char out[LEFT])
     return out;
 }
 
-static const char footer[] =
-    "\n'riotctl VERB --help' tells all about a verb.\n\n"
-    "Exit codes: 0 ok, 1 failed, 2 usage, 3 riotd is not running, 4 denied, 6 refused\n"
-    "and nothing changed, 7 the wait ended and the operation goes on, 8 undone and as\n"
-    "before, 9 a person is needed: the text says what is fenced, 10 the sides differ,\n"
-    "11 inconclusive, 12 errors in a check, 13 the condition can no longer become\n"
-    "true, 130 interrupted: what runs in riotd goes on.\n";
+static int put_exits(struct buf *out)
+{
+    char left[8];
+    int e = buf_append_str(out, "\nExit codes:\n");
+
+    for (size_t i = 0; !e && i < CTL_EXITS; i++) {
+        snprintf(left, sizeof(left), "%d", (int)ctl_exits[i].status);
+        e = wrap_row(out, EXIT_COLUMN, left, ctl_exits[i].help);
+    }
+    return e;
+}
 
 int usage_all(struct buf *out)
 {
@@ -96,10 +69,12 @@ int usage_all(struct buf *out)
                                 "Verbs:\n");
 
     for (unsigned i = 0; !e && i < VERB_COUNT; i++)
-        e = put_row(out, VERB_COLUMN, verbs[i].name, verbs[i].help);
+        e = wrap_row(out, VERB_COLUMN, verbs[i].name, verbs[i].help);
     if (!e)
         e = put_options(out);
-    return e ? e : buf_append_str(out, footer);
+    if (!e)
+        e = put_exits(out);
+    return e ? e : buf_append_str(out, "\n'riotctl VERB --help' tells all about a verb.\n");
 }
 
 /* Arguments stay whole: the next line begins where the first one's do. */
@@ -113,7 +88,7 @@ static int put_synopsis(struct buf *out, const struct verb *v)
         bool required = v->args[i].flags & VERB_REQUIRED;
         int len = snprintf(one, sizeof(one), " %s%s%s", required ? "" : "[", written(&v->args[i], text),
                            required ? "" : "]");
-        if (at + len > WIDTH) {
+        if (at + len > WRAP_WIDTH) {
             e = buf_printf(out, "\n%*s", column, "");
             at = column;
         }
@@ -133,7 +108,7 @@ static int put_arg(struct buf *out, const struct verb_arg *arg)
         at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", i ? ", " : "; one of ", arg->choices[i]);
     if (arg->preset && at < sizeof(text))
         snprintf(text + at, sizeof(text) - at, "; default %s", arg->preset);
-    return put_row(out, OPTION_COLUMN, written(arg, left), text);
+    return wrap_row(out, OPTION_COLUMN, written(arg, left), text);
 }
 
 static int put_sentence(struct buf *out, const char *help)
@@ -141,7 +116,7 @@ static int put_sentence(struct buf *out, const char *help)
     char text[256];
 
     snprintf(text, sizeof(text), "%c%s.", help[0] - 'a' + 'A', help + 1);
-    return put_words(out, 0, 0, text);
+    return wrap_words(out, 0, 0, text);
 }
 
 int usage_verb(const struct verb *v, struct buf *out)

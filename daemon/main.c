@@ -1,12 +1,12 @@
 /* main.c - argv, the configuration, the state file; then riotd_run(). */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "daemon/arguments.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
 #include "daemon/preflight.h"
@@ -16,128 +16,16 @@
 
 #define CHECK_MS 10000 /* whatever the servers do */
 
-enum { OPT_CHECK_CONFIG = 256, OPT_CHECK, OPT_VERSION, OPT_STATE_DIR, OPT_EXAMPLE, OPT_FLAG };
-
-/* Flags that stand for an option of the file; --source and so on. */
-static const struct {
-    const char *name, *path, *value, *help;
-} config_flags[] = {
-    {"source", "source.url", "URL", "where the data is: redis://[user@]host[:port][/db] or unix:///path"},
-    {"target", "target.url", "URL", "where it goes"},
-    {"source-password-file", "source.password_file", "FILE", "the password for the source is in this file"},
-    {"target-password-file", "target.password_file", "FILE", "the same for the target"},
-    {"existing-keys", "target.existing_keys", "HOW", "a target with keys: refuse, replace or merge"},
-    {"feed", "feed", "KIND", "auto, tracking, notify or none"},
-    {"databases", "databases", "LIST", "all, or numbers: 0,3"},
-    {"socket", "control.socket", "PATH", "where riotctl finds this riotd"},
-};
-#define FLAGS ARRAY_LEN(config_flags)
-
-struct arguments {
-    const char *file, *state_dir;
-    bool check_config, check;
-    struct config_flag flags[FLAGS + 1];
-    size_t nflags;
-};
-
-static void print_help(void)
+static int print_help(void)
 {
-    printf("Usage: riotd -c FILE | riotd -n NAME | riotd --source URL --target URL [OPTION...]\n"
-           "Keeps a Redis or Valkey target in continuous sync with a live source.\n\n"
-           "  -c, --config FILE      read the configuration from FILE (else /etc/riotd/NAME.yaml)\n"
-           "  -n, --name NAME        the link's name: a-z, 0-9 and -, at most 32 (default: default)\n"
-           "      --state-dir DIR    where the state file is kept\n");
-    for (size_t i = 0; i < FLAGS; i++) {
-        char left[64];
-        snprintf(left, sizeof(left), "--%s %s", config_flags[i].name, config_flags[i].value);
-        if (strlen(left) > 20)
-            printf("      %s\n                         %s\n", left, config_flags[i].help);
-        else
-            printf("      %-18s %s\n", left, config_flags[i].help);
-    }
-    printf("      --check-config     check the configuration, print every error, and end\n"
-           "      --check            look at both servers, show what could stand in the way,\n"
-           "                         and end, with 0 or 12. Changes nothing; a riotd that runs\n"
-           "                         goes on\n"
-           "      --print-example-config\n"
-           "                         print a commented example of the configuration file\n"
-           "      --version, --help\n\n"
-           "Flags win over the file. Steer it with riotctl.\n"
-           "Exit status: 0, 12 errors of --check, 64 usage, 66 a file is missing, 69 another riotd runs this "
-           "link,\n"
-           "70 a bug, 73 cannot write state, 77 not permitted, 78 configuration.\n");
-}
+    struct buf out;
 
-static void add_flag(struct arguments *a, const char *path, const char *flag, const char *value)
-{
-    for (size_t i = 0; i < a->nflags; i++) {
-        if (strcmp(a->flags[i].path, path) == 0) {
-            a->flags[i].value = value; /* the last one counts */
-            return;
-        }
-    }
-    a->flags[a->nflags++] = (struct config_flag){path, flag, value};
-}
-
-/* -1: go on; else the exit status. */
-static int parse_arguments(int argc, char **argv, struct arguments *a)
-{
-    static char flag_names[FLAGS][48];
-    enum { OWN = 8 };
-    struct option options[FLAGS + OWN + 1] = {
-        {"config", required_argument, NULL, 'c'},
-        {"name", required_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, OPT_VERSION},
-        {"check-config", no_argument, NULL, OPT_CHECK_CONFIG},
-        {"check", no_argument, NULL, OPT_CHECK},
-        {"state-dir", required_argument, NULL, OPT_STATE_DIR},
-        {"print-example-config", no_argument, NULL, OPT_EXAMPLE},
-    };
-    int c;
-
-    for (size_t i = 0; i < FLAGS; i++) {
-        snprintf(flag_names[i], sizeof(flag_names[i]), "--%s", config_flags[i].name);
-        options[OWN + i] = (struct option){config_flags[i].name, required_argument, NULL, OPT_FLAG + (int)i};
-    }
-    while ((c = getopt_long(argc, argv, "c:n:h", options, NULL)) != -1) {
-        switch (c) {
-        case 'c':
-            a->file = optarg;
-            break;
-        case 'n':
-            add_flag(a, "name", "-n", optarg);
-            break;
-        case 'h':
-            print_help();
-            return EX_OK;
-        case OPT_VERSION:
-            printf("riotd %s\n", RIOT_VERSION);
-            return EX_OK;
-        case OPT_CHECK_CONFIG:
-            a->check_config = true;
-            break;
-        case OPT_CHECK:
-            a->check = true;
-            break;
-        case OPT_STATE_DIR:
-            a->state_dir = optarg;
-            break;
-        case OPT_EXAMPLE:
-            config_example(stdout);
-            return EX_OK;
-        case '?':
-            fprintf(stderr, "Try: riotd --help\n");
-            return EX_USAGE;
-        default:
-            add_flag(a, config_flags[c - OPT_FLAG].path, flag_names[c - OPT_FLAG], optarg);
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "riotd: unexpected argument: %s\nTry: riotd --help\n", argv[optind]);
-        return EX_USAGE;
-    }
-    return -1;
+    buf_init(&out, ARGUMENTS_HELP_MAX);
+    int e = arguments_help(&out);
+    struct bytes text = buf_bytes(&out);
+    fwrite(text.ptr, 1, text.len, stdout);
+    buf_free(&out);
+    return e ? EX_SOFTWARE : EX_OK;
 }
 
 static int load_config(const struct arguments *a, struct config **ret)
@@ -277,23 +165,39 @@ static int run_check(const struct arguments *a, struct config *c, const struct c
     return status;
 }
 
-int main(int argc, char **argv)
+static int run_link(const struct arguments *a)
 {
-    struct arguments a = {0};
     struct config *c = NULL;
     struct config_passwords passwords = {0};
 
-    int status = parse_arguments(argc, argv, &a);
-    if (status != -1)
-        return status;
-    status = load_config(&a, &c);
-    if (status == EX_OK && a.check_config)
+    int status = load_config(a, &c);
+    if (status == EX_OK && a->task == TASK_CHECK_CONFIG)
         printf("The configuration of the link %s is in order.\n", c->name);
-    if (status == EX_OK && !a.check_config)
+    if (status == EX_OK && a->task != TASK_CHECK_CONFIG)
         status = read_passwords(c, &passwords);
-    if (status == EX_OK && !a.check_config)
-        status = a.check ? run_check(&a, c, &passwords) : run(&a, c, &passwords);
+    if (status == EX_OK && a->task != TASK_CHECK_CONFIG)
+        status = a->task == TASK_CHECK ? run_check(a, c, &passwords) : run(a, c, &passwords);
     config_passwords_free(&passwords);
     config_free(c);
     return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a;
+
+    if (arguments_parse(argc, argv, &a))
+        return EX_USAGE;
+    switch (a.task) {
+    case TASK_HELP:
+        return print_help();
+    case TASK_VERSION:
+        printf("riotd %s\n", RIOT_VERSION);
+        return EX_OK;
+    case TASK_EXAMPLE:
+        config_example(stdout);
+        return EX_OK;
+    default:
+        return run_link(&a);
+    }
 }
