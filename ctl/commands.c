@@ -8,6 +8,7 @@
 #include "ctl/doc.h"
 #include "ctl/follow.h"
 #include "ctl/listing.h"
+#include "ctl/logs.h"
 #include "ctl/report_cutover.h"
 #include "ctl/report_verify.h"
 #include "ctl/report_check.h"
@@ -66,6 +67,11 @@ static int run_limit(struct session *s)
 static int run_config(struct session *s)
 {
     return show_document(s, listing_options);
+}
+
+static int run_reload(struct session *s)
+{
+    return show_document(s, listing_changes);
 }
 
 static int run_list(struct session *s)
@@ -143,8 +149,9 @@ static int (*const commands[])(struct session *s) = {
     [VERB_RESUME] = follow_request, [VERB_STOP] = follow_request,  [VERB_WAIT] = follow_request,
     [VERB_CHECK] = report_check,    [VERB_VERIFY] = report_verify, [VERB_CUTOVER] = report_cutover,
     [VERB_ABORT] = follow_request,  [VERB_FINISH] = report_finish, [VERB_LIMIT] = run_limit,
-    [VERB_EVENTS] = follow_events,  [VERB_CONFIG] = run_config,    [VERB_LIST] = run_list,
-    [VERB_VERSION] = run_version,   [VERB_HELP] = run_help,
+    [VERB_EVENTS] = follow_events,  [VERB_LOGS] = logs_show,       [VERB_CONFIG] = run_config,
+    [VERB_RELOAD] = run_reload,     [VERB_LIST] = run_list,        [VERB_VERSION] = run_version,
+    [VERB_HELP] = run_help,
 };
 _Static_assert(ARRAY_LEN(commands) == VERB_COUNT, "each verb has its command");
 

@@ -81,6 +81,37 @@ int listing_options(const struct session *s, const json_t *doc, struct buf *out)
     return e;
 }
 
+/* --- what a reload changed --- */
+
+static void fill_change(struct grid_row *row, const json_t *change)
+{
+    const char *before = doc_text(change, "before"), *after = doc_text(change, "after");
+    const char *holds = doc_text(change, "holds");
+    bool secret = !before && !after;
+
+    grid_set(row, 0, doc_text(change, "option"));
+    grid_set(row, 1, secret ? "(a password)" : before ? before : "-");
+    grid_set(row, 2, secret ? "(another one)" : after ? after : "-");
+    grid_set(row, 3, holds && !strcmp(holds, "now") ? "now" : "from the next start of riotd");
+}
+
+int listing_changes(const struct session *s, const json_t *doc, struct buf *out)
+{
+    static const struct grid_row head = {{"OPTION", "BEFORE", "AFTER", "HOLDS"}, STYLE_BOLD};
+    struct grid g = {.t = &s->out, .out = out, .columns = 4};
+    const json_t *list = doc_get(doc, "changes"), *each;
+    struct grid_row *rows = calloc(json_array_size(list) + 1, sizeof(*rows));
+    size_t i;
+
+    if (!rows)
+        return -ENOMEM;
+    json_array_foreach(list, i, each) fill_change(&rows[i], each);
+    int e = json_array_size(list) ? grid_put(&g, &head, rows, json_array_size(list))
+                                  : buf_append_str(out, "Nothing in the configuration has changed.\n");
+    free(rows);
+    return e;
+}
+
 /* --- links --- */
 
 /* The status of one link, or why there is none. */

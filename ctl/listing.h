@@ -9,6 +9,8 @@
 MUST_CHECK int listing_limits(const struct session *s, const json_t *doc, struct buf *out);
 /* Of CONFIG's: name, value, origin. */
 MUST_CHECK int listing_options(const struct session *s, const json_t *doc, struct buf *out);
+/* Of RELOAD's: each changed option, before and after, and from when it holds. */
+MUST_CHECK int listing_changes(const struct session *s, const json_t *doc, struct buf *out);
 
 /* Asks every riotd whose socket is found, and prints a row for each. Returns the exit code. */
 MUST_CHECK int listing_links(struct session *s);

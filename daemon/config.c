@@ -213,24 +213,21 @@ const char *config_existing_name(enum config_existing e)
 
 /* Everything in one. */
 
-static const char *flag_value(const struct config_flag *flags, size_t nflags, const char *path)
+static bool has_flag(const struct config_inputs *in, const char *path)
 {
-    const char *value = NULL;
-    for (size_t i = 0; i < nflags; i++) {
-        if (strcmp(flags[i].path, path) == 0)
-            value = flags[i].value;
-    }
-    return value;
+    bool has = false;
+    for (size_t i = 0; i < in->nflags; i++)
+        has |= strcmp(in->flags[i].path, path) == 0;
+    return has;
 }
 
 /* *ret NULL: no file is needed. */
-static int find_file(const char *folder, const char *file, const struct config *c,
-                     const struct config_flag *flags, size_t nflags, char **ret)
+static int find_file(const char *folder, const struct config_inputs *in, const struct config *c, char **ret)
 {
     char *path = NULL;
-    if (file)
-        path = strdup(file);
-    else if (flag_value(flags, nflags, "source.url") && flag_value(flags, nflags, "target.url"))
+    if (in->file)
+        path = strdup(in->file);
+    else if (has_flag(in, "source.url") && has_flag(in, "target.url"))
         return 0;
     else if (asprintf(&path, "%s/%s.yaml", folder, c->name) < 0)
         path = NULL;
@@ -245,23 +242,23 @@ static bool any(const struct config_errors *e)
     return e->count || e->more;
 }
 
-static int load_into(struct config *c, const char *folder, const char *file, const struct config_flag *flags,
-                     size_t nflags, struct config_errors *errors)
+static int load_into(struct config *c, const char *folder, const struct config_inputs *in,
+                     struct config_errors *errors)
 {
     char *path = NULL;
     int err;
-    for (size_t i = 0; i < nflags; i++) {
-        err = config_set(c, flags[i].path, flags[i].value, flags[i].flag, errors);
+    for (size_t i = 0; i < in->nflags; i++) {
+        err = config_set(c, in->flags[i].path, in->flags[i].value, in->flags[i].flag, errors);
         if (err == -ENOMEM)
             return err;
     }
-    if (any(errors) && !file) /* a name that was refused leads to no file */
+    if (any(errors) && !in->file) /* a name that was refused leads to no file */
         return -EINVAL;
-    err = find_file(folder, file, c, flags, nflags, &path);
+    err = find_file(folder, in, c, &path);
     if (err == 0 && path)
         err = config_read(c, path, errors);
     free(path);
-    if (err == -ENOENT && !file)
+    if (err == -ENOENT && !in->file)
         config_error(errors, "", "name a file by -c, a link by -n, or both --source and --target");
     /* After a syntax error the rest of the file is unknown, so what is missing from it is too. */
     if (err < 0 && err != -EINVAL)
@@ -272,13 +269,13 @@ static int load_into(struct config *c, const char *folder, const char *file, con
     return any(errors) ? -EINVAL : 0;
 }
 
-int config_load_from(const char *folder, const char *file, const struct config_flag *flags, size_t nflags,
-                     struct config_errors *errors, struct config **ret)
+int config_load_from(const char *folder, const struct config_inputs *in, struct config_errors *errors,
+                     struct config **ret)
 {
     struct config *c CLEANUP(free_config) = NULL;
     int err = config_new(&c);
     if (err == 0)
-        err = load_into(c, folder, file, flags, nflags, errors);
+        err = load_into(c, folder, in, errors);
     if (err < 0)
         return err;
     *ret = c;
@@ -286,8 +283,7 @@ int config_load_from(const char *folder, const char *file, const struct config_f
     return 0;
 }
 
-int config_load(const char *file, const struct config_flag *flags, size_t nflags,
-                struct config_errors *errors, struct config **ret)
+int config_load(const struct config_inputs *in, struct config_errors *errors, struct config **ret)
 {
-    return config_load_from(RIOT_CONFIG_FOLDER, file, flags, nflags, errors, ret);
+    return config_load_from(RIOT_CONFIG_FOLDER, in, errors, ret);
 }

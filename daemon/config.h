@@ -20,6 +20,7 @@
 #define CONFIG_PASSWORD_MAX  (64 * KIB)
 #define CONFIG_ERRORS_MAX    64
 #define CONFIG_WHY_MAX       256
+#define CONFIG_CHANGES_MAX   32 /* the options, and the passwords */
 
 enum config_existing { EXISTING_REFUSE, EXISTING_REPLACE, EXISTING_MERGE };
 
@@ -72,11 +73,16 @@ struct config_flag {
     const char *path, *flag, *value;
 };
 
-/* Everything in one: defaults, the file (`file`, else /etc/riotd/NAME.yaml, else none when source and target
- * are among the flags), the flags, and config_check(). 0; -EINVAL: see errors, exit 78; -ENOENT: the file is
- * missing, exit 66, errors says which; -ENOMEM. */
-MUST_CHECK int config_load(const char *file, const struct config_flag *flags, size_t nflags,
-                           struct config_errors *errors, struct config **ret);
+/* What a configuration is made of besides the defaults; all borrowed. A reload takes the same again. */
+struct config_inputs {
+    const char *file; /* NULL: /etc/riotd/NAME.yaml, or none when source and target are among the flags */
+    const struct config_flag *flags;
+    size_t nflags;
+};
+
+/* Everything in one: defaults, the file, the flags, and config_check(). 0; -EINVAL: see errors, exit 78;
+ * -ENOENT: the file is missing, exit 66, errors says which; -ENOMEM. */
+MUST_CHECK int config_load(const struct config_inputs *in, struct config_errors *errors, struct config **ret);
 
 /* The steps of it. */
 MUST_CHECK int config_new(struct config **ret); /* the defaults */
@@ -97,6 +103,29 @@ MUST_CHECK int config_check(struct config *c, struct config_errors *errors);
  * then. */
 MUST_CHECK int config_set_limit(struct config *c, const char *name, const char *value,
                                 char why[CONFIG_WHY_MAX]);
+
+struct config_passwords;
+
+/* What is different in another configuration. */
+struct config_change {
+    const char *path;
+    char *before, *after; /* as a file would write it; NULL: not set */
+    bool now;             /* false: it holds from the next start of riotd */
+};
+struct config_changes {
+    size_t count;
+    struct config_change at[CONFIG_CHANGES_MAX];
+};
+/* Makes c like next where that is possible while it runs (OPTION_RELOAD); the rest stays, and is told. All or
+ * nothing: on -ENOMEM nothing was changed. Changes are added to ret. */
+MUST_CHECK int config_reload(struct config *c, const struct config *next, struct config_changes *ret);
+/* Reads the password files that next names, and adds those that say something else than the running one
+ * (values are left out). Errors as config_read_passwords(). Credentials are given by systemd at a start only,
+ * so there is nothing new to read. */
+MUST_CHECK int config_compare_passwords(const struct config *c, const struct config *next,
+                                        const struct config_passwords *running, struct config_changes *ret,
+                                        char why[CONFIG_WHY_MAX]);
+void config_changes_free(struct config_changes *changes);
 
 /* NUL-terminated passwords, NULL where none is configured. A password may not hold a NUL. One newline at the
  * end is not part of it. */

@@ -166,6 +166,14 @@ static int credential_path(const char *name, char **ret, const char **why)
     return asprintf(ret, "%s/%s", folder, name) < 0 ? -ENOMEM : 0;
 }
 
+static char *forget(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+    return NULL;
+}
+
 static int endpoint_password(const struct config_endpoint *e, const char *side, char **ret,
                              char why[CONFIG_WHY_MAX])
 {
@@ -202,12 +210,32 @@ int config_read_passwords(const struct config *c, struct config_passwords *ret, 
     return err;
 }
 
-static char *forget(char *secret)
+/* One endpoint's file. Another file than before is a change of the option, and told as such. */
+static int compare_password(const struct config_endpoint *e, const struct config_endpoint *next,
+                            const char *side, const char *path, const char *running,
+                            struct config_changes *ret, char why[CONFIG_WHY_MAX])
 {
-    if (secret)
-        explicit_bzero(secret, strlen(secret));
-    free(secret);
-    return NULL;
+    char *now = NULL;
+    int err = next->password_file ? endpoint_password(next, side, &now, why) : 0;
+    bool same_file =
+        e->password_file && next->password_file && !strcmp(e->password_file, next->password_file);
+
+    if (now && same_file && running && strcmp(now, running) != 0)
+        ret->at[ret->count++] = (struct config_change){.path = path};
+    forget(now);
+    return err;
+}
+
+int config_compare_passwords(const struct config *c, const struct config *next,
+                             const struct config_passwords *running, struct config_changes *ret,
+                             char why[CONFIG_WHY_MAX])
+{
+    int err = compare_password(&c->source, &next->source, "source", "source.password_file", running->source,
+                               ret, why);
+    if (!err)
+        err = compare_password(&c->target, &next->target, "target", "target.password_file", running->target,
+                               ret, why);
+    return err;
 }
 
 void config_passwords_free(struct config_passwords *p)

@@ -117,11 +117,13 @@ const struct config_option config_options[] = {
      .offset = FIELD(target_wait_replicas),
      .value = "0",
      .max = 100,
+     .flags = OPTION_RELOAD,
      .help = "A cutover commits only after so many replicas of the target have received everything (WAIT)."},
     {.path = "target.wait_aof",
      .type = TYPE_BOOL,
      .offset = FIELD(target_wait_aof),
      .value = "no",
+     .flags = OPTION_RELOAD,
      .help = "A cutover commits only after the target has everything in its append-only file (WAITAOF, Redis "
              "7.2 and later)."},
 
@@ -156,7 +158,7 @@ const struct config_option config_options[] = {
      .value = "64MiB",
      .min = 16 * MIB,
      .max = NUMBER_MAX,
-     .flags = OPTION_LIMIT,
+     .flags = OPTION_LIMIT | OPTION_RELOAD,
      .help = "Memory for keys that wait and values on their way. More lets the source run further ahead "
              "before a resync is "
              "needed."},
@@ -165,14 +167,14 @@ const struct config_option config_options[] = {
      .offset = FIELD(limit_keys_per_s),
      .value = "0",
      .max = NUMBER_MAX,
-     .flags = OPTION_LIMIT,
+     .flags = OPTION_LIMIT | OPTION_RELOAD,
      .help = "Copy at most so many keys a second; 0 is no limit."},
     {.path = "limits.bytes_per_s",
      .type = TYPE_SIZE,
      .offset = FIELD(limit_bytes_per_s),
      .value = "0",
      .max = NUMBER_MAX,
-     .flags = OPTION_LIMIT,
+     .flags = OPTION_LIMIT | OPTION_RELOAD,
      .help = "Copy at most so many bytes a second; 0 is no limit."},
 
     {.path = "control.socket",
@@ -190,6 +192,7 @@ const struct config_option config_options[] = {
      .offset = FIELD(log_level),
      .value = "info",
      .words = level_words,
+     .flags = OPTION_RELOAD,
      .help =
          "What is logged: err (a person must act), warning, notice, info or debug, each with all before it."},
 

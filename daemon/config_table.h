@@ -89,7 +89,7 @@ void config_place(const struct config *c, size_t row, char *out, size_t cap);
 void config_error(struct config_errors *e, const char *place, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* config_load() with another folder than /etc/riotd. */
-MUST_CHECK int config_load_from(const char *folder, const char *file, const struct config_flag *flags,
-                                size_t nflags, struct config_errors *errors, struct config **ret);
+MUST_CHECK int config_load_from(const char *folder, const struct config_inputs *in,
+                                struct config_errors *errors, struct config **ret);
 
 #endif

@@ -14,6 +14,22 @@ static const struct event events[] = {
                               "the configuration works, but something in it deserves a look"},
     [EVENT_CONFIG_ERROR] = {"config_error", "0b3af84172c84ce49bbbbb6cf7c5ecb5", SINK_ERR,
                             "the configuration was refused"},
+    [EVENT_OPTION_CHANGED] =
+        {"option_changed", "c5f7982fc100426f9226680ecb02c007", SINK_NOTICE,
+         "a reload found another value of an option; the text says from when it holds",
+         "An option is different in the file. What holds from now was changed in the running riotd. What "
+         "holds\n"
+         "from the next start needs: systemctl restart riotd@@RIOT_LINK@, which resyncs."},
+    [EVENT_RELOADED] = {"reloaded", "ae8016ec56ac489e8f3713085f60b548", SINK_NOTICE,
+                        "the configuration was read again and taken",
+                        "Nothing has to be done. Each option that differs was told in a line of its own."},
+    [EVENT_RELOAD_REFUSED] =
+        {"reload_refused", "7336d4f19ece4742b9b273659e25deb8", SINK_WARNING,
+         "the configuration could not be taken: the one before holds on",
+         "Something in the file is wrong, and was told in the lines before. Nothing was changed, the link "
+         "goes\n"
+         "on as it was. Mend the file (riotd --check-config -n @RIOT_LINK@ tells every error), then reload\n"
+         "again. Do not restart before: riotd would not start with this file."},
     [EVENT_STATE_FILE_ERROR] = {"state_file_error", "bd3920c185cc46f1907eb7924373a751", SINK_ERR,
                                 "the state file could not be written or read"},
     [EVENT_INTERNAL_ERROR] = {"internal_error", "1bf691b0cab7406bbb2a523d1baf3c55", SINK_ERR,

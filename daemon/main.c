@@ -28,10 +28,16 @@ static int print_help(void)
     return e ? EX_SOFTWARE : EX_OK;
 }
 
+static struct config_inputs inputs_of(const struct arguments *a)
+{
+    return (struct config_inputs){a->file, a->flags, a->nflags};
+}
+
 static int load_config(const struct arguments *a, struct config **ret)
 {
+    const struct config_inputs inputs = inputs_of(a);
     struct config_errors errors = {0};
-    int err = config_load(a->file, a->flags, a->nflags, &errors, ret);
+    int err = config_load(&inputs, &errors, ret);
 
     config_errors_print(&errors, stderr);
     config_errors_free(&errors);
@@ -101,8 +107,9 @@ static int run(const struct arguments *a, struct config *c, const struct config_
         state_file_free(state);
         return EX_SOFTWARE;
     }
+    const struct config_inputs inputs = inputs_of(a);
     const struct riotd_options opt = {
-        .config = c, .passwords = passwords, .state = state, .log = log, .socket = socket};
+        .config = c, .inputs = &inputs, .passwords = passwords, .state = state, .log = log, .socket = socket};
     status = riotd_run(&opt);
     log_free(log);
     state_file_free(state);

@@ -1,5 +1,5 @@
-/* riotd_impl.h - the inside of the composition root, for riotd.c (the whole, and its life) and riotd_verbs.c
- * (what is asked over the control socket) only. */
+/* riotd_impl.h - the inside of the composition root, for riotd.c (the whole, and its life), riotd_verbs.c
+ * (what is asked over the control socket) and riotd_reload.c only. */
 #ifndef RIOTD_RIOTD_IMPL_H
 #define RIOTD_RIOTD_IMPL_H
 
@@ -10,6 +10,7 @@
 #include "daemon/operation.h"
 #include "daemon/preflight.h"
 #include "daemon/server.h"
+#include "daemon/service.h"
 #include "daemon/verification.h"
 #include "daemon/waiting.h"
 
@@ -28,7 +29,7 @@ struct riotd {
     struct preflight *preflight;
     struct defer preflight_free_later;
     struct timer *second;
-    struct sig *term, *interrupt;
+    struct sig *term, *interrupt, *hangup;
     unsigned seconds;
     uint64_t seq; /* of events */
     bool ending;
@@ -36,6 +37,9 @@ struct riotd {
 };
 
 server_verb_fn riotd_verb; /* arg: struct riotd */
+/* Reads the configuration again: all of it is taken, or nothing. Each change is logged, and what is wrong.
+ * With a client, it is answered. */
+void riotd_reload(struct riotd *r, struct client *c);
 /* A check that runs ends without a report: its connections may not outlive the seal of the target. */
 void riotd_end_check(void *arg); /* struct riotd */
 

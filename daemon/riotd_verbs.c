@@ -370,6 +370,12 @@ static void verb_config(struct riotd *r, struct client *c, const struct request 
     answer_json(c, status_config(r->config));
 }
 
+static void verb_reload(struct riotd *r, struct client *c, const struct request *req)
+{
+    (void)req;
+    riotd_reload(r, c);
+}
+
 /* THE table of what is legal when. With one of the arguments in `with`, the states in `too` are legal as
  * well. What a state cannot tell (blockers, a stop that is under way) the handler finds. */
 
@@ -398,6 +404,7 @@ static const struct row {
     [VERB_FINISH] = {verb_finish, ALWAYS, {NO_ARG, NO_ARG}, 0},
     [VERB_LIMIT] = {verb_limit, ALWAYS, {NO_ARG, NO_ARG}, 0},
     [VERB_CONFIG] = {verb_config, ALWAYS, {NO_ARG, NO_ARG}, 0},
+    [VERB_RELOAD] = {verb_reload, ALWAYS, {NO_ARG, NO_ARG}, 0},
 };
 
 /* What leads on from a state in which a verb is not legal: to `live`, or from where only this does. */

@@ -113,3 +113,9 @@ void service_stopping(struct service *s)
     if (s->active)
         sd_notify(0, "STOPPING=1");
 }
+
+void service_extend(struct service *s, uint64_t us)
+{
+    if (s->active)
+        sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%llu", (unsigned long long)us);
+}

@@ -21,5 +21,7 @@ void service_ready(struct service *s);
 void service_status(struct service *s, const char *format, ...) PRINTF_LIKE(2, 3);
 void service_reloading(struct service *s); /* service_ready() ends it */
 void service_stopping(struct service *s);
+/* systemd waits so much longer, from now, before it kills what is stopping. */
+void service_extend(struct service *s, uint64_t us);
 
 #endif

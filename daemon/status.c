@@ -342,6 +342,24 @@ char *status_limits(const struct config *c)
     return status_finish(o);
 }
 
+char *status_changes(const struct config *c, const struct config_changes *changes)
+{
+    json_t *o = json_object(), *list = json_array();
+
+    for (size_t i = 0; i < changes->count; i++) {
+        const struct config_change *change = &changes->at[i];
+        json_t *one = json_object();
+        status_text(one, "option", change->path);
+        status_text(one, "before", change->before);
+        status_text(one, "after", change->after);
+        status_text(one, "holds", change->now ? "now" : "next_start");
+        json_array_append_new(list, one);
+    }
+    status_text(o, "file", c->file);
+    status_set(o, "changes", list);
+    return status_finish(o);
+}
+
 char *status_version(void)
 {
     json_t *o = json_object();

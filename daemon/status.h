@@ -29,6 +29,7 @@ char *status_verify_report(const struct verification *v);
 char *status_check_report(const struct preflight_report *r);
 char *status_config(const struct config *c);
 char *status_limits(const struct config *c);
+char *status_changes(const struct config *c, const struct config_changes *changes); /* of a reload */
 char *status_version(void);
 char *status_operation_id(uint64_t id);
 /* Events, as SUBSCRIBE events streams them. */

@@ -106,6 +106,14 @@ static const struct verb_arg limit_args[] = {
      VERB_ASSIGN},
 };
 
+static const struct verb_arg logs_args[] = {
+    {ARG_FOLLOW, KIND_FLAG, "follow", NULL, "go on with what is logged from now, until Ctrl-C", NULL, NULL,
+     VERB_CTL_ONLY},
+    {ARG_LINES, KIND_NUMBER, "lines", "N", "the last N lines; without it, all", NULL, NULL, VERB_CTL_ONLY},
+    {ARG_SINCE, KIND_TEXT, "since", "TIME", "from a moment on, as journalctl takes it: '2 hours ago', today",
+     NULL, NULL, VERB_CTL_ONLY},
+};
+
 static const struct verb_arg help_args[] = {
     {ARG_VERB, KIND_TEXT, "verb", "VERB", "the verb to tell about", NULL, NULL,
      VERB_CTL_ONLY | VERB_POSITIONAL},
@@ -142,7 +150,12 @@ const struct verb verbs[] = {
     [VERB_LIMIT] = {VERB_LIMIT, "limit", "show the limits, or change some until the next restart",
                     VERB_CHANGES, ARGS(limit_args)},
     [VERB_EVENTS] = {VERB_EVENTS, "events", "follow what happens, until Ctrl-C", VERB_LOCAL, NO_ARGS},
+    [VERB_LOGS] = {VERB_LOGS, "logs", "show what the journal has of a link that is a service", VERB_LOCAL,
+                   ARGS(logs_args)},
     [VERB_CONFIG] = {VERB_CONFIG, "config", "show each option in force, and where it is from", 0, NO_ARGS},
+    [VERB_RELOAD] = {VERB_RELOAD, "reload",
+                     "read the configuration again: all of it is taken, or nothing; tells each change",
+                     VERB_CHANGES, NO_ARGS},
     [VERB_LIST] = {VERB_LIST, "list", "show all links of this machine", VERB_LOCAL, NO_ARGS},
     [VERB_VERSION] = {VERB_VERSION, "version", "show the versions of riotctl and riotd", 0, NO_ARGS},
     [VERB_HELP] = {VERB_HELP, "help", "show the verbs, or all about one", 0, ARGS(help_args)},

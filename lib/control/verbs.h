@@ -23,7 +23,9 @@ enum verb_id {
     VERB_FINISH,
     VERB_LIMIT,
     VERB_EVENTS,
+    VERB_LOGS,
     VERB_CONFIG,
+    VERB_RELOAD,
     VERB_LIST,
     VERB_VERSION,
     VERB_HELP,
@@ -63,6 +65,9 @@ enum verb_arg_id {
     ARG_THEN,
     ARG_UNFENCE,
     ARG_FORCE,
+    ARG_FOLLOW,
+    ARG_LINES,
+    ARG_SINCE,
     ARG_VERB,
     ARG_COUNT
 };

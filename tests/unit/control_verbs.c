@@ -167,7 +167,7 @@ START_TEST(wrong_requests_say_why)
 {
     bad("STATSU", "did you mean 'status'?");
     bad("FLUSHALL", "unknown verb 'FLUSHALL'; 'riotctl help' lists them");
-    bad("RELOAD", "unknown verb 'RELOAD'");
+    bad("REBOOT", "unknown verb 'REBOOT'");
     bad("LIST", "unknown verb");
     bad("EVENTS", "unknown verb");
     bad("STATUS WATCH yes", "no argument 'WATCH'");

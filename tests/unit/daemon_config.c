@@ -383,6 +383,12 @@ static void temp_folder(char *out)
     ck_assert_ptr_nonnull(mkdtemp(out));
 }
 
+static int load(const char *folder, const char *file, const struct config_flag *flags, size_t nflags)
+{
+    const struct config_inputs in = {file, flags, nflags};
+    return config_load_from(folder, &in, &errors, &c);
+}
+
 START_TEST(load_finds_the_file_by_name)
 {
     char folder[32], path[64];
@@ -390,24 +396,24 @@ START_TEST(load_finds_the_file_by_name)
     snprintf(path, sizeof(path), "%s/orders.yaml", folder);
     write_file(path, URLS, strlen(URLS));
     const struct config_flag name[] = {{"name", "-n", "orders"}, {"feed", "--feed", "none"}};
-    ck_assert_int_eq(config_load_from(folder, NULL, name, 2, &errors, &c), 0);
+    ck_assert_int_eq(load(folder, NULL, name, 2), 0);
     ck_assert_str_eq(c->name, "orders");
     ck_assert_str_eq(c->file, path);
     ck_assert_int_eq(c->feed, FEED_NONE);
     done();
-    ck_assert_int_eq(config_load_from(folder, path, NULL, 0, &errors, &c), 0);
+    ck_assert_int_eq(load(folder, path, NULL, 0), 0);
     ck_assert_str_eq(c->name, "default");
     done();
-    ck_assert_int_eq(config_load_from(folder, NULL, NULL, 0, &errors, &c), -ENOENT);
+    ck_assert_int_eq(load(folder, NULL, NULL, 0), -ENOENT);
     ck_assert_ptr_nonnull(strstr(errors.line[0], "/default.yaml: No such file or directory"));
     done();
     const struct config_flag both[] = {{"source.url", "--source", "redis://x"},
                                        {"target.url", "--target", "redis://y"}};
-    ck_assert_int_eq(config_load_from(folder, NULL, both, 2, &errors, &c), 0);
+    ck_assert_int_eq(load(folder, NULL, both, 2), 0);
     ck_assert_ptr_null(c->file);
     done();
     const struct config_flag evil[] = {{"name", "-n", "../orders"}};
-    ck_assert_int_eq(config_load_from(folder, NULL, evil, 1, &errors, &c), -EINVAL);
+    ck_assert_int_eq(load(folder, NULL, evil, 1), -EINVAL);
     ck_assert_uint_eq(errors.count, 1);
     done();
     unlink(path);
@@ -422,16 +428,16 @@ START_TEST(load_tells_all_or_nothing)
     snprintf(path, sizeof(path), "%s/x.yaml", folder);
     const char *text = "feed: psync\nscan: {count: 1}\n";
     write_file(path, text, strlen(text));
-    ck_assert_int_eq(config_load_from(folder, path, NULL, 0, &errors, &c), -EINVAL);
+    ck_assert_int_eq(load(folder, path, NULL, 0), -EINVAL);
     ck_assert_uint_eq(errors.count, 4); /* count, both URLs, psync */
     ck_assert_ptr_null(c);
     config_errors_free(&errors);
     /* After a syntax error, what is missing is not told. */
     write_file(path, "a: [\n", 5);
-    ck_assert_int_eq(config_load_from(folder, path, NULL, 0, &errors, &c), -EINVAL);
+    ck_assert_int_eq(load(folder, path, NULL, 0), -EINVAL);
     ck_assert_ptr_null(strstr(errors.line[errors.count - 1], "is needed"));
     config_errors_free(&errors);
-    ck_assert_int_eq(config_load_from(folder, folder, NULL, 0, &errors, &c), -EISDIR);
+    ck_assert_int_eq(load(folder, folder, NULL, 0), -EISDIR);
     config_errors_free(&errors);
     unlink(path);
     rmdir(folder);
@@ -450,6 +456,97 @@ START_TEST(limits_change_at_run_time)
     ck_assert_uint_eq(c->limit_memory, 32 * MIB);
     ck_assert_int_eq(config_set_limit(c, "count", "1", why), -ENOENT);
     ck_assert_int_eq(config_set_limit(c, "", "1", why), -ENOENT);
+    done();
+}
+END_TEST
+
+/* The changes that `text` makes to a running configuration of `running`. */
+static void reload(const char *running, const char *text, struct config_changes *ret)
+{
+    ck_assert_int_eq(parse(running), 0);
+    struct config *before = c;
+    ck_assert_int_eq(parse(text), 0);
+    struct config *next = c;
+    c = before;
+    *ret = (struct config_changes){0};
+    ck_assert_int_eq(config_reload(c, next, ret), 0);
+    config_free(next);
+}
+
+static void changed(const struct config_change *change, const char *path, const char *before,
+                    const char *after, bool now)
+{
+    ck_assert_str_eq(change->path, path);
+    ck_assert_pstr_eq(change->before, before);
+    ck_assert_pstr_eq(change->after, after);
+    ck_assert_int_eq(change->now, now);
+}
+
+START_TEST(a_reload_takes_what_can_hold_now_and_tells_the_rest)
+{
+    struct config_changes changes;
+    reload(URLS "feed: notify\n",
+           URLS "databases: [1]\nlimits: {keys_per_s: 70}\nlog: {level: debug}\ncontrol: {socket: /run/s}\n",
+           &changes);
+    ck_assert_uint_eq(changes.count, 5);
+    changed(&changes.at[0], "feed", "notify", "auto", false);
+    changed(&changes.at[1], "databases", "all", "[1]", false);
+    changed(&changes.at[2], "limits.keys_per_s", "0", "70", true);
+    changed(&changes.at[3], "control.socket", NULL, "/run/s", false);
+    changed(&changes.at[4], "log.level", "info", "debug", true);
+    ck_assert_uint_eq(c->limit_keys_per_s, 70);
+    ck_assert_int_eq(c->log_level, SINK_DEBUG);
+    ck_assert_int_eq(c->feed, FEED_NOTIFY);
+    ck_assert(c->databases.all);
+    ck_assert_ptr_null(c->control_socket);
+    /* What waits has its place where it is from; what holds, in the file as it is now. */
+    ck_assert_uint_eq(c->origins->at[config_option_find("feed")].line, 3);
+    ck_assert_uint_eq(c->origins->at[config_option_find("limits.keys_per_s")].line, 4);
+    config_changes_free(&changes);
+    done();
+}
+END_TEST
+
+START_TEST(a_reload_ends_what_limit_had_set)
+{
+    struct config_changes changes = {0};
+    struct config *next;
+    char why[CONFIG_WHY_MAX];
+    ck_assert_int_eq(parse(URLS), 0);
+    next = c;
+    ck_assert_int_eq(parse(URLS), 0);
+    ck_assert_int_eq(config_set_limit(c, "memory", "32MiB", why), 0);
+    ck_assert_int_eq(config_reload(c, next, &changes), 0);
+    ck_assert_uint_eq(changes.count, 1);
+    changed(&changes.at[0], "limits.memory", "32MiB", "64MiB", true);
+    ck_assert_uint_eq(c->limit_memory, 64 * MIB);
+    ck_assert_int_eq(c->origins->at[config_option_find("limits.memory")].from, FROM_DEFAULT);
+    config_changes_free(&changes);
+    config_free(next);
+    done();
+}
+END_TEST
+
+START_TEST(a_reload_reads_password_files_again)
+{
+    char folder[32], path[64], text[256], why[CONFIG_WHY_MAX];
+    const struct config_passwords running = {.source = (char[]){"before"}};
+    struct config_changes changes = {0};
+    temp_folder(folder);
+    snprintf(path, sizeof(path), "%s/secret", folder);
+    snprintf(text, sizeof(text), "source: {url: redis://a, password_file: %s}\ntarget: {url: redis://b}\n",
+             path);
+    ck_assert_int_eq(parse(text), 0);
+    write_file(path, "before\n", 7);
+    ck_assert_int_eq(config_compare_passwords(c, c, &running, &changes, why), 0);
+    ck_assert_uint_eq(changes.count, 0);
+    write_file(path, "after\n", 6);
+    ck_assert_int_eq(config_compare_passwords(c, c, &running, &changes, why), 0);
+    ck_assert_uint_eq(changes.count, 1);
+    changed(&changes.at[0], "source.password_file", NULL, NULL, false);
+    unlink(path);
+    ck_assert_int_eq(config_compare_passwords(c, c, &running, &changes, why), -ENOENT);
+    rmdir(folder);
     done();
 }
 END_TEST
@@ -601,6 +698,8 @@ UNIT_MAIN("daemon/config", defaults_are_those_of_the_design, a_file_sets_everyth
           a_url_with_a_database_is_that_one_alone, the_whole_is_checked,
           a_password_in_a_url_is_refused_and_not_repeated, flags_win_in_either_order,
           a_file_value_that_a_flag_replaces_is_checked_too, two_names_must_be_the_same,
-          load_finds_the_file_by_name, load_tells_all_or_nothing, limits_change_at_run_time,
+          load_finds_the_file_by_name, load_tells_all_or_nothing,
+          a_reload_takes_what_can_hold_now_and_tells_the_rest, a_reload_ends_what_limit_had_set,
+          a_reload_reads_password_files_again, limits_change_at_run_time,
           the_effective_configuration_has_origins, the_example_is_current_and_valid,
           passwords_come_from_files_and_credentials, passwords_that_are_none_are_refused)

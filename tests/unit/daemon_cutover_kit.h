@@ -614,7 +614,7 @@ static void kit_make(void)
 
     memset(&k, 0, sizeof(k));
     kit_world();
-    ck_assert_int_eq(config_load(NULL, flags, 3, &errors, &k.config), 0);
+    ck_assert_int_eq(config_load(&(struct config_inputs){NULL, flags, 3}, &errors, &k.config), 0);
     ck_assert_int_eq(url_parse("redis://s", &k.endpoints[0].url, why), 0);
     ck_assert_int_eq(url_parse("redis://t", &k.endpoints[1].url, why), 0);
     ck_assert_int_eq(log_new(&log_opt, &k.log), 0);

@@ -30,7 +30,7 @@ static void kit_make(struct kit *k, const char *source, const char *target, cons
 
     *k = (struct kit){.state = calloc(1, sizeof(*k->state))};
     ck_assert_ptr_nonnull(k->state);
-    ck_assert_int_eq(config_load(NULL, flags, 3, &errors, &k->config), 0);
+    ck_assert_int_eq(config_load(&(struct config_inputs){NULL, flags, 3}, &errors, &k->config), 0);
     config_errors_free(&errors);
     name_server(&k->source.id, "aaaa", "a1");
     name_server(&k->target.id, "bbbb", "b1");

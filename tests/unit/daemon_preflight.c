@@ -60,7 +60,8 @@ static void make(const char *existing, const char *feed)
 
     k = (struct kit){.state = calloc(1, sizeof(*k.state))};
     ck_assert_ptr_nonnull(k.state);
-    ck_assert_int_eq(config_load(NULL, flags, ARRAY_LEN(flags), &errors, &k.config), 0);
+    ck_assert_int_eq(config_load(&(struct config_inputs){NULL, flags, ARRAY_LEN(flags)}, &errors, &k.config),
+                     0);
     config_errors_free(&errors);
     k.facts = (struct preflight_facts){
         .config = k.config, .state = k.state, .state_path = "/s/x.json", .waited_ms = 10000};

@@ -78,6 +78,8 @@ START_TEST(states_are_told)
     gets("READY=1");
     service_stopping(s);
     gets("STOPPING=1");
+    service_extend(s, 30000000);
+    gets("EXTEND_TIMEOUT_USEC=30000000");
     end();
 }
 END_TEST
@@ -127,6 +129,7 @@ START_TEST(outside_systemd_nothing_happens)
     service_status(s, "x");
     service_reloading(s);
     service_stopping(s);
+    service_extend(s, 1);
     service_free(s);
     ck_assert_ptr_null(service_free(NULL));
     loop_free(loop);
