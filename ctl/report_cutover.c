@@ -86,30 +86,6 @@ void report_cutover_steps(struct report_steps *r, const json_t *doc, const struc
     }
 }
 
-/* Fields of the journal are texts. */
-static bool text_number(const json_t *doc, const char *path, uint64_t *ret)
-{
-    const char *text = doc_text(doc, path);
-    char *end;
-
-    if (!text || text[0] < '0' || text[0] > '9')
-        return doc_number(doc, path, ret);
-    *ret = strtoull(text, &end, 10);
-    return !*end;
-}
-
-/* What the step says: the line of the journal is "cutover: gate: done: lag 3 ms". */
-static const char *step_text(const char *line, const char *step, const char *state)
-{
-    char head[96];
-    size_t len = (size_t)snprintf(head, sizeof(head), "cutover: %s: %s", step, state);
-
-    if (!line || len >= sizeof(head) || strncmp(line, head, len) != 0)
-        return line;
-    line += len;
-    return line + strspn(line, ": ");
-}
-
 static void begin_step(struct report_steps *r, const char *step)
 {
     snprintf(r->running, sizeof(r->running), "%s", step);
@@ -131,9 +107,8 @@ static void take_event(const json_t *event, const struct term *t, struct buf *ou
         begin_step(r, step);
         return;
     }
-    bool known = text_number(event, "took_ms", &ms);
-    put_step(r, step, state, took_text(known, ms, took), step_text(doc_text(event, "text"), step, state), t,
-             out);
+    bool known = doc_number(event, "took_ms", &ms);
+    put_step(r, step, state, took_text(known, ms, took), doc_text(event, "step_text"), t, out);
 }
 
 static void take_status(const json_t *doc, const struct term *t, struct buf *out, void *arg)

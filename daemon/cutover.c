@@ -10,6 +10,7 @@
 
 #include "lib/control/request.h"
 #include "lib/core/clock.h"
+#include "lib/core/text.h"
 
 #define SECOND_US UINT64_C(1000000)
 #define POLL_US   50000
@@ -18,22 +19,31 @@
 
 /* A step without a deadline has one of its own making. Those within the pause end with its bound too. */
 static const struct {
-    const char *name;
+    const char *name, *does;
     uint64_t deadline_us;
     void (*begin)(struct cutover *c);
     void (*poll)(struct cutover *c);
 } steps[] = {
-    [CUTOVER_VALIDATE] = {"validate", 10 * SECOND_US, step_validate, NULL},
-    [CUTOVER_GATE] = {"gate", 0, step_gate, step_gate_poll},
-    [CUTOVER_SOFT_FENCE] = {"soft_fence", 0, step_soft_fence, step_quiet_poll},
-    [CUTOVER_BARRIER] = {"barrier", 60 * SECOND_US, step_barrier, NULL},
-    [CUTOVER_DRAIN] = {"drain", 60 * SECOND_US, step_drain, NULL},
-    [CUTOVER_VERIFY] = {"verify", 60 * SECOND_US, step_verify, NULL},
-    [CUTOVER_HARD_FENCE] = {"hard_fence", 60 * SECOND_US, step_hard_fence, NULL},
-    [CUTOVER_PROVE_SOURCE] = {"prove_source", 60 * SECOND_US, step_prove_source, NULL},
-    [CUTOVER_PROVE_TARGET] = {"prove_target", 60 * SECOND_US, step_prove_target, NULL},
-    [CUTOVER_COMMIT] = {"commit", 0, step_commit, NULL},
-    [CUTOVER_RELEASE] = {"release", 10 * SECOND_US, step_release, NULL},
+    [CUTOVER_VALIDATE] = {"validate", "looks for what stands in the way", 10 * SECOND_US, step_validate,
+                          NULL},
+    [CUTOVER_GATE] = {"gate", "waits until the target is close behind the source", 0, step_gate,
+                      step_gate_poll},
+    [CUTOVER_SOFT_FENCE] = {"soft_fence", "makes writes to the source wait", 0, step_soft_fence,
+                            step_quiet_poll},
+    [CUTOVER_BARRIER] = {"barrier", "waits until every change on the source is known", 60 * SECOND_US,
+                         step_barrier, NULL},
+    [CUTOVER_DRAIN] = {"drain", "waits until the target has every change", 60 * SECOND_US, step_drain, NULL},
+    [CUTOVER_VERIFY] = {"verify", "compares what was copied last, and a sample", 60 * SECOND_US, step_verify,
+                        NULL},
+    [CUTOVER_HARD_FENCE] = {"hard_fence", "makes the source refuse writes", 60 * SECOND_US, step_hard_fence,
+                            NULL},
+    [CUTOVER_PROVE_SOURCE] = {"prove_source", "proves that nothing was written to the source meanwhile",
+                              60 * SECOND_US, step_prove_source, NULL},
+    [CUTOVER_PROVE_TARGET] = {"prove_target", "proves that the target has all, and ends copying",
+                              60 * SECOND_US, step_prove_target, NULL},
+    [CUTOVER_COMMIT] = {"commit", "writes down that the target owns the data", 0, step_commit, NULL},
+    [CUTOVER_RELEASE] = {"release", "lets go of the writes that wait; the source refuses them",
+                         10 * SECOND_US, step_release, NULL},
 };
 _Static_assert(ARRAY_LEN(steps) == CUTOVER_STEPS, "each step has its row");
 
@@ -142,17 +152,28 @@ void cutover_note_pause(struct cutover *c)
 
 /* Steps. */
 
-static void tell_step(struct cutover *c, const char *what)
+static void tell_begin(struct cutover *c)
 {
     enum cutover_step step = c->status.step;
-    char took[24];
 
-    snprintf(took, sizeof(took), "%" PRIu64, c->status.steps[step].took_us / 1000);
     log_event_fields(c->log, EVENT_CUTOVER_STEP,
-                     LOG_FIELDS({"RIOT_STEP", steps[step].name}, {"RIOT_STEP_STATE", what},
-                                {"RIOT_TOOK_MS", strcmp(what, "begin") == 0 ? NULL : took}),
-                     "cutover: %s: %s%s%s", steps[step].name, what, c->status.steps[step].text[0] ? ": " : "",
-                     c->status.steps[step].text);
+                     LOG_FIELDS(LOG_TEXT(STEP, steps[step].name), LOG_TEXT(STEP_STATE, "begin")),
+                     "cutover step %d of %d: %s: begin: it %s", (int)step + 1, CUTOVER_STEPS,
+                     steps[step].name, steps[step].does);
+}
+
+static void tell_end(struct cutover *c, const char *how)
+{
+    enum cutover_step step = c->status.step;
+    const char *text = c->status.steps[step].text;
+    uint64_t took_ms = c->status.steps[step].took_us / 1000;
+    char took[TEXT_MAX];
+
+    log_event_fields(c->log, EVENT_CUTOVER_STEP,
+                     LOG_FIELDS(LOG_TEXT(STEP, steps[step].name), LOG_TEXT(STEP_STATE, how),
+                                LOG_TEXT(STEP_TEXT, text), LOG_NUMBER(TOOK_MS, took_ms)),
+                     "cutover step %d of %d: %s: %s after %s%s%s", (int)step + 1, CUTOVER_STEPS,
+                     steps[step].name, how, text_ms(took_ms, took), text[0] ? ": " : "", text);
 }
 
 static void vtext(struct cutover *c, const char *format, va_list args) PRINTF_LIKE(2, 0);
@@ -179,7 +200,7 @@ static void begin_step(void *arg)
         return;
     c->step_began_us = clock_mono_us();
     c->status.steps[step].state = STEP_RUNNING;
-    tell_step(c, "begin");
+    tell_begin(c);
     operation_text(c->ops, c->operation, "step %d of %d: %s", (int)step + 1, CUTOVER_STEPS, steps[step].name);
     if (steps[step].deadline_us)
         timer_set(c->deadline, steps[step].deadline_us);
@@ -194,7 +215,7 @@ static void end_step(struct cutover *c, enum cutover_step_state state, const cha
     timer_clear(c->deadline);
     c->status.steps[step].state = state;
     c->status.steps[step].took_us = clock_mono_us() - c->step_began_us;
-    tell_step(c, what);
+    tell_end(c, what);
 }
 
 static void next_step(struct cutover *c)

@@ -36,6 +36,8 @@ static const struct event events[] = {
                               "a bug in riotd"},
     [EVENT_LOG_DROPPED] = {"log_dropped", "618d3ca2263b4c359e67ba67e3f1f6fc", SINK_WARNING,
                            "log lines were lost because nobody took them"},
+    [EVENT_DETAIL] = {"detail", "ac658d10859f456692de95252a4bbf7d", SINK_DEBUG,
+                      "what only a developer reads"},
     [EVENT_STATE] = {"state", "ffb1cf2acc3b408590508a1123584b82", SINK_NOTICE,
                      "the link entered another state"},
     [EVENT_PROGRESS] = {"progress", "f87c4c9aa10545dd90f3104cec4d46e8", SINK_INFO,

@@ -1,8 +1,7 @@
 /* events.h - THE table of events: what the journal and `riotctl events` can tell.
  *
  * Ids, priorities, sentences and catalog texts stand here alone: packaging/journal/riotd.catalog and the
- * section of riotd(8) are made from them. The library reports by name (lib/core/sink.h); a name that is not
- * in here is told too, but without a MESSAGE_ID.
+ * section of riotd(8) are made from them. The library reports by name (lib/core/sink.h).
  */
 #ifndef RIOTD_EVENTS_H
 #define RIOTD_EVENTS_H
@@ -23,6 +22,7 @@ enum event_id {
     EVENT_STATE_FILE_ERROR,
     EVENT_INTERNAL_ERROR,
     EVENT_LOG_DROPPED,
+    EVENT_DETAIL,
     /* the link */
     EVENT_STATE,
     EVENT_PROGRESS,

@@ -50,6 +50,7 @@ enum link_state link_state(const struct link *k)
 /* The only one to write k->state. */
 void link_set_state(struct link *k, enum link_state next, const char *format, ...)
 {
+    enum link_state from = k->state;
     va_list args;
 
     if (next == k->state || !(states[k->state].next & (1u << next)))
@@ -61,7 +62,7 @@ void link_set_state(struct link *k, enum link_state next, const char *format, ..
     k->since_ms = clock_wall_ms();
     log_set_state(k->log, states[next].name);
     log_event_at(k->log, EVENT_STATE, next == LINK_FAILED ? SINK_ERR : SINK_NOTICE,
-                 LOG_FIELDS({"RIOT_STATE_IS", states[next].name}, {"RIOT_REASON", k->reason}),
+                 LOG_FIELDS(LOG_TEXT(FROM, states[from].name), LOG_TEXT(REASON, k->reason)),
                  "the link is %s: %s", states[next].name, k->reason);
     k->ev.changed(k->arg);
 }
@@ -78,7 +79,7 @@ static void vblock(struct link *k, enum blocker b, const char *format, va_list a
         return;
     one->on = true;
     one->since_ms = clock_wall_ms();
-    log_event_fields(k->log, EVENT_BLOCKED, LOG_FIELDS({"RIOT_BLOCKER", blockers[b].code}), "%s: %s. %s",
+    log_event_fields(k->log, EVENT_BLOCKED, LOG_FIELDS(LOG_TEXT(BLOCKER, blockers[b].code)), "%s: %s. %s",
                      blockers[b].code, one->message, blockers[b].hint);
     k->ev.changed(k->arg);
 }
@@ -96,7 +97,7 @@ void link_unblock(struct link *k, enum blocker b)
     if (!k->blockers[b].on)
         return;
     k->blockers[b].on = false;
-    log_event_fields(k->log, EVENT_UNBLOCKED, LOG_FIELDS({"RIOT_BLOCKER", blockers[b].code}),
+    log_event_fields(k->log, EVENT_UNBLOCKED, LOG_FIELDS(LOG_TEXT(BLOCKER, blockers[b].code)),
                      "%s: it is over", blockers[b].code);
     k->ev.changed(k->arg);
 }
@@ -273,7 +274,7 @@ static void on_gap(struct lane *l, const char *reason, void *arg)
     struct link *k = arg;
     (void)l;
 
-    log_event_fields(k->log, EVENT_GAP, LOG_FIELDS({"RIOT_REASON", reason}),
+    log_event_fields(k->log, EVENT_GAP, LOG_FIELDS(LOG_TEXT(REASON, reason)),
                      "changes may have been missed: %s", reason);
     if (k->state == LINK_SNAPSHOT || k->state == LINK_LIVE)
         link_set_state(k, LINK_RESYNC, "%s", reason);
@@ -363,12 +364,13 @@ static void on_condition(struct lane *l, enum lane_condition c, const char *text
 static void on_key_failed(struct lane *l, int db, struct bytes key, const char *reason, void *arg)
 {
     struct link *k = arg;
-    char name[200], number[16];
+    char name[200];
     (void)l;
-    snprintf(number, sizeof(number), "%d", db);
-    log_event_fields(k->log, EVENT_KEY_FAILED, LOG_FIELDS({"RIOT_DB", number}, {"RIOT_REASON", reason}),
-                     "the key \"%s\" of database %d cannot be copied: %s",
-                     bytes_escape(key, name, sizeof(name)), db, reason);
+    log_event_fields(k->log, EVENT_KEY_FAILED,
+                     LOG_FIELDS(LOG_NUMBER(DB, (uint64_t)db),
+                                LOG_TEXT(KEY, bytes_escape(key, name, sizeof(name))),
+                                LOG_TEXT(REASON, reason)),
+                     "the key \"%s\" of database %d cannot be copied: %s", name, db, reason);
 }
 
 static void fill_options(struct link *k, struct lane_options *opt)
@@ -646,7 +648,7 @@ int link_accept(struct link *k, struct bytes code, char why[LINK_WHY_MAX])
         return link_refuse(why, -EPERM, "%s cannot be accepted. %s", blockers[b].code, blockers[b].hint);
     if (!k->blockers[b].on || !k->lane)
         return link_refuse(why, -ENOENT, "%s does not block the link now", blockers[b].code);
-    log_event_fields(k->log, EVENT_ACCEPTED, LOG_FIELDS({"RIOT_BLOCKER", blockers[b].code}),
+    log_event_fields(k->log, EVENT_ACCEPTED, LOG_FIELDS(LOG_TEXT(BLOCKER, blockers[b].code)),
                      "%s was accepted: %s", blockers[b].code, k->blockers[b].message);
     link_unblock(k, b);
     if (b == BLOCKER_SOURCE_SHRANK)

@@ -84,7 +84,7 @@ static void tell_what_stays_fenced(struct link *k, const struct state_cutover *c
             at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s on %s", at ? ", " : "",
                                    c->nodes[i].settings[j].name, c->nodes[i].address);
     log_event_at(k->log, EVENT_FENCE_LEFT_ALONE, SINK_WARNING,
-                 LOG_FIELDS({"RIOT_FENCE", fence_names[c->fence]}),
+                 LOG_FIELDS(LOG_TEXT(FENCE, fence_names[c->fence])),
                  "a new link begins: what the former one fenced (%s) stays as it is, and is forgotten: %s",
                  fence_names[c->fence], c->fence == FENCE_HOLD ? "its pause ends with its lease" : text);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -19,8 +20,7 @@
 #define DATAGRAM_MAX                                                                                         \
     (32 * KIB) /* a datagram beyond it is refused by the journal's socket, sooner or later                   \
                 */
-#define FIELD_MAX      2048
-#define FIELD_NAME_MAX 64
+#define FIELD_MAX 2048
 
 struct log {
     enum sink_level level;
@@ -153,14 +153,24 @@ static bool send_now(const struct log *l, struct bytes datagram)
 static void field(struct log *l, const char *name, const char *value)
 {
     char plain[FIELD_MAX];
-    size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
-    if (!value || name[len] || len == 0 || len > FIELD_NAME_MAX)
+    if (!value)
         return;
     if ((size_t)snprintf(plain, sizeof(plain), "%s", value) >= sizeof(plain))
         cut(plain, sizeof(plain));
     make_plain(plain);
     if (buf_printf(&l->out, "%s=%s\n", name, plain) < 0)
         return; /* a field less: the line itself came first */
+}
+
+static void fact(struct log *l, const struct log_field *f)
+{
+    const struct log_field_row *row = &log_fields[f->id];
+    char number[24];
+
+    if (!log_field_known(f))
+        return;
+    snprintf(number, sizeof(number), "%" PRIu64, f->number);
+    field(l, row->name, row->is_number ? number : f->text);
 }
 
 static bool to_journal(struct log *l, const struct log_entry *e, const char *message_id)
@@ -173,11 +183,11 @@ static bool to_journal(struct log *l, const struct log_entry *e, const char *mes
     field(l, "PRIORITY", priority);
     field(l, "SYSLOG_IDENTIFIER", l->identifier);
     field(l, "MESSAGE_ID", message_id);
-    field(l, "RIOT_LINK", l->link);
-    field(l, "RIOT_STATE", l->state);
-    field(l, "RIOT_EVENT", *e->event ? e->event : NULL);
-    for (const struct log_field *f = e->fields; f && f->name; f++)
-        field(l, f->name, f->value);
+    field(l, log_fields[FIELD_LINK].name, l->link);
+    field(l, log_fields[FIELD_STATE].name, e->state);
+    field(l, log_fields[FIELD_EVENT].name, e->event);
+    for (const struct log_field *f = e->fields; f && f->id != FIELD_END; f++)
+        fact(l, f);
     return send_now(l, buf_bytes(&l->out));
 }
 
@@ -185,9 +195,8 @@ static bool to_journal(struct log *l, const struct log_entry *e, const char *mes
 static bool to_text(struct log *l, const struct log_entry *e)
 {
     char time[CLOCK_RFC3339_MAX], line[PIPE_BUF];
-    int n = snprintf(line, sizeof(line) - 1, "%s%s %s %s%s%s", l->torn ? "\n" : "",
-                     clock_rfc3339(e->wall_ms, time), log_level_name(e->level), e->event,
-                     *e->event ? ": " : "", e->text);
+    int n = snprintf(line, sizeof(line) - 1, "%s%s %s %s: %s", l->torn ? "\n" : "",
+                     clock_rfc3339(e->wall_ms, time), log_level_name(e->level), e->event, e->text);
     if (n < 0)
         return false;
     if ((size_t)n >= sizeof(line) - 1)
@@ -208,9 +217,11 @@ static void tell_dropped(struct log *l)
 {
     char text[128];
     const struct event *event = event_get(EVENT_LOG_DROPPED);
-    snprintf(text, sizeof(text), "%llu log lines were dropped because %s", (unsigned long long)l->untold,
+    snprintf(text, sizeof(text), "%" PRIu64 " log lines were dropped because %s", l->untold,
              l->journal >= 0 ? "the journal did not take them" : "nobody read them");
-    struct log_entry e = {clock_wall_ms(), event->level, event->name, l->state ? l->state : "", text, NULL};
+    const struct log_entry e = {
+        clock_wall_ms(), event->level, event->name,
+        l->state,        text,         LOG_FIELDS(LOG_NUMBER(DROPPED_LINES, l->untold))};
     if (pass_on(l, &e, event->message_id))
         l->untold = 0;
 }
@@ -221,16 +232,16 @@ void log_flush(struct log *l)
         tell_dropped(l);
 }
 
-static void emit(struct log *l, struct log_entry *e, const char *message_id)
+static void emit(struct log *l, const struct event *event, enum sink_level level,
+                 const struct log_field *fields, const char *text)
 {
-    e->wall_ms = clock_wall_ms();
-    e->state = l->state ? l->state : "";
-    if (l->tap && e->level < SINK_DEBUG)
-        l->tap(e, l->tap_arg);
-    if (e->level > l->level)
+    const struct log_entry e = {clock_wall_ms(), level, event->name, l->state, text, fields};
+    if (l->tap && level < SINK_DEBUG)
+        l->tap(&e, l->tap_arg);
+    if (level > l->level)
         return;
     log_flush(l);
-    if (!pass_on(l, e, message_id)) {
+    if (!pass_on(l, &e, event->message_id)) {
         l->dropped++;
         l->untold++;
     }
@@ -248,7 +259,6 @@ static void vlog(struct log *l, enum event_id id, enum sink_level level, const s
                  const char *format, va_list ap)
 {
     char text[LOG_LINE_MAX];
-    const struct event *event = event_get(id);
     if (!is_wanted(l, level))
         return;
     int n = vsnprintf(text, sizeof(text), format, ap);
@@ -257,21 +267,14 @@ static void vlog(struct log *l, enum event_id id, enum sink_level level, const s
     if ((size_t)n >= sizeof(text))
         cut(text, sizeof(text));
     make_plain(text);
-    struct log_entry e = {.level = level, .event = event ? event->name : "", .text = text, .fields = fields};
-    emit(l, &e, event ? event->message_id : NULL);
-}
-
-static enum sink_level level_of(enum event_id id)
-{
-    const struct event *event = event_get(id);
-    return event ? event->level : SINK_INFO;
+    emit(l, event_get(id), level, fields, text);
 }
 
 void log_event(struct log *l, enum event_id id, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    vlog(l, id, level_of(id), NULL, format, ap);
+    vlog(l, id, event_get(id)->level, NULL, format, ap);
     va_end(ap);
 }
 
@@ -280,7 +283,7 @@ void log_event_fields(struct log *l, enum event_id id, const struct log_field *f
 {
     va_list ap;
     va_start(ap, format);
-    vlog(l, id, level_of(id), fields, format, ap);
+    vlog(l, id, event_get(id)->level, fields, format, ap);
     va_end(ap);
 }
 
@@ -297,23 +300,14 @@ void log_debug(struct log *l, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    vlog(l, EVENT_NONE, SINK_DEBUG, NULL, format, ap);
+    vlog(l, EVENT_DETAIL, SINK_DEBUG, NULL, format, ap);
     va_end(ap);
 }
 
-/* From the library: a name that the table does not have is told too. */
 static void sink_line(void *arg, enum sink_level level, const char *name, const char *text)
 {
-    struct log *l = arg;
-    const struct event *event = event_get(event_find(name));
-    char plain[LOG_LINE_MAX];
-    if (!is_wanted(l, level))
-        return;
-    if ((size_t)snprintf(plain, sizeof(plain), "%s", text) >= sizeof(plain))
-        cut(plain, sizeof(plain));
-    make_plain(plain);
-    struct log_entry e = {.level = level, .event = name, .text = plain};
-    emit(l, &e, event ? event->message_id : NULL);
+    enum event_id id = event_find(name);
+    log_event_at(arg, id == EVENT_NONE ? EVENT_DETAIL : id, level, NULL, "%s", text);
 }
 
 const struct sink *log_sink(struct log *l)
@@ -343,6 +337,7 @@ int log_new(const struct log_options *opt, struct log **ret)
     if (!l)
         return -ENOMEM;
     l->level = opt->level;
+    l->state = "idle"; /* what is not there yet is at rest */
     l->fd = opt->fd;
     l->own = l->journal = -1;
     l->sink = (struct sink){.say = sink_line, .arg = l};

@@ -482,14 +482,12 @@ static bool changes(const struct request *req)
 
 static void tell_command(struct riotd *r, struct client *c, const struct request *req)
 {
-    char uid[24], pid[24];
+    unsigned uid = (unsigned)server_client_uid(c), pid = (unsigned)server_client_pid(c);
 
-    snprintf(uid, sizeof(uid), "%u", (unsigned)server_client_uid(c));
-    snprintf(pid, sizeof(pid), "%d", (int)server_client_pid(c));
     log_event_fields(
         r->log, EVENT_COMMAND,
-        LOG_FIELDS({"RIOT_VERB", req->verb->name}, {"RIOT_PEER_UID", uid}, {"RIOT_PEER_PID", pid}),
-        "%s, asked by uid %s, pid %s", req->verb->name, uid, pid);
+        LOG_FIELDS(LOG_TEXT(VERB, req->verb->name), LOG_NUMBER(PEER_UID, uid), LOG_NUMBER(PEER_PID, pid)),
+        "%s, asked by uid %u, pid %u", req->verb->name, uid, pid);
 }
 
 void riotd_verb(struct client *c, const struct request *req, void *arg)

@@ -46,14 +46,20 @@ char *status_finish(json_t *o)
 /* RIOT_REASON of the journal is `reason` here. */
 static void set_field(json_t *o, const struct log_field *f)
 {
+    const struct log_field_row *row = &log_fields[f->id];
+    const char *from = row->name + strlen("RIOT_");
     char name[64];
-    const char *from = strncmp(f->name, "RIOT_", 5) == 0 ? f->name + 5 : f->name;
     size_t i = 0;
 
+    if (!log_field_known(f))
+        return;
     for (; from[i] && i < sizeof(name) - 1; i++)
         name[i] = (char)tolower((unsigned char)from[i]);
     name[i] = '\0';
-    status_text(o, name, f->value);
+    if (row->is_number)
+        status_number(o, name, f->number);
+    else
+        status_text(o, name, f->text);
 }
 
 char *status_log_event(uint64_t seq, const struct log_entry *e)
@@ -61,11 +67,11 @@ char *status_log_event(uint64_t seq, const struct log_entry *e)
     json_t *o = json_object();
     status_number(o, "seq", seq);
     status_time(o, "time", e->wall_ms);
-    status_text(o, "event", e->event[0] ? e->event : "log");
+    status_text(o, "event", e->event);
     status_text(o, "priority", log_level_name(e->level));
     status_text(o, "state", e->state);
     status_text(o, "text", e->text);
-    for (const struct log_field *f = e->fields; f && f->name; f++)
+    for (const struct log_field *f = e->fields; f && f->id != FIELD_END; f++)
         set_field(o, f);
     return status_finish(o);
 }

@@ -113,11 +113,12 @@ static void tell_drift(const struct verification *v, const struct verify_report 
 
 static void tell_end(const struct verification *v, const struct verify_report *r)
 {
-    char text[VERIFICATION_TEXT_MAX], drift[24];
+    char text[VERIFICATION_TEXT_MAX];
 
-    snprintf(drift, sizeof(drift), "%" PRIu64, verification_drift(r));
     log_event_fields(v->log, EVENT_VERIFY_ENDED,
-                     LOG_FIELDS({"RIOT_VERDICT", verify_verdict_name(r->verdict)}, {"RIOT_DRIFT", drift}),
+                     LOG_FIELDS(LOG_TEXT(VERDICT, verify_verdict_name(r->verdict)),
+                                LOG_NUMBER(COMPARED_KEYS, r->compared),
+                                LOG_NUMBER(DRIFT, verification_drift(r))),
                      "verify ended: %s", verification_verdict_text(r, text));
     if (r->verdict == VERIFY_DRIFT)
         tell_drift(v, r);

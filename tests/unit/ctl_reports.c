@@ -82,8 +82,8 @@ static void on_verify(struct daemon *d, struct client *c, const struct request *
 #define STEP(step, state, took, text)                                                                        \
     "{\"step\":\"" step "\",\"state\":\"" state "\",\"took_ms\":" took ",\"text\":\"" text "\"}"
 #define TOLD(step, state, took, text)                                                                        \
-    "{\"event\":\"cutover_step\",\"step\":\"" step "\",\"step_state\":\"" state "\",\"took_ms\":\"" took     \
-    "\",\"text\":\"cutover: " step ": " state text "\"}"
+    "{\"event\":\"cutover_step\",\"step\":\"" step "\",\"step_state\":\"" state "\",\"took_ms\":" took       \
+    ",\"step_text\":\"" text "\",\"text\":\"cutover step: " step ": " state "\"}"
 #define WAITING(step) "{\"step\":\"" step "\",\"state\":\"waiting\"}"
 
 static const char committed[] =
@@ -128,8 +128,8 @@ static const char runs[] =
 static void tell_steps(struct daemon *d)
 {
     say(d, TOLD("validate", "begin", "0", ""));
-    say(d, TOLD("validate", "done", "3", ": fence acl, 1 node"));
-    say(d, TOLD("gate", "done", "2050", ": lag 3 ms"));
+    say(d, TOLD("validate", "done", "3", "fence acl, 1 node"));
+    say(d, TOLD("gate", "done", "2050", "lag 3 ms"));
     say(d, TOLD("drain", "begin", "0", ""));
 }
 
@@ -140,7 +140,7 @@ static void on_cutover(struct daemon *d, struct client *c, const struct request 
     switch (story) {
     case COMMITS:
         tell_steps(d);
-        say(d, TOLD("gate", "done", "2050", ": told twice"));
+        say(d, TOLD("gate", "done", "2050", "told twice"));
         say(d, ENDED("ok", 0, "writes go to redis://10.0.0.6:6379 from now on; writes waited for 38 ms"));
         break;
     case COMMITS_UNHEARD:
@@ -160,7 +160,7 @@ static void on_cutover(struct daemon *d, struct client *c, const struct request 
         timer_set(d->later, 100000);
         break;
     case DRY:
-        say(d, TOLD("validate", "done", "3", ": it could begin"));
+        say(d, TOLD("validate", "done", "3", "it could begin"));
         say(d, ENDED("ok", 0, "checked"));
         break;
     default:

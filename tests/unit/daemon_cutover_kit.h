@@ -576,7 +576,7 @@ static void tapped(const struct log_entry *e, void *arg)
     size_t at = strlen(k.events);
     (void)arg;
     if (strcmp(e->event, "cutover_step") == 0)
-        snprintf(k.events + at, sizeof(k.events) - at, "%s:%s ", e->fields[0].value, e->fields[1].value);
+        snprintf(k.events + at, sizeof(k.events) - at, "%s:%s ", e->fields[0].text, e->fields[1].text);
     else
         snprintf(k.events + at, sizeof(k.events) - at, "%s ", e->event);
 }

@@ -1,0 +1,56 @@
+/* log_fields.c - THE list of the journal's fields: the section of riotd(8) is made from it. */
+#include "daemon/log.h"
+
+const struct log_field_row log_fields[FIELD_COUNT] = {
+    [FIELD_LINK] = {"RIOT_LINK", false,
+                    "the link's name, as in riotd@NAME; on every line on which it is known"},
+    [FIELD_STATE] = {"RIOT_STATE", false, "the link's state when the line was written; on every line"},
+    [FIELD_EVENT] = {"RIOT_EVENT", false, "the event's name; on every line"},
+    [FIELD_REASON] = {"RIOT_REASON", false, "why it came to this"},
+    [FIELD_FROM] = {"RIOT_FROM", false, "the state before this one"},
+    [FIELD_ENDPOINT] = {"RIOT_ENDPOINT", false, "source or target: whose server it is about"},
+    [FIELD_ADDRESS] = {"RIOT_ADDRESS", false, "the server's address; never with a password"},
+    [FIELD_RUN_ID] = {"RIOT_RUN_ID", false, "the run id of the server that answers there now"},
+    [FIELD_CONDITION] = {"RIOT_CONDITION", false, "the condition that begins or ends, as in the status"},
+    [FIELD_BLOCKER] = {"RIOT_BLOCKER", false, "the code of the blocker, as in the status"},
+    [FIELD_FEED] = {"RIOT_FEED", false, "the feed: tracking, notify, none"},
+    [FIELD_DB] = {"RIOT_DB", true, "the number of the database"},
+    [FIELD_KEY] = {"RIOT_KEY", false, "the key's name, escaped, perhaps cut"},
+    [FIELD_COPIED_KEYS] = {"RIOT_COPIED_KEYS", true, "keys copied since riotd was started"},
+    [FIELD_BYTES] = {"RIOT_BYTES", true, "bytes of values copied since riotd was started"},
+    [FIELD_KEYS_PER_S] = {"RIOT_KEYS_PER_S", true, "keys a second at this time"},
+    [FIELD_PERCENT] = {"RIOT_PERCENT", true, "how much of the snapshot, resync or comparison is done"},
+    [FIELD_ETA_MS] = {"RIOT_ETA_MS", true, "how much longer it will take at this speed"},
+    [FIELD_LAG_KEYS] = {"RIOT_LAG_KEYS", true, "keys that have changed and are not on the target yet"},
+    [FIELD_LAG_MS] = {"RIOT_LAG_MS", true, "the age of the oldest of these changes"},
+    [FIELD_TOOK_MS] = {"RIOT_TOOK_MS", true, "how long it took"},
+    [FIELD_VERDICT] = {"RIOT_VERDICT", false, "of a verify: clean, drift, inconclusive, stopped"},
+    [FIELD_COMPARED_KEYS] = {"RIOT_COMPARED_KEYS", true, "keys that were compared"},
+    [FIELD_DRIFT] = {"RIOT_DRIFT", true, "keys that differ"},
+    [FIELD_STEP] = {"RIOT_STEP", false, "the step of the cutover"},
+    [FIELD_STEP_STATE] = {"RIOT_STEP_STATE", false, "begin, done, skipped, failed"},
+    [FIELD_STEP_TEXT] = {"RIOT_STEP_TEXT", false, "what the step found, or why it failed"},
+    [FIELD_FENCE] = {"RIOT_FENCE", false, "the fence: acl, min-replicas, hold, none"},
+    [FIELD_WRITE_PAUSE_MS] = {"RIOT_WRITE_PAUSE_MS", true, "how long writes to the source have waited"},
+    [FIELD_SLIPPED_WRITES] = {"RIOT_SLIPPED_WRITES", true,
+                              "writes that the old source took after the commit"},
+    [FIELD_OPERATION] = {"RIOT_OPERATION", true, "the operation's id, as in the status"},
+    [FIELD_VERB] = {"RIOT_VERB", false, "the verb that was asked for"},
+    [FIELD_RESULT] = {"RIOT_RESULT", false, "how the operation ended"},
+    [FIELD_EXIT_CODE] = {"RIOT_EXIT_CODE", true, "riotctl's exit code for it"},
+    [FIELD_PEER_UID] = {"RIOT_PEER_UID", true, "the user id of who asked"},
+    [FIELD_PEER_PID] = {"RIOT_PEER_PID", true, "the process id of who asked"},
+    [FIELD_LIMIT_MEMORY] = {"RIOT_LIMIT_MEMORY", true, "limits.memory, in bytes"},
+    [FIELD_LIMIT_KEYS_PER_S] = {"RIOT_LIMIT_KEYS_PER_S", true, "limits.keys_per_s; 0 is none"},
+    [FIELD_LIMIT_BYTES_PER_S] = {"RIOT_LIMIT_BYTES_PER_S", true, "limits.bytes_per_s; 0 is none"},
+    [FIELD_ERRORS] = {"RIOT_ERRORS", true, "errors that a check found"},
+    [FIELD_WARNINGS] = {"RIOT_WARNINGS", true, "warnings of a check"},
+    [FIELD_FILE] = {"RIOT_FILE", false, "the file that it is about"},
+    [FIELD_VERSION] = {"RIOT_VERSION", false, "riotd's version"},
+    [FIELD_DROPPED_LINES] = {"RIOT_DROPPED_LINES", true, "log lines that are missing here"},
+};
+
+bool log_field_known(const struct log_field *f)
+{
+    return log_fields[f->id].is_number ? f->number != UINT64_MAX : f->text != NULL;
+}
