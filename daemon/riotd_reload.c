@@ -79,8 +79,8 @@ static void tell_change(struct riotd *r, const struct config_change *change)
     const char *before = change->before ? change->before : "not set";
     const char *after = change->after ? change->after : "not set";
     const struct log_field *fields =
-        LOG_FIELDS({"RIOT_OPTION", change->path}, {"RIOT_BEFORE", change->before},
-                   {"RIOT_AFTER", change->after}, {"RIOT_HOLDS", change->now ? "now" : "next_start"});
+        LOG_FIELDS(LOG_TEXT(OPTION, change->path), LOG_TEXT(BEFORE, change->before),
+                   LOG_TEXT(AFTER, change->after), LOG_TEXT(HOLDS, change->now ? "now" : "next_start"));
 
     if (change->before || change->after)
         log_event_fields(r->log, EVENT_OPTION_CHANGED, fields, "%s: %s instead of %s, %s", change->path,
