@@ -16,7 +16,9 @@ sbindir    ?= $(exec_prefix)/sbin
 libdir     ?= $(exec_prefix)/lib
 sysconfdir ?= /etc
 docdir     ?= $(prefix)/share/doc/riotd
-unitdir    ?= $(libdir)/systemd/system
+unitdir    ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
+tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 INSTALL    ?= install
 
 # SANITIZE=1 builds with ASan and UBSan; use it with another B.
@@ -25,8 +27,9 @@ HARDEN   := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 LDHARDEN := -fsanitize=address,undefined
 OPT      ?= -O1 -g
 else
-HARDEN   := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection
-LDHARDEN := -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
+BRANCHES := $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),-fcf-protection)
+HARDEN   ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection $(BRANCHES)
+LDHARDEN ?= -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 OPT      ?= -O2 -g
 endif
 
@@ -184,19 +187,32 @@ bench: all $(B)/bench/pipeline
 
 # --- the rest
 
+# build/deb/riotd_VERSION_ARCH.deb, and lintian's word on it.
+deb:
+	@tests/deps.sh build deb
+	@packaging/make-deb $(VERSION)
+
+# Copies $(1) to $(2), with the folders' names filled in.
+define install_filled
+	sed 's|@bindir@|$(bindir)|g; s|@sbindir@|$(sbindir)|g; s|@sysconfdir@|$(sysconfdir)|g' $(1) > $(B)/filled
+	$(INSTALL) -D -m 644 $(B)/filled $(DESTDIR)$(2)
+endef
+
 install: all
 	$(INSTALL) -D -m 755 $(B)/riotd $(DESTDIR)$(sbindir)/riotd
 	$(INSTALL) -D -m 755 $(B)/riotctl $(DESTDIR)$(bindir)/riotctl
 	$(INSTALL) -D -m 644 $(B)/libriot.so $(DESTDIR)$(libdir)/riotd/libriot.so
-	$(INSTALL) -D -m 644 conf/riotd.yaml $(DESTDIR)$(docdir)/riotd.yaml
-	sed 's|@sbindir@|$(sbindir)|' packaging/systemd/riotd@.service > $(B)/riotd@.service
-	$(INSTALL) -D -m 644 $(B)/riotd@.service $(DESTDIR)$(unitdir)/riotd@.service
+	$(INSTALL) -D -m 644 conf/riotd.yaml $(DESTDIR)$(docdir)/examples/riotd.yaml
+	$(call install_filled,packaging/systemd/riotd@.service,$(unitdir)/riotd@.service)
+	$(call install_filled,packaging/systemd/riotd.target,$(unitdir)/riotd.target)
+	$(call install_filled,packaging/systemd/riotd.sysusers,$(sysusersdir)/riotd.conf)
+	$(call install_filled,packaging/systemd/riotd.tmpfiles,$(tmpfilesdir)/riotd.conf)
 
 clean:
 	rm -rf build
 
 .PHONY: all unit objects deps deps-check demo check check-unit check-integration check-long check-rules check-fresh \
-        asan lint format fuzz fuzzers bench install clean
+        asan lint format fuzz fuzzers bench deb install clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(DAEMON_OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)
 -include $(B)/obj/tests/bench/pipeline.d

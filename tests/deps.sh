@@ -8,6 +8,7 @@ build='gcc libc6-dev make libevent-dev libhiredis-dev libyaml-dev libsystemd-dev
 demo='redis-tools python3 python3-redis'
 check='check libsubunit-dev clang-19 clang-format-19 shellcheck python3-pytest python3-pytest-xdist patch'
 fuzz='clang-19 libclang-rt-19-dev'
+deb='dpkg-dev debhelper pkgconf systemd lintian'
 
 missing=''
 for set in "$@"; do
@@ -16,8 +17,9 @@ for set in "$@"; do
     demo) names=$demo ;;
     check) names=$check ;;
     fuzz) names=$fuzz ;;
+    deb) names=$deb ;;
     *)
-        echo "deps.sh: no set '$set'; there are build, demo, check, fuzz" >&2
+        echo "deps.sh: no set '$set'; there are build, demo, check, fuzz, deb" >&2
         exit 64
         ;;
     esac
