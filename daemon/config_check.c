@@ -197,12 +197,25 @@ static int endpoint_password(const struct config_endpoint *e, const char *side, 
     return err;
 }
 
+/* The unit has an empty credential where systemd found no file, so that it is riotd which says what is
+ * missing. */
+static int read_side(const struct config *c, const struct config_endpoint *e, const char *side, char **ret,
+                     char why[CONFIG_WHY_MAX])
+{
+    int err = endpoint_password(e, side, ret, why);
+    size_t len = err < 0 ? strlen(why) : 0;
+    if (err < 0 && e->password_credential)
+        snprintf(why + len, CONFIG_WHY_MAX - len, "; riotd@%s takes it from /etc/riotd/%s.%s", c->name,
+                 c->name, e->password_credential);
+    return err;
+}
+
 int config_read_passwords(const struct config *c, struct config_passwords *ret, char why[CONFIG_WHY_MAX])
 {
     struct config_passwords p = {0};
-    int err = endpoint_password(&c->source, "source", &p.source, why);
+    int err = read_side(c, &c->source, "source", &p.source, why);
     if (err == 0)
-        err = endpoint_password(&c->target, "target", &p.target, why);
+        err = read_side(c, &c->target, "target", &p.target, why);
     if (err < 0)
         config_passwords_free(&p);
     else

@@ -42,7 +42,8 @@ static int clear_stale(const char *path)
     return unlink(path) && errno != ENOENT ? -errno : 0;
 }
 
-static void give_to_group(const char *path, const struct sink *sink)
+/* Under systemd it has the group already, and the unit's sandbox forbids every chown. */
+static void give_to_group(const char *path, gid_t now, const struct sink *sink)
 {
     const struct group *group = getgrnam(SERVER_GROUP);
     const char *hint = "riotctl works for root, riotd's user, and members of that group";
@@ -52,7 +53,7 @@ static void give_to_group(const char *path, const struct sink *sink)
                  "there is no group " SERVER_GROUP
                  ": the control socket %s keeps the group that riotd runs with; %s",
                  path, hint);
-    else if (chown(path, (uid_t)-1, group->gr_gid))
+    else if (now != group->gr_gid && chown(path, (uid_t)-1, group->gr_gid))
         sink_say(sink, SINK_WARNING, "socket_group",
                  "cannot give the control socket %s to group " SERVER_GROUP
                  " (%s): it keeps the group that riotd runs with; %s",
@@ -96,7 +97,7 @@ int server_socket_open(const char *path, const struct sink *sink, struct server_
         close(s.fd);
         return e;
     }
-    give_to_group(path, sink);
+    give_to_group(path, st.st_gid, sink);
     s.dev = st.st_dev;
     s.ino = st.st_ino;
     *ret = s;

@@ -654,6 +654,7 @@ START_TEST(passwords_come_from_files_and_credentials)
 
     ck_assert_int_eq(password("target.password_credential", "missing", &p, why), -ENOENT);
     ck_assert_ptr_nonnull(strstr(why, "target.password_credential: "));
+    ck_assert_ptr_nonnull(strstr(why, "riotd@default takes it from /etc/riotd/default.missing"));
     unsetenv("CREDENTIALS_DIRECTORY");
     ck_assert_int_eq(password("target.password_credential", "secret", &p, why), -ENOENT);
     ck_assert_ptr_nonnull(strstr(why, "LoadCredential"));
