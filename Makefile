@@ -15,10 +15,16 @@ bindir     ?= $(exec_prefix)/bin
 sbindir    ?= $(exec_prefix)/sbin
 libdir     ?= $(exec_prefix)/lib
 sysconfdir ?= /etc
-docdir     ?= $(prefix)/share/doc/riotd
+datadir    ?= $(prefix)/share
+docdir     ?= $(datadir)/doc/riotd
+mandir     ?= $(datadir)/man
 unitdir    ?= $(prefix)/lib/systemd/system
+catalogdir ?= $(prefix)/lib/systemd/catalog
 sysusersdir ?= $(prefix)/lib/sysusers.d
 tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
+bashcompdir ?= $(datadir)/bash-completion/completions
+zshcompdir ?= $(datadir)/zsh/$(if $(filter /usr,$(prefix)),vendor-completions,site-functions)
+fishcompdir ?= $(datadir)/fish/vendor_completions.d
 INSTALL    ?= install
 
 # SANITIZE=1 builds with ASan and UBSan; use it with another B.
@@ -86,6 +92,10 @@ $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libparts.a $(B)/libriot.so
 	$(CC) -pie $(LDFLAGS_ALL) -Wl,-rpath,'$$ORIGIN/..' $< $(B)/libparts.a -L$(B) -lriot \
 	    $(LIB_LIBS) $(DAEMON_LIBS) -lcheck -lsubunit -lm -lrt -lpthread -o $@
 
+# Prints what the man pages and other documents take from the tables.
+$(B)/tables: $(B)/obj/packaging/tables.o $(B)/libparts.a $(B)/libriot.so
+	$(CC) -pie $(LDFLAGS_ALL) $(RUNPATH) $< $(B)/libparts.a -L$(B) -lriot $(LIB_LIBS) $(DAEMON_LIBS) -o $@
+
 # Fuzz targets hold the library itself, so that the fuzzer sees its branches. Built by `make fuzz` with clang.
 $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/libparts.a $(LIB_OBJ)
 	@mkdir -p $(@D)
@@ -96,7 +106,8 @@ $(B)/bench/pipeline: $(B)/obj/tests/bench/pipeline.o
 	$(CC) -pie $(LDFLAGS_ALL) $< -o $@
 
 unit: $(UNIT_BIN)
-objects: $(LIB_OBJ) $(DAEMON_OBJ) $(CTL_OBJ) $(UNIT_OBJ) $(FUZZ_OBJ) $(B)/obj/tests/bench/pipeline.o
+objects: $(LIB_OBJ) $(DAEMON_OBJ) $(CTL_OBJ) $(UNIT_OBJ) $(FUZZ_OBJ) \
+         $(B)/obj/tests/bench/pipeline.o $(B)/obj/packaging/tables.o
 
 # --- what is needed, from Debian; nothing is called when nothing is missing
 
@@ -160,15 +171,19 @@ asan:
 	RIOT_BUILD=build/asan RIOT_SANITIZED=1 $(SANITIZED) \
 	    $(PYTEST) $(BESIDE) -m '$(SHORT)' $(PYTEST_ARGS) $(SUITE)
 
-lint:
-	@tests/lint/run
+# Rewrites what the documents take from the tables; `make lint` fails where that is not current.
+docs: $(B)/tables
+	@RIOT_BUILD=$(B) packaging/docs.py
+
+lint: $(B)/tables
+	@RIOT_BUILD=$(B) tests/lint/run
 	@$(MAKE) $(QUIET) B=build/lint-gcc CC=gcc OPT=-O1 WERROR=-Werror objects
 	@echo 'lint: gcc: ok'
 	@$(MAKE) $(QUIET) B=build/lint-clang CC=clang-19 OPT=-O1 WERROR=-Werror objects
 	@echo 'lint: clang: ok'
 
 format:
-	clang-format-19 -i $(shell find lib daemon ctl tests -name '*.[ch]')
+	clang-format-19 -i $(shell find lib daemon ctl packaging tests -name '*.[ch]')
 
 # FUZZ names the targets; what stands below tests/fuzz/corpus/NAME is where one begins.
 FUZZ_TIME ?= 60
@@ -207,12 +222,16 @@ install: all
 	$(call install_filled,packaging/systemd/riotd.target,$(unitdir)/riotd.target)
 	$(call install_filled,packaging/systemd/riotd.sysusers,$(sysusersdir)/riotd.conf)
 	$(call install_filled,packaging/systemd/riotd.tmpfiles,$(tmpfilesdir)/riotd.conf)
+	$(INSTALL) -D -m 644 packaging/man/riotd.8 $(DESTDIR)$(mandir)/man8/riotd.8
+	$(INSTALL) -D -m 644 packaging/man/riotctl.1 $(DESTDIR)$(mandir)/man1/riotctl.1
+	$(INSTALL) -D -m 644 packaging/man/riotd.yaml.5 $(DESTDIR)$(mandir)/man5/riotd.yaml.5
+	$(INSTALL) -D -m 644 packaging/journal/riotd.catalog $(DESTDIR)$(catalogdir)/riotd.catalog
 
 clean:
 	rm -rf build
 
 .PHONY: all unit objects deps deps-check demo check check-unit check-integration check-long check-rules check-fresh \
-        asan lint format fuzz fuzzers bench deb install clean
+        asan lint docs format fuzz fuzzers bench deb install clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(DAEMON_OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)
--include $(B)/obj/tests/bench/pipeline.d
+-include $(B)/obj/tests/bench/pipeline.d $(B)/obj/packaging/tables.d

@@ -17,7 +17,7 @@ const struct args_option args_options[] = {
     [OPTION_NAME] = {"name", 'n', "NAME", "ask the riotd of this link; else the only one that runs"},
     [OPTION_JSON] = {"json", '\0', NULL, "print what riotd answers as it is"},
     [OPTION_NO_WAIT] = {"no-wait", '\0', NULL, "print the operation's id, and do not wait for its end"},
-    [OPTION_COLOUR] = {"color", '\0', "WHEN", "auto, always or never"},
+    [OPTION_COLOUR] = {"color", '\0', "WHEN", "colours: auto, always or never"},
     [OPTION_HELP] = {"help", 'h', NULL, "show this, or all about a verb"},
     [OPTION_VERSION] = {"version", 'V', NULL, "show the version of riotctl"},
 };

@@ -29,8 +29,8 @@ const struct arguments_flag arguments_flags[] = {
                                    "the same for the target"},
     [FLAG_EXISTING_KEYS] = {"--existing-keys", '\0', "HOW", "target.existing_keys",
                             "a target with keys: refuse, replace or merge"},
-    [FLAG_FEED] = {"--feed", '\0', "KIND", "feed", "auto, tracking, notify or none"},
-    [FLAG_DATABASES] = {"--databases", '\0', "LIST", "databases", "all, or numbers: 0,3"},
+    [FLAG_FEED] = {"--feed", '\0', "KIND", "feed", "how changes are learned: auto, tracking, notify or none"},
+    [FLAG_DATABASES] = {"--databases", '\0', "LIST", "databases", "what is copied: all, or numbers: 0,3"},
     [FLAG_SOCKET] = {"--socket", '\0', "PATH", "control.socket", "where riotctl finds this riotd"},
     [FLAG_CHECK_CONFIG] = {"--check-config", '\0', NULL, NULL,
                            "check the configuration, print every error, and end"},
@@ -46,7 +46,7 @@ _Static_assert(ARRAY_LEN(arguments_flags) == FLAG_COUNT, "each flag has a row");
 
 const struct arguments_exit arguments_exits[] = {
     {EX_OK, "ended as asked"},
-    {CTL_PREFLIGHT, "--check found errors"},
+    {CTL_PREFLIGHT, "errors found by --check"},
     {EX_USAGE, "the command line is wrong"},
     {EX_NOINPUT, "a file is missing: the configuration, or a password"},
     {EX_UNAVAILABLE, "another riotd runs this link"},

@@ -1,4 +1,4 @@
-/* config_table.h - the rows of THE table of options. Inside daemon/config*.c only.
+/* config_table.h - the rows of THE table of options. Inside daemon/config*.c and packaging/tables.c only.
  *
  * A row says all there is to know of an option: parsing, checking, rendering, help and the example file
  * derive from it.

@@ -89,7 +89,7 @@ def check(table, path):
 
 def main():
     table = Table("tests/lint/includes")
-    paths = [p for top in ("lib", "daemon", "ctl", "tests") for p in glob.glob(f"{top}/**/*.[ch]", recursive=True)]
+    paths = [p for top in ("lib", "daemon", "ctl", "packaging", "tests") for p in glob.glob(f"{top}/**/*.[ch]", recursive=True)]
     if not paths:
         sys.exit("includes.py: no files; run it at the top of the tree")
     wrong = sum(check(table, path) for path in sorted(paths))
