@@ -115,7 +115,7 @@ START_TEST(help_is_whole_and_narrow)
     for (size_t i = 0; i < FLAG_COUNT; i++)
         ck_assert_ptr_nonnull(strstr(rest.ptr, arguments_flags[i].name));
     ck_assert_ptr_nonnull(strstr(rest.ptr, "\n  -c, --config FILE      read"));
-    ck_assert_ptr_nonnull(strstr(rest.ptr, "\n      --feed KIND        auto"));
+    ck_assert_ptr_nonnull(strstr(rest.ptr, "\n      --feed KIND        how changes"));
     ck_assert_ptr_nonnull(strstr(rest.ptr, "\n  78   the configuration"));
     while (rest.len) {
         struct bytes line = bytes_cut(&rest, '\n');
