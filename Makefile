@@ -117,6 +117,9 @@ deps:
 deps-check:
 	@tests/deps.sh build demo check
 
+deps-service:
+	@tests/deps.sh build deb service
+
 # --- to see it work
 
 demo:
@@ -157,6 +160,18 @@ check-long: all $(B)/bench/pipeline
 # Each rule of the design has a patch that breaks it, and tests that then must fail.
 check-rules:
 	@tests/rules/run
+
+# The package in a booted Debian, under a real systemd; root only. The Debian is made once, which takes a minute.
+ifeq ($(RIOT_SKIP_SERVICE_TESTS),1)
+check-service:
+	@echo 'service: left out, as RIOT_SKIP_SERVICE_TESTS=1 wants it'
+else
+check-service:
+	@tests/service/can-boot
+	@$(MAKE) $(QUIET) deps-service
+	@$(MAKE) $(QUIET) deb
+	$(PYTEST) $(PYTEST_ARGS) tests/service
+endif
 
 # A clone in fresh Debian roots; root only, and long.
 check-fresh:
@@ -230,8 +245,8 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all unit objects deps deps-check demo check check-unit check-integration check-long check-rules check-fresh \
-        asan lint docs format fuzz fuzzers bench deb install clean
+.PHONY: all unit objects deps deps-check deps-service demo check check-unit check-integration check-long check-rules \
+        check-service check-fresh asan lint docs format fuzz fuzzers bench deb install clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(DAEMON_OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)
 -include $(B)/obj/tests/bench/pipeline.d $(B)/obj/packaging/tables.d

@@ -9,6 +9,7 @@ demo='redis-tools python3 python3-redis'
 check='check libsubunit-dev clang-19 clang-format-19 shellcheck python3-pytest python3-pytest-xdist patch mandoc man-db'
 fuzz='clang-19 libclang-rt-19-dev'
 deb='dpkg-dev debhelper pkgconf systemd lintian'
+service='debootstrap systemd-container python3 python3-pytest'
 
 missing=''
 for set in "$@"; do
@@ -18,8 +19,9 @@ for set in "$@"; do
     check) names=$check ;;
     fuzz) names=$fuzz ;;
     deb) names=$deb ;;
+    service) names=$service ;;
     *)
-        echo "deps.sh: no set '$set'; there are build, demo, check, fuzz, deb" >&2
+        echo "deps.sh: no set '$set'; there are build, demo, check, fuzz, deb, service" >&2
         exit 64
         ;;
     esac

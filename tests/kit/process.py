@@ -9,9 +9,9 @@ _libc = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent():
-    """For preexec_fn: the kernel kills the child when the thread that started it ends."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with_parent(how=signal.SIGKILL):
+    """For preexec_fn: the kernel signals the child when the thread that started it ends."""
+    _libc.prctl(PR_SET_PDEATHSIG, how)
 
 
 def popen(args, **options):
