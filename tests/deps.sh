@@ -6,9 +6,9 @@ set -eu
 
 build='gcc libc6-dev make libevent-dev libhiredis-dev libyaml-dev libsystemd-dev libjansson-dev libxxhash-dev'
 demo='redis-tools python3 python3-redis'
-check='check libsubunit-dev clang-19 clang-format-19 shellcheck python3-pytest python3-pytest-xdist patch mandoc man-db'
+check='check libsubunit-dev clang-19 clang-format-19 shellcheck systemd python3-pytest python3-pytest-xdist patch mandoc man-db'
 fuzz='clang-19 libclang-rt-19-dev'
-deb='dpkg-dev debhelper pkgconf systemd lintian'
+deb='build-essential debhelper lintian'
 service='debootstrap systemd-container python3 python3-pytest'
 
 missing=''
