@@ -173,9 +173,13 @@ check-service:
 	$(PYTEST) $(PYTEST_ARGS) tests/service
 endif
 
-# A clone in fresh Debian roots; root only, and long.
+# A clone in fresh Debian roots; root only, and long. SUITES names them.
 check-fresh:
-	@tests/fresh.sh
+	@tests/fresh.sh $(SUITES)
+
+# The package, in such roots.
+check-deb:
+	@tests/package.sh $(SUITES)
 
 SANITIZED := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:exitcode=99 \
              UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
@@ -246,7 +250,7 @@ clean:
 	rm -rf build
 
 .PHONY: all unit objects deps deps-check deps-service demo check check-unit check-integration check-long check-rules \
-        check-service check-fresh asan lint docs format fuzz fuzzers bench deb install clean
+        check-service check-fresh check-deb asan lint docs format fuzz fuzzers bench deb install clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(DAEMON_OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)
 -include $(B)/obj/tests/bench/pipeline.d $(B)/obj/packaging/tables.d
