@@ -61,8 +61,9 @@ const struct blocker_row blockers[BLOCKER_COUNT] = {
          false, false},
     [BLOCKER_FUNCTIONS_REFUSED] =
         {"functions_refused",
-         "Use a target that has functions (7.0 or newer), or give riotd the right to FUNCTION.", false,
-         false},
+         "Use a target that has functions (7.0 or newer), or give riotd +function|dump on both sides and "
+         "+function|restore on the target.",
+         false, false},
     [BLOCKER_FENCED] =
         {"fenced",
          "See the message for what is fenced on which server, and put it right by hand. Then: riotctl "

@@ -1,5 +1,5 @@
 /* What can be done here: asks, and changes nothing. A right to change something is asked for with a value
- * that no server takes: the error tells that the right was there. */
+ * that no server takes, or for what is not there: the answer tells that the right was. */
 #include "daemon/fence_impl.h"
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 
 #define REACH_US    5000000 /* for a server to answer */
 #define NO_RULE     "+@riotd-none"
+#define NO_USER     "riotd none"                         /* a name with a blank is nobody's */
 #define KILL_NOBODY "CLIENT KILL ID 9223372036854775807" /* on 6.0, ID 0 kills everybody [T] */
 #define USERS_MAX   2000 /* of one node, so that the state file can hold them */
 #define USERS_LEN_MAX                                                                                        \
@@ -100,6 +101,14 @@ static void on_setuser(struct conn *c, const struct reply *r, void *arg)
 {
     (void)c;
     expect(no_acl(arg), "ACL SETUSER", r, NO_RULE);
+}
+
+static void on_deluser(struct conn *c, const struct reply *r, void *arg)
+{
+    char why[FENCE_WHY_MAX];
+    (void)c;
+    if (r->type != REPLY_INTEGER)
+        say_no(no_acl(arg), "ACL DELUSER is not allowed: %s", fence_error(r, why));
 }
 
 static void on_cat(struct conn *c, const struct reply *r, void *arg)
@@ -230,7 +239,7 @@ static void on_listed(struct conn *c, const struct reply *r, void *arg)
     char why[FENCE_WHY_MAX];
     (void)c;
     if (r->type != REPLY_ARRAY)
-        say_no(no_acl(arg), "a module is loaded, and its commands, which may write, cannot be listed: %s",
+        say_no(no_acl(arg), "a module is loaded, and COMMAND LIST, to know its commands, is not allowed: %s",
                fence_error(r, why));
 }
 
@@ -256,11 +265,13 @@ static void on_modules(struct conn *c, const struct reply *r, void *arg)
 static void ask_rights(struct fence_node *n)
 {
     const struct bytes set[] = {BYTES("ACL"), BYTES("SETUSER"), bytes_str(n->user), BYTES(NO_RULE)};
+    const struct bytes del[] = {BYTES("ACL"), BYTES("DELUSER"), BYTES(NO_USER)};
 
     if (fence_call(n, on_clients, "CLIENT LIST") && fence_call(n, on_kill, KILL_NOBODY) &&
         (!n->primary || fence_call(n, on_pause, "CLIENT PAUSE x WRITE")) &&
         (!n->user[0] || (fence_call(n, on_users, "ACL LIST") && fence_call(n, on_cat, "ACL CAT write") &&
-                         fence_call_argv(n, on_setuser, ARRAY_LEN(set), set))) &&
+                         fence_call_argv(n, on_setuser, ARRAY_LEN(set), set) &&
+                         fence_call_argv(n, on_deluser, ARRAY_LEN(del), del))) &&
         fence_call(n, on_config_get, "CONFIG GET min-replicas-*"))
         fence_call(n, on_config_set, "CONFIG SET min-replicas-to-write -1");
 }

@@ -1,9 +1,9 @@
 /* preflight_ask.c - the questions of a check to one server. Nothing of it changes anything there.
  *
  * Rights are found out in two ways. ACL DRYRUN (7.0+), where it is allowed, leaves no trace. What it does not
- * refuse, and everything where it is not allowed, is queued in a MULTI that is then discarded: the server
- * looks at the command, its keys and channels as it is queued, and executes nothing. That also shows commands
- * which a managed service has taken away behind the ACL's back.
+ * refuse, and everything where it is not allowed, is queued in a MULTI that ends with the connection: the
+ * server looks at the command, its keys and channels as it is queued, and executes nothing. That also shows
+ * commands which a managed service has taken away behind the ACL's back.
  */
 #include "daemon/preflight_facts.h"
 
@@ -29,7 +29,7 @@
 #define KEYSPACE_EVENTS "__keyspace@*__:*" /* what the feed `notify` subscribes to */
 
 const struct right_row right_rows[RIGHTS] = {
-    [MAY_PING] = {"PING", "", "+ping", BOTH, NEED_COPY, 0, 0, NULL},
+    [MAY_PING] = {"PING", "", "+ping", OF_SOURCE, NEED_COPY, 0, 0, NULL},
     [MAY_INFO] = {"INFO", "server", "+info", BOTH, NEED_COPY, 0, 0, NULL},
     [MAY_SELECT] = {"SELECT", "0", "+select", BOTH, NEED_COPY, 0, 0, NULL},
     [MAY_SCAN] = {"SCAN", "0", "+scan", BOTH, NEED_COPY, 0, 0, NULL},
@@ -38,14 +38,16 @@ const struct right_row right_rows[RIGHTS] = {
     [MAY_PTTL] = {"PTTL", "@", "+pttl", BOTH, NEED_READ, 0, 70000, NULL},
     [MAY_TIME] = {"TIME", "", "+time", BOTH, NEED_SAFETY, 70000, 0, "clocks cannot be compared"},
     [MAY_OLD_TIME] = {"TIME", "", "+time", BOTH, NEED_READ, 0, 70000, NULL},
-    [MAY_EXISTS] = {"EXISTS", "@", "+exists", BOTH, NEED_READ, 0, 0, NULL},
+    [MAY_EXISTS] = {"EXISTS", "@", "+exists", OF_SOURCE, NEED_READ, 0, 0, NULL},
     [MAY_RESTORE] = {"RESTORE", "@ 0 x", "+restore", OF_TARGET, NEED_COPY, 0, 0, NULL},
     [MAY_UNLINK] = {"UNLINK", "@", "+unlink", OF_TARGET, NEED_COPY, 0, 0, NULL},
     [MAY_MULTI] = {"MULTI", "", "+multi", BOTH, NEED_READ, 0, 0, NULL},
     [MAY_EXEC] = {"EXEC", "", "+exec", BOTH, NEED_READ, 0, 0, NULL},
-    [MAY_RANDOMKEY] = {"RANDOMKEY", "", "+randomkey", BOTH, NEED_VERIFY, 0, 0, NULL},
-    [MAY_XINFO] = {"XINFO", "GROUPS @", "+xinfo", BOTH, NEED_SAFETY, 0, 0,
-                   "streams are copied again rather than compared"},
+    [MAY_RANDOMKEY] = {"RANDOMKEY", "", "+randomkey", OF_SOURCE, NEED_VERIFY, 0, 0, NULL},
+    [MAY_XINFO_GROUPS] = {"XINFO GROUPS", "@", "+xinfo|groups", OF_SOURCE, NEED_SAFETY, 0, 0,
+                          "streams are copied again rather than compared"},
+    [MAY_XINFO_CONSUMERS] = {"XINFO CONSUMERS", "@ x", "+xinfo|consumers", OF_SOURCE, NEED_SAFETY, 0, 0,
+                             "streams with groups are copied again rather than compared"},
     [MAY_CLIENT_ID] = {"CLIENT ID", "", "+client|id", BOTH, NEED_SAFETY, 0, 0,
                        "a lost connection cannot be proved dead"},
     [MAY_CLIENT_SETNAME] = {"CLIENT SETNAME", "x", "+client|setname", BOTH, NEED_SAFETY, 0, 0,
@@ -54,13 +56,20 @@ const struct right_row right_rows[RIGHTS] = {
                          "another riotd cannot be seen"},
     [MAY_CLIENT_KILL] = {"CLIENT KILL", "ID x", "+client|kill", BOTH, NEED_SAFETY, 0, 0,
                          "a lost connection cannot be killed"},
-    [MAY_NO_TOUCH] = {"CLIENT NO-TOUCH", "ON", "+client|no-touch", OF_SOURCE, NEED_SAFETY, 70200, 0,
+    [MAY_NO_TOUCH] = {"CLIENT NO-TOUCH", "ON", "+client|no-touch", BOTH, NEED_SAFETY, 70200, 0,
                       "reading counts as use for LRU and LFU"},
     [MAY_CONFIG_GET] = {"CONFIG GET", "databases", "+config|get", BOTH, NEED_SAFETY, 0, 0,
                         "limits are not known"},
+    [MAY_COMMAND] = {"COMMAND INFO", "ping", "+command|info", BOTH, NEED_SAFETY, 0, 0,
+                     "what it can do is reckoned by its version"},
+    [MAY_MODULE_LIST] = {"MODULE LIST", "", "+module|list", BOTH, NEED_SAFETY, 0, 0,
+                         "whether it has modules is not known"},
     [MAY_PAUSE] = {"CLIENT PAUSE", "x WRITE", "+client|pause", OF_SOURCE, NEED_CUTOVER, 60200, 0, NULL},
     [MAY_UNPAUSE] = {"CLIENT UNPAUSE", "", "+client|unpause", OF_SOURCE, NEED_CUTOVER, 60200, 0, NULL},
     [MAY_TRACKING] = {"CLIENT TRACKING", "OFF", "+client|tracking", OF_SOURCE, NEED_FEED, 60000, 0, NULL},
+    [MAY_TRACKINGINFO] = {"CLIENT TRACKINGINFO", "", "+client|trackinginfo", OF_SOURCE, NEED_FEED, 60200, 0,
+                          NULL},
+    [MAY_GETREDIR] = {"CLIENT GETREDIR", "", "+client|getredir", OF_SOURCE, NEED_FEED, 60000, 60200, NULL},
     [MAY_SUBSCRIBE] = {"SUBSCRIBE", RECEIVER_INVALIDATIONS, "+subscribe &" RECEIVER_INVALIDATIONS, OF_SOURCE,
                        NEED_FEED, 0, 0, NULL},
     [MAY_PSUBSCRIBE] = {"PSUBSCRIBE", KEYSPACE_EVENTS, "+psubscribe &" KEYSPACE_EVENTS, OF_SOURCE, NEED_FEED,
@@ -69,6 +78,8 @@ const struct right_row right_rows[RIGHTS] = {
     [MAY_FUNCTION_DUMP] = {"FUNCTION DUMP", "", "+function|dump", BOTH, NEED_FUNCTIONS, 70000, 0, NULL},
     [MAY_FUNCTION_RESTORE] = {"FUNCTION RESTORE", "x", "+function|restore", OF_TARGET, NEED_FUNCTIONS, 70000,
                               0, NULL},
+    [MAY_WAIT] = {"WAIT", "0 1", "+wait", OF_TARGET, NEED_WAIT, 0, 0, NULL},
+    [MAY_WAITAOF] = {"WAITAOF", "0 0 1", "+waitaof", OF_TARGET, NEED_WAITAOF, 70200, 0, NULL},
 };
 
 bool right_applies(enum right_id id, bool of_target, const struct server_id *server)
@@ -108,7 +119,7 @@ void preflight_side_init(struct preflight_side *s)
 }
 
 /* What is asked in one go; the next go follows the last answer. */
-enum phase { PHASE_FACTS, PHASE_DRYRUN, PHASE_MULTI, PHASE_QUEUE, PHASE_TRACK, PHASE_DONE };
+enum phase { PHASE_FACTS, PHASE_DRYRUN, PHASE_TRACK, PHASE_MULTI, PHASE_QUEUE, PHASE_DONE };
 
 struct asker {
     struct preflight_side *side;
@@ -335,7 +346,7 @@ static const struct {
     {"CONFIG GET " FLAGS_NAME, take_flags, 0},
     {"MODULE LIST", take_modules, 0},
     {"CLIENT LIST", take_clients, 0},
-    {"ACL DRYRUN % PING", take_dryrun, 70000},
+    {"ACL DRYRUN % INFO", take_dryrun, 70000},
 };
 
 /* --- rights --- */
@@ -356,8 +367,7 @@ static bool is_unknown(struct bytes error)
 
 static bool names_key(enum right_id id)
 {
-    const char *args = right_rows[id].args;
-    return args[0] == '@' || strcmp(args, "GROUPS @") == 0;
+    return right_rows[id].args[0] == '@';
 }
 
 static void refuse(struct preflight_side *s, enum right_id id, struct bytes error)
@@ -403,6 +413,21 @@ static void take_queued(struct asker *a, enum right_id id, const struct reply *r
     }
 }
 
+/* Asked for where no transaction is open. A server that denies it says so behind an EXECABORT. */
+static void take_exec(struct asker *a, const struct reply *r)
+{
+    enum right *right = &a->side->rights[MAY_EXEC];
+
+    if (r->type != REPLY_ERROR)
+        return;
+    if (memmem(r->text.ptr, r->text.len, "NOPERM", 6))
+        *right = RIGHT_DENIED;
+    else if (is_unknown(r->text))
+        *right = RIGHT_MISSING;
+    else if (memmem(r->text.ptr, r->text.len, "without MULTI", 13))
+        *right = RIGHT_GIVEN;
+}
+
 static void take_multi(struct asker *a, const struct reply *r)
 {
     a->queues = reply_is_ok(r);
@@ -430,7 +455,7 @@ static void take_tracking(struct asker *a, const struct reply *r)
 
 static void next_phase(struct asker *a);
 
-enum { ASKED_FACT = 1000, ASKED_MULTI, ASKED_DISCARD, ASKED_TRACK, ASKED_UNTRACK };
+enum { ASKED_FACT = 1000, ASKED_MULTI, ASKED_TRACK, ASKED_UNTRACK };
 
 static void take_answer(struct asker *a, unsigned what, const struct reply *r)
 {
@@ -440,11 +465,13 @@ static void take_answer(struct asker *a, unsigned what, const struct reply *r)
         take_multi(a, r);
     else if (what == ASKED_TRACK)
         take_tracking(a, r);
+    else if (what == MAY_EXEC && a->phase == PHASE_MULTI)
+        take_exec(a, r);
     else if (what < RIGHTS && a->phase == PHASE_DRYRUN)
         take_tried(a, what, r);
     else if (what < RIGHTS)
         take_queued(a, what, r);
-    if (a->phase == PHASE_MULTI && what == MAY_PING)
+    if (a->phase == PHASE_MULTI && what == MAY_INFO)
         a->queues = a->queues && is_queued(r);
 }
 
@@ -510,10 +537,12 @@ static void ask_tried(struct asker *a)
 /* Nothing else is sent before the server was seen to queue, and not execute, what follows MULTI. */
 static void ask_multi(struct asker *a)
 {
+    if (a->side->rights[MAY_EXEC] != RIGHT_DENIED)
+        ask(a, MAY_EXEC, "EXEC", "");
     if (a->side->rights[MAY_MULTI] == RIGHT_DENIED)
         return;
     ask(a, ASKED_MULTI, "MULTI", "");
-    ask(a, MAY_PING, "PING", "");
+    ask(a, MAY_INFO, right_rows[MAY_INFO].name, right_rows[MAY_INFO].args);
 }
 
 static void ask_queued(struct asker *a)
@@ -521,13 +550,12 @@ static void ask_queued(struct asker *a)
     if (!a->queues)
         return;
     for (unsigned id = 0; id < RIGHTS; id++)
-        if (id != MAY_PING && id != MAY_MULTI && id != MAY_EXEC && a->side->rights[id] != RIGHT_DENIED &&
+        if (id != MAY_INFO && id != MAY_MULTI && id != MAY_EXEC && a->side->rights[id] != RIGHT_DENIED &&
             right_applies(id, a->of_target, &a->side->probe.id))
             ask(a, id, right_rows[id].name, right_rows[id].args);
-    ask(a, ASKED_DISCARD, "DISCARD", "");
 }
 
-/* For this connection, which then says good-bye, and a prefix that no key has. */
+/* For this connection, and a prefix that no key has. */
 static void ask_tracking(struct asker *a)
 {
     char words[96], prefix[2 * KEY_BYTES + 1];
@@ -544,8 +572,8 @@ static void ask_tracking(struct asker *a)
 }
 
 static void (*const phases[])(struct asker *a) = {
-    [PHASE_FACTS] = ask_facts,  [PHASE_DRYRUN] = ask_tried,   [PHASE_MULTI] = ask_multi,
-    [PHASE_QUEUE] = ask_queued, [PHASE_TRACK] = ask_tracking,
+    [PHASE_FACTS] = ask_facts, [PHASE_DRYRUN] = ask_tried, [PHASE_TRACK] = ask_tracking,
+    [PHASE_MULTI] = ask_multi, [PHASE_QUEUE] = ask_queued,
 };
 _Static_assert(ARRAY_LEN(phases) == PHASE_DONE, "each phase asks");
 

@@ -337,6 +337,7 @@ static void decide_functions(const struct preflight_facts *f, struct preflight_r
     const char *why = !t->probe.has_functions ? "the target has no functions (7.0+)"
                       : right_is_lacking(t, MAY_FUNCTION_RESTORE)
                           ? "FUNCTION RESTORE is refused on the target"
+                      : right_is_lacking(t, MAY_FUNCTION_DUMP) ? "FUNCTION DUMP is refused on the target"
                       : right_is_lacking(s, MAY_FUNCTION_DUMP) ? "FUNCTION DUMP is refused on the source"
                                                                : NULL;
 
@@ -347,8 +348,8 @@ static void decide_functions(const struct preflight_facts *f, struct preflight_r
                       "whether the source has some is not known%s%s", why ? "; " : "", why ? why : "");
     } else {
         preflight_add(r, "functions", why ? PREFLIGHT_ERROR : PREFLIGHT_OK,
-                      "%" PRIu64 " libraries on the source%s%s", s->libraries, why ? ": " : "",
-                      why ? why : "");
+                      "%" PRIu64 " %s on the source%s%s", s->libraries,
+                      s->libraries == 1 ? "library" : "libraries", why ? ": " : "", why ? why : "");
     }
     if (r->items[r->nitems - 1].level != PREFLIGHT_OK)
         preflight_hint(r, "%s", blockers[BLOCKER_FUNCTIONS_REFUSED].hint);

@@ -166,8 +166,8 @@ static void collect_unknown(const struct preflight_side *s, int side, struct lis
 {
     *ret = (struct list){.count = 0};
     for (unsigned id = 0; id < RIGHTS; id++)
-        if (id != MAY_EXEC && right_rows[id].need != NEED_FEED && right_rows[id].need != NEED_FUNCTIONS &&
-            right_applies(id, side == SIDE_TARGET, &s->probe.id) && s->rights[id] == RIGHT_UNKNOWN)
+        if (need_of(id, side) < NEED_FEED && right_applies(id, side == SIDE_TARGET, &s->probe.id) &&
+            s->rights[id] == RIGHT_UNKNOWN)
             list_add(ret, s, id);
 }
 
@@ -219,6 +219,12 @@ static void decide_rights(const struct preflight_facts *f, int side, struct pref
     decide_need(s, side, NEED_VERIFY, names[side][2], "verify, also in a cutover, cannot compare.", r);
     if (side == SIDE_SOURCE)
         decide_need(s, side, NEED_CUTOVER, names[side][3], "A cutover cannot pause the writers.", r);
+    if (side == SIDE_TARGET && f->config->target_wait_replicas)
+        decide_need(s, side, NEED_WAIT, "rights_target_wait",
+                    "A cutover cannot prove what target.wait_replicas asks for.", r);
+    if (side == SIDE_TARGET && f->config->target_wait_aof)
+        decide_need(s, side, NEED_WAITAOF, "rights_target_waitaof",
+                    "A cutover cannot prove what target.wait_aof asks for.", r);
 }
 
 static void decide_keys(const struct preflight_facts *f, int side, struct preflight_report *r)

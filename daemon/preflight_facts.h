@@ -29,8 +29,10 @@ enum need {
     NEED_VERIFY,    /* for comparing, also in a cutover */
     NEED_SAFETY,    /* riotd does without, at a price */
     NEED_CUTOVER,   /* for pausing the writers */
-    NEED_FEED,      /* judged with the feed */
+    NEED_FEED,      /* judged with the feed; those from here on are not everybody's */
     NEED_FUNCTIONS, /* judged with the functions */
+    NEED_WAIT,      /* for target.wait_replicas */
+    NEED_WAITAOF,   /* for target.wait_aof */
 };
 
 enum right_id {
@@ -49,21 +51,28 @@ enum right_id {
     MAY_MULTI,
     MAY_EXEC,
     MAY_RANDOMKEY,
-    MAY_XINFO,
+    MAY_XINFO_GROUPS,
+    MAY_XINFO_CONSUMERS,
     MAY_CLIENT_ID,
     MAY_CLIENT_SETNAME,
     MAY_CLIENT_LIST,
     MAY_CLIENT_KILL,
     MAY_NO_TOUCH,
     MAY_CONFIG_GET,
+    MAY_COMMAND,
+    MAY_MODULE_LIST,
     MAY_PAUSE,
     MAY_UNPAUSE,
     MAY_TRACKING,
+    MAY_TRACKINGINFO,
+    MAY_GETREDIR,
     MAY_SUBSCRIBE,
     MAY_PSUBSCRIBE,
     MAY_CONFIG_SET,
     MAY_FUNCTION_DUMP,
     MAY_FUNCTION_RESTORE,
+    MAY_WAIT,
+    MAY_WAITAOF,
     RIGHTS
 };
 

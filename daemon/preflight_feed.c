@@ -15,6 +15,7 @@
 #define SECONDS_TOLD   3600
 #define HARD_LEAST     (8 * MIB)
 #define TRACKING_SINCE 60000
+#define CHANNELS_SINCE 60200
 
 /* What would become of one kind. */
 struct view {
@@ -26,11 +27,11 @@ struct view {
 
 static void view_tracking(const struct preflight_side *s, struct view *v)
 {
-    snprintf(
-        v->hint, sizeof(v->hint),
-        "On the source: ACL SETUSER %s +client|id +client|tracking +client|trackinginfo +subscribe +ping "
-        "&" RECEIVER_INVALIDATIONS,
-        s->user);
+    bool old = s->probe.id.redis && s->probe.id.redis < CHANNELS_SINCE;
+
+    snprintf(v->hint, sizeof(v->hint),
+             "On the source: ACL SETUSER %s +client|id +client|tracking %s +subscribe +ping", s->user,
+             old ? "+client|getredir" : "+client|trackinginfo &" RECEIVER_INVALIDATIONS);
     if (s->probe.id.redis && s->probe.id.redis < TRACKING_SINCE) {
         snprintf(v->why, sizeof(v->why), "CLIENT TRACKING came with 6.0");
         snprintf(v->hint, sizeof(v->hint), "Use another feed.");
@@ -42,6 +43,12 @@ static void view_tracking(const struct preflight_side *s, struct view *v)
                  right_is_lacking(s, MAY_TRACKING) ? "TRACKING" : "ID");
     } else if (s->tracking == RIGHT_DENIED || s->tracking == RIGHT_MISSING) {
         snprintf(v->why, sizeof(v->why), "CLIENT TRACKING is refused: %.160s", s->tracking_why);
+    } else if (right_is_lacking(s, MAY_TRACKINGINFO) || right_is_lacking(s, MAY_GETREDIR)) {
+        enum right_id id = right_is_lacking(s, MAY_GETREDIR) ? MAY_GETREDIR : MAY_TRACKINGINFO;
+        v->usable = true;
+        snprintf(v->why, sizeof(v->why), "%s is refused: riotd cannot see whether the source still tracks",
+                 right_rows[id].name);
+        snprintf(v->hint, sizeof(v->hint), "On the source: ACL SETUSER %s %s", s->user, right_rows[id].rule);
     } else {
         v->usable = true;
         if (s->tracking == RIGHT_UNKNOWN)

@@ -7,7 +7,6 @@ import re
 import threading
 
 from kit.acked import Acked
-from kit.resp import Client
 from kit.wait import SCALE, until
 
 PASSWORD = "of-riotd"
@@ -85,7 +84,7 @@ def fenced_settings(server):
 def writes_pass(server, key="probe", timeout=0.5):
     """Can an ordinary client write to it, now?"""
     try:
-        with Client(server.path, timeout=timeout) as client:
+        with server.raw(timeout=timeout) as client:
             client.call("SET", key, "1")
             return True
     except Exception:  # pylint: disable=broad-except # refused, or waiting

@@ -60,9 +60,10 @@ def parse(buf, pos):
 
 
 class Client:
-    """One connection. `address` is a path, or (host, port). Time-outs raise TimeoutError, a lost connection ConnectionError."""
+    """One connection. `address` is a path, or (host, port); auth: (user, password). Time-outs raise TimeoutError, a lost connection
+    ConnectionError."""
 
-    def __init__(self, address, db=0, timeout=30.0):
+    def __init__(self, address, db=0, timeout=30.0, auth=None):
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.sock.settimeout(timeout)
@@ -70,6 +71,8 @@ class Client:
             self.sock.connect(address)
             self.buf, self.pos = bytearray(), 0
             self.db = 0
+            if auth:
+                self.call("AUTH", *auth)
             self.select(db)
         except BaseException:
             self.sock.close()

@@ -46,6 +46,7 @@ class RedisServer:
         self.name, self.binary, self.args = name, binary or source_binary(), list(args)
         self.path = os.path.join(self.folder, "redis.sock")
         self.tcp, self.port = tcp, 0
+        self.auth = None  # (user, password) of whoever asks here, once lock() was called
         self.process = None
         self.frozen = False
 
@@ -87,7 +88,7 @@ class RedisServer:
 
     def answers(self):
         try:
-            with Client(self.path, timeout=2) as client:
+            with self.raw(timeout=2) as client:
                 return client.call("PING") == b"PONG"
         except Exception:  # pylint: disable=broad-except # loading, or not there yet
             return False
@@ -102,7 +103,7 @@ class RedisServer:
         self.process = None
 
     def save(self):
-        with Client(self.path, timeout=120) as client:
+        with self.raw(timeout=120) as client:
             client.call("SAVE")
 
     def restart_slowly(self):
@@ -147,6 +148,13 @@ class RedisServer:
         with open(os.path.join(self.folder, "log"), encoding="utf-8", errors="replace") as log:
             return log.read()
 
+    def lock(self, user="admin", password="of-the-admin"):
+        """From now on nobody comes in without a password; tests come in as this user, until it is stopped."""
+        self.call("ACL", "SETUSER", user, "on", f">{password}", "~*", *(["&*"] if self.version >= (6, 2) else []), "+@all")
+        self.auth = user, password
+        self.call("ACL", "SETUSER", "default", "off")
+        return self
+
     # --- use
 
     def url(self, db=None):
@@ -158,11 +166,12 @@ class RedisServer:
 
     def redis(self, db=0, **options):
         """A redis-py client; replies are bytes."""
-        return redis.Redis(unix_socket_path=self.path, db=db, socket_timeout=60, **options)
+        user, password = self.auth or (None, None)
+        return redis.Redis(unix_socket_path=self.path, db=db, socket_timeout=60, username=user, password=password, **options)
 
     def raw(self, db=0, timeout=60.0):
         """The small client, for many keys."""
-        return Client(self.path, db, timeout)
+        return Client(self.path, db, timeout, self.auth)
 
     def call(self, *args, db=0):
         with self.raw(db) as client:

@@ -348,6 +348,8 @@ START_TEST(it_is_offered_where_it_can_be)
     close(w.fd);
     real_ask(&s, "ACL SETUSER riotd -acl|setuser");
     not_allowed("ACL SETUSER is not allowed: NOPERM");
+    real_ask(&s, "ACL SETUSER riotd +@all -acl|deluser");
+    not_allowed("ACL DELUSER is not allowed: NOPERM");
     real_ask(&s, "ACL SETUSER riotd +@all -acl|list");
     not_allowed("ACL LIST is not allowed: NOPERM");
     real_ask(&s, "ACL SETUSER riotd +@all -client|list");

@@ -245,7 +245,8 @@ START_TEST(a_module_forbids_acl_where_its_commands_are_not_told)
     ck_assert_ptr_null(strstr(acl_is_refused(), "module"));
     fake_bulk(&f, "INFO modules", "# Modules\r\nmodule:name=lua,ver=1,api=1\r\n");
     fake_rule(&f, "COMMAND LIST FILTERBY MODULE lua", "-NOPERM no list\r\n");
-    ck_assert_ptr_nonnull(strstr(acl_is_refused(), "cannot be listed: NOPERM no list"));
+    ck_assert_ptr_nonnull(
+        strstr(acl_is_refused(), "COMMAND LIST, to know its commands, is not allowed: NOPERM no list"));
     fake_rule(&f, "COMMAND LIST FILTERBY MODULE vectorset", "*1\r\n$4\r\nVADD\r\n");
     fake_bulk(&f, "INFO modules", "# Modules\r\nmodule:name=vectorset,ver=1,api=1,options=[a|b]\r\n");
     ck_assert_ptr_null(strstr(acl_is_refused(), "module"));

@@ -303,6 +303,9 @@ START_TEST(functions)
     only("functions", PREFLIGHT_OK, "3 libraries");
     TARGET->rights[MAY_FUNCTION_RESTORE] = RIGHT_DENIED;
     only("functions", PREFLIGHT_ERROR, "FUNCTION RESTORE");
+    TARGET->rights[MAY_FUNCTION_RESTORE] = RIGHT_GIVEN;
+    TARGET->rights[MAY_FUNCTION_DUMP] = RIGHT_DENIED;
+    only("functions", PREFLIGHT_ERROR, "FUNCTION DUMP is refused on the target");
     SOURCE->probe.has_functions = false;
     only("functions", PREFLIGHT_OK, "none");
     done();
@@ -345,6 +348,8 @@ START_TEST(rights)
         {MAY_RANDOMKEY, SIDE_SOURCE, "rights_source_verify", PREFLIGHT_WARNING, "+randomkey"},
         {MAY_CLIENT_KILL, SIDE_TARGET, "rights_target_safety", PREFLIGHT_WARNING, "+client|kill"},
         {MAY_PAUSE, SIDE_SOURCE, "rights_source_pause", PREFLIGHT_WARNING, "+client|pause"},
+        {MAY_TRACKINGINFO, SIDE_SOURCE, "feed", PREFLIGHT_WARNING, "+client|trackinginfo"},
+        {MAY_WAIT, SIDE_TARGET, "rights_target", PREFLIGHT_OK, "has what is needed"},
         /* Not sent to such a server, or not to this side. */
         {MAY_PTTL, SIDE_SOURCE, "rights_source", PREFLIGHT_OK, "has what is needed"},
         {MAY_RESTORE, SIDE_SOURCE, "rights_source", PREFLIGHT_OK, "has what is needed"},
@@ -362,6 +367,17 @@ START_TEST(rights)
     only("rights_target", PREFLIGHT_ERROR, "renamed");
     TARGET->rights[MAY_RESTORE] = TARGET->rights[MAY_UNLINK] = RIGHT_UNKNOWN;
     only("rights_target", PREFLIGHT_OK, "RESTORE, UNLINK");
+    done();
+    make_plain();
+    k.config->target_wait_replicas = 1;
+    TARGET->rights[MAY_WAIT] = RIGHT_DENIED;
+    only("rights_target_wait", PREFLIGHT_WARNING, "+wait");
+    done();
+    make_plain();
+    k.config->target_wait_aof = true;
+    TARGET->probe.id.redis = 70200;
+    TARGET->rights[MAY_WAITAOF] = RIGHT_DENIED;
+    only("rights_target_waitaof", PREFLIGHT_WARNING, "+waitaof");
     done();
 }
 END_TEST

@@ -20,8 +20,6 @@ static bool transaction(struct fake_client *c, const char *line)
 {
     if (strcmp(line, "MULTI") == 0)
         in_multi = queues;
-    else if (strcmp(line, "DISCARD") == 0)
-        in_multi = false;
     else if (in_multi) {
         for (size_t i = fake.nrules; i > 0; i--) {
             if (strncmp(fake.rules[i - 1].begins, "QUEUE ", 6) == 0 &&
@@ -46,7 +44,7 @@ static void set_up(void)
     fake_rule(&fake, "", "-ERR unknown command\r\n");
     fake_handshake(&fake);
     fake_rule(&fake, "MULTI", "+OK\r\n");
-    fake_rule(&fake, "DISCARD", "+OK\r\n");
+    fake_rule(&fake, "EXEC", "-ERR EXEC without MULTI\r\n");
     fake_rule(&fake, "CLIENT TRACKING", "+OK\r\n");
     preflight_side_init(&side);
     side.user = "me";
@@ -165,13 +163,13 @@ START_TEST(test_rights_by_queueing)
     ck_assert_int_eq(side.rights[MAY_CLIENT_LIST], RIGHT_UNKNOWN);
     ck_assert_int_eq(side.rights[MAY_SCAN], RIGHT_GIVEN);
     ck_assert_int_eq(side.rights[MAY_MULTI], RIGHT_GIVEN);
+    ck_assert_int_eq(side.rights[MAY_EXEC], RIGHT_GIVEN);
     ck_assert_int_eq(side.rights[MAY_PAUSE], RIGHT_UNKNOWN); /* the source's */
     ck_assert(side.keys_denied);
     ck_assert_int_eq(side.tracking, RIGHT_UNKNOWN);
     const char *log = fake_log(&fake);
-    ck_assert_ptr_null(strstr(log, "EXEC"));
+    ck_assert_ptr_null(strstr(strstr(log, "MULTI"), "EXEC"));
     ck_assert_ptr_null(strstr(log, "CONFIG SET"));
-    ck_assert_ptr_nonnull(strstr(strstr(log, "RESTORE"), "DISCARD"));
     tear_down();
 }
 END_TEST
@@ -233,6 +231,21 @@ START_TEST(test_rights_by_dryrun)
 }
 END_TEST
 
+START_TEST(test_exec_is_asked_for_before_a_transaction)
+{
+    set_up();
+    fake_rule(&fake, "EXEC",
+              "-EXECABORT Transaction discarded because of: NOPERM this user has no permissions to run "
+              "the 'exec' command\r\n");
+    run(true);
+    ck_assert_int_eq(side.rights[MAY_EXEC], RIGHT_DENIED);
+    ck_assert_int_eq(side.rights[MAY_RESTORE], RIGHT_GIVEN);
+    const char *log = fake_log(&fake);
+    ck_assert(strstr(log, "EXEC") < strstr(log, "MULTI"));
+    tear_down();
+}
+END_TEST
+
 START_TEST(test_tracking_is_tried)
 {
     set_up();
@@ -242,7 +255,7 @@ START_TEST(test_tracking_is_tried)
     const char *on = strstr(log, "CLIENT TRACKING ON REDIRECT 7 BCAST PREFIX ");
     ck_assert_ptr_nonnull(on);
     ck_assert_ptr_nonnull(strstr(on, "CLIENT TRACKING OFF"));
-    ck_assert(on > strstr(log, "DISCARD"));
+    ck_assert(on < strstr(log, "MULTI"));
     tear_down();
 
     set_up();
@@ -253,7 +266,14 @@ START_TEST(test_tracking_is_tried)
     tear_down();
 
     set_up();
-    fake_rule(&fake, "QUEUE CLIENT TRACKING", "-NOPERM User me has no permissions to run the command\r\n");
+    fake_rule(&fake, "CLIENT TRACKING ON", "-NOPERM User me has no permissions to run the command\r\n");
+    run(false);
+    ck_assert_int_eq(side.tracking, RIGHT_DENIED);
+    tear_down();
+
+    set_up();
+    fake_rule(&fake, "ACL DRYRUN me", "+OK\r\n");
+    fake_bulk(&fake, "ACL DRYRUN me CLIENT TRACKING", "User me has no permissions to run the command");
     run(false);
     ck_assert_int_eq(side.rights[MAY_TRACKING], RIGHT_DENIED);
     ck_assert_int_eq(side.tracking, RIGHT_UNKNOWN);
@@ -278,7 +298,7 @@ END_TEST
 
 START_TEST(test_a_connection_that_is_lost)
 {
-    static const char *const at[] = {"INFO memory", "MULTI", "DISCARD", "CLIENT TRACKING"};
+    static const char *const at[] = {"INFO memory", "MULTI", "EXEC", "CLIENT TRACKING"};
 
     for (size_t i = 0; i < ARRAY_LEN(at); i++) {
         set_up();
@@ -296,4 +316,5 @@ END_TEST
 
 UNIT_MAIN("daemon/preflight_ask", test_facts, test_nothing_is_told, test_rights_by_queueing,
           test_a_refusal_of_the_server_s_own, test_what_does_not_queue_is_not_asked, test_rights_by_dryrun,
-          test_tracking_is_tried, test_versions_are_asked_what_they_know, test_a_connection_that_is_lost)
+          test_exec_is_asked_for_before_a_transaction, test_tracking_is_tried,
+          test_versions_are_asked_what_they_know, test_a_connection_that_is_lost)

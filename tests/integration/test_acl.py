@@ -1,0 +1,207 @@
+"""The users of conf/source.acl and conf/target.acl: riotd does all that it can do with these rights, and each of them is needed."""
+
+import re
+import subprocess
+
+import pytest
+
+from kit import fill, rights
+from kit.acked import Acked
+from kit.compare import assert_equal, functions_of
+from kit.cutover import FAST, busy, committed_ms, fence_args, writes_pass
+from kit.riot import program
+from kit.server import target_binary
+from kit.wait import SCALE, until
+
+LIBRARY = "#!lua name=demo\nredis.register_function('answer', function(keys, args) return {} end)"
+# What a check says of servers and not of rights: a target of a test keeps nothing on a disk, and 6.0 has no fence.
+NO_NEWS = {"persistence", "fences"}
+LIVES = [("tracking", "acl"), ("notify", "min-replicas"), ("tracking", "hold"), ("notify", "none")]
+FENCES = {"acl": ["cutover", "fence acl", "fence acl with modules"], "min-replicas": ["cutover", "fence min-replicas"], "hold": ["cutover"], "none": []}
+PROOFS = {"target__wait_replicas": 1, "target__wait_aof": True}
+# ACL DRYRUN is asked for, and done without.
+ASKED_IN_VAIN = {"acl|dryrun"}
+
+
+@pytest.fixture
+def tcp(lab):
+    lab.source = lab.server("source", tcp=True).start()
+    lab.target = lab.server("target", target_binary(), tcp=True).start()
+    return lab
+
+
+def link(lab, source=None, target=None, start=True, without=None, **options):
+    """A link whose users have the rights of these parts of the files, all if not named; without: {side: a rule that is left out}."""
+    without = without or {}
+    options.update(rights.give(lab.source, "source", source, without.get("source")))
+    options.update(rights.give(lab.target, "target", target, without.get("target")))
+    return lab.link(lab.source.tcp_url(user=rights.USER), lab.target.tcp_url(user=rights.USER), start=start, **options)
+
+
+def check(riotd):
+    """{item: (level, text and hint)} of riotd --check."""
+    riotd.write_config()
+    done = subprocess.run([program("riotd"), "-c", riotd.config, "--state-dir", riotd.state_dir, "--check"], capture_output=True, text=True,
+                          timeout=60 * SCALE, stdin=subprocess.DEVNULL, check=False)
+    return items_of(done.stdout)
+
+
+def items_of(output):
+    items, last = {}, None
+    for line in output.splitlines()[:-1]:
+        match = re.fullmatch(r"(ok|warning|error) +(\w+) +(.*)", line)
+        if match:
+            last = match[2]
+            items[last] = match[1], match[3]
+        else:
+            items[last] = items[last][0], items[last][1] + " | " + line.strip()
+    return items
+
+
+def complaints(items):
+    return {name: text for name, (level, text) in items.items() if level != "ok" and name not in NO_NEWS}
+
+
+def load(server, answer):
+    if server.has("FUNCTION"):
+        server.call("FUNCTION", "LOAD", "REPLACE", LIBRARY.format(answer))
+
+
+def equal(lab, riotd):
+    riotd.wait("drained", 60)
+    assert_equal(lab.source, lab.target, at_least=30)
+    if lab.source.has("FUNCTION"):
+        assert functions_of(lab.source) == functions_of(lab.target)
+
+
+def change_all(lab):
+    """Of every kind that a feed or its watch list tells: values, expiries, deletions, a flush, groups of streams, functions."""
+    with lab.source.raw() as client:
+        client.must([("SET", "new", "1"), ("SET", "gone", "1", "PX", "50"), ("DEL", "ttl:long"), ("RENAME", "ttl:list", "list:renamed")])
+        client.must([("XADD", "events", "1-1", "f", "v"), ("XGROUP", "CREATE", "events", "g", "0")])
+    lab.source.call("FLUSHDB", db=5)
+    load(lab.source, 2)
+
+
+def change_groups(lab):
+    with lab.source.raw() as client:
+        client.call("XREADGROUP", "GROUP", "g", "consumer", "STREAMS", "events", ">")
+        client.call("XACK", "events", "g", "1-1")
+
+
+@pytest.mark.parametrize("feed,fence", LIVES, ids=["-".join(life) for life in LIVES])
+def test_a_whole_life(tcp, feed, fence):
+    """From the snapshot to the end of a cutover, with lost connections and a restart, and no right more than this feed and this fence need."""
+    if fence != "none" and tcp.source.version < (6, 2):
+        pytest.skip("6.0 has no pause of writes: none only")
+    fill.every_type(tcp.source)
+    fill.every_type(tcp.source, db=5)
+    load(tcp.source, 1)
+    tcp.source.lock()
+    tcp.target.lock()
+    riotd = link(tcp, ["every link", f"feed {feed}", *FENCES[fence]], ["every link"], feed=feed).wait("live", 60)
+    items = items_of(riotd.ctl("check").stdout)
+    missed = complaints(items)
+    assert not {name: text for name, text in missed.items() if "error" in items[name]} and set(missed) <= {"rights_source_pause"}, missed
+    equal(tcp, riotd)
+    change_all(tcp)
+    equal(tcp, riotd)
+    change_groups(tcp)
+    riotd.wait_for(lambda s: s["state"] == "live", what="live again after the flush")
+    for server in (tcp.source, tcp.target):
+        server.kill_riotd_clients()
+    tcp.source.call("SET", "new", "2")
+    equal(tcp, riotd)
+    assert "cannot be proved" not in riotd.log()
+    riotd.must("verify")
+    riotd.restart().wait("live", 60)
+    equal(tcp, riotd)
+    cut_over(tcp, riotd, fence)
+    assert tcp.source.config("notify-keyspace-events") == ""
+    assert not complained(riotd), complained(riotd)
+
+
+def complained(riotd):
+    return [line for line in riotd.log().splitlines() if "NOPERM" in line or "not allowed" in line]
+
+
+def cut_over(lab, riotd, fence):
+    with Acked(lab.source, lab.folder, writers=2, keys=100, grace=1.0, rate=1000, auth=lab.source.auth) as writers:
+        busy(writers)
+        if fence == "none":
+            writers.stop()
+        riotd.must("cutover", *fence_args(fence), *FAST)
+        if fence != "none":
+            assert not writes_pass(lab.source)
+    verdict = writers.judge(lab.target, committed_ms(riotd))
+    assert verdict.acknowledged > 400 and not verdict.missing and not verdict.late, verdict
+    if fence != "none":
+        riotd.wait_for(lambda s: s["cutover"]["fence_held"], what="the fence is looked at")
+    riotd.must("finish", "--unfence")
+    until(lambda: writes_pass(lab.source), 5, "writes pass again")
+
+
+def test_nothing_is_asked_for_that_the_files_do_not_give(tcp):
+    """A server notes each refusal in its ACL LOG, and people look at that."""
+    if tcp.source.version < (6, 2):
+        pytest.skip("6.0 has no fences to give rights for")
+    fill.every_type(tcp.source)
+    load(tcp.source, 1)
+    riotd = link(tcp)
+    riotd.wait("live")
+    riotd.must("check")
+    change_all(tcp)
+    equal(tcp, riotd)
+    change_groups(tcp)
+    riotd.restart().wait("live")
+    riotd.must("verify")
+    riotd.must("cutover", *fence_args("acl"), *FAST)
+    riotd.must("finish", "--unfence")
+    for server in (tcp.source, tcp.target):
+        refused = [dict(zip(entry[::2], entry[1::2])) for entry in server.call("ACL", "LOG")]
+        assert {entry[b"object"].decode() for entry in refused} <= ASKED_IN_VAIN, refused
+
+
+# --- each is needed: without it a check says so, and what to do
+
+
+def command_of(rule):
+    """As a check names it: "+client|list" is CLIENT LIST."""
+    return rule[1:].replace("|", " ").upper() if rule[0] == "+" else rule[1:]
+
+
+def feeds_of(line):
+    return ("notify",) if line.section == "feed notify" else ("tracking",)
+
+
+def says(items, rule):
+    """Is the command named by an item that is not as it was with all rights?"""
+    return any(command_of(rule).lower() in text.lower() for text in items.values())
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_each_right_is_missed(tcp, side):
+    """One by one is taken away. Of those for a fence, the item of that fence tells."""
+    server = getattr(tcp, side)
+    load(tcp.source, 1)
+    fill.every_type(tcp.source)
+    has_modules = server.info("modules").get("module", "name=lua,").split(",")[0] != "name=lua"  # Valkey's scripts, without a command
+    full = {feed: check(link(tcp, start=False, feed=feed, **PROOFS)) for feed in ("tracking", "notify")}
+    assert not complaints(full["tracking"]) and not complaints(full["notify"]), full
+    silent, strange = [], []
+    for line in rights.lines(side):
+        if not line.is_for(server.version) or (line.section == "fence acl with modules" and not has_modules):
+            continue
+        if server.version < (6, 2) and line.section == "feed notify":
+            continue
+        for rule in line.rules:
+            for feed in feeds_of(line):
+                items = check(link(tcp, start=False, without={side: rule}, feed=feed, **PROOFS))
+                news = {name: text for name, (_, text) in items.items() if (_, text) != full[feed].get(name)}
+                if not says(news, rule):
+                    silent.append((line.section, feed, rule, news))
+                given = set(re.findall(r"[+~&]\S+", " ".join(re.findall(r"ACL SETUSER riotd (.*)", " ".join(news.values())))))
+                if given - set(rights.rules(side, server.version)):
+                    strange.append((rule, given))
+    assert not silent, silent
+    assert not strange, strange
