@@ -245,6 +245,11 @@ install: all
 	$(INSTALL) -D -m 644 packaging/man/riotctl.1 $(DESTDIR)$(mandir)/man1/riotctl.1
 	$(INSTALL) -D -m 644 packaging/man/riotd.yaml.5 $(DESTDIR)$(mandir)/man5/riotd.yaml.5
 	$(INSTALL) -D -m 644 packaging/journal/riotd.catalog $(DESTDIR)$(catalogdir)/riotd.catalog
+	$(INSTALL) -D -m 644 packaging/completion/riotctl.bash $(DESTDIR)$(bashcompdir)/riotctl
+	ln -sf riotctl $(DESTDIR)$(bashcompdir)/riotd
+	$(INSTALL) -D -m 644 packaging/completion/_riotctl $(DESTDIR)$(zshcompdir)/_riotctl
+	$(INSTALL) -D -m 644 packaging/completion/riotctl.fish $(DESTDIR)$(fishcompdir)/riotctl.fish
+	ln -sf riotctl.fish $(DESTDIR)$(fishcompdir)/riotd.fish
 
 clean:
 	rm -rf build

@@ -23,11 +23,17 @@ const struct args_option args_options[] = {
 };
 _Static_assert(ARRAY_LEN(args_options) == OPTION_COUNT, "each option has a row");
 
-static const char *const colours[] = {
+const char *const args_colours[] = {
     [COLOUR_AUTO] = "auto",
     [COLOUR_ALWAYS] = "always",
     [COLOUR_NEVER] = "never",
+    [COLOURS] = NULL,
 };
+
+bool args_option_fits(enum args_option_id id, const struct verb *v)
+{
+    return id != OPTION_NO_WAIT || !v || v->flags & (VERB_OPERATION | VERB_CHANGES);
+}
 
 struct parser {
     struct args *args;
@@ -65,8 +71,8 @@ static int set_colour(struct parser *p, const char *value)
 {
     char text[SHOWN_MAX];
 
-    for (unsigned i = 0; i < ARRAY_LEN(colours); i++) {
-        if (!strcmp(value, colours[i])) {
+    for (unsigned i = 0; i < COLOURS; i++) {
+        if (!strcmp(value, args_colours[i])) {
             p->args->colour = (enum args_colour)i;
             return 0;
         }
@@ -290,7 +296,7 @@ static int check_whole(struct parser *p)
         return 0;
     if (!v)
         return fail(p, "a verb is missing; 'riotctl help' lists them");
-    if (a->no_wait && !(v->flags & (VERB_OPERATION | VERB_CHANGES)))
+    if (a->no_wait && !args_option_fits(OPTION_NO_WAIT, v))
         return fail(p, "%s has no option --no-wait", v->name);
     return request_missing(&a->request, p->why);
 }

@@ -5,7 +5,8 @@
 
 #include "lib/control/request.h"
 
-enum args_colour { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER };
+enum args_colour { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER, COLOURS };
+extern const char *const args_colours[COLOURS + 1]; /* NULL ends them */
 
 struct args {
     const char *socket, *name; /* NULL: not given */
@@ -32,6 +33,8 @@ struct args_option {
     const char *help;
 };
 extern const struct args_option args_options[OPTION_COUNT]; /* indexed by id */
+/* With that verb? v NULL: there is none yet. */
+bool args_option_fits(enum args_option_id id, const struct verb *v);
 
 /* argv[0] is passed over. 0; -EINVAL with `why`: usage. What is kept of argv is borrowed. */
 MUST_CHECK int args_parse(int argc, char *const *argv, struct args *ret, char why[REQUEST_WHY_MAX]);

@@ -7,6 +7,7 @@
 
 #include "ctl/args.h"
 #include "ctl/commands.h"
+#include "ctl/complete.h"
 
 static int run(struct session *s)
 {
@@ -31,6 +32,18 @@ static int finish(const struct session *s, int status)
     return status;
 }
 
+/* A shell asks while somebody types: no errors, whatever is wrong. */
+static int complete(int count, char *const *words)
+{
+    struct paths_env env = paths_env_read();
+    struct candidates found;
+
+    complete_words(count, words, &env, &found);
+    candidates_print(&found, stdout);
+    buf_free(&found.out);
+    return CTL_OK;
+}
+
 int main(int argc, char **argv)
 {
     struct args args = {0};
@@ -39,6 +52,8 @@ int main(int argc, char **argv)
 
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
+    if (argc > 1 && !strcmp(argv[1], CANDIDATES_FLAG))
+        return complete(argc - 2, argv + 2);
     int e = args_parse(argc, argv, &args, why);
     session_init(&s, &args);
     if (e)

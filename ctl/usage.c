@@ -24,12 +24,14 @@ static int put_option(struct buf *out, const struct args_option *o)
     return wrap_row(out, OPTION_COLUMN, left, o->help);
 }
 
-static int put_options(struct buf *out)
+static int put_options(struct buf *out, const struct verb *v)
 {
     int e = buf_append_str(out, "\nOptions:\n");
 
-    for (unsigned i = 0; !e && i < OPTION_COUNT; i++)
-        e = put_option(out, &args_options[i]);
+    for (unsigned i = 0; !e && i < OPTION_COUNT; i++) {
+        if (args_option_fits((enum args_option_id)i, v))
+            e = put_option(out, &args_options[i]);
+    }
     return e;
 }
 
@@ -71,7 +73,7 @@ int usage_all(struct buf *out)
     for (unsigned i = 0; !e && i < VERB_COUNT; i++)
         e = wrap_row(out, VERB_COLUMN, verbs[i].name, verbs[i].help);
     if (!e)
-        e = put_options(out);
+        e = put_options(out, NULL);
     if (!e)
         e = put_exits(out);
     return e ? e : buf_append_str(out, "\n'riotctl VERB --help' tells all about a verb.\n");
@@ -129,5 +131,5 @@ int usage_verb(const struct verb *v, struct buf *out)
         e = buf_append_str(out, "\nArguments:\n");
     for (size_t i = 0; !e && i < v->nargs; i++)
         e = put_arg(out, &v->args[i]);
-    return e ? e : put_options(out);
+    return e ? e : put_options(out, v);
 }

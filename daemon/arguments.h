@@ -6,7 +6,7 @@
 #define RIOTD_ARGUMENTS_H
 
 #include "daemon/config.h"
-#include "lib/core/buf.h"
+#include "lib/control/candidates.h"
 
 enum arguments_id {
     FLAG_CONFIG,
@@ -60,5 +60,9 @@ extern const struct arguments_exit arguments_exits[ARGUMENTS_EXITS];
 
 #define ARGUMENTS_HELP_MAX (16 * KIB)
 MUST_CHECK int arguments_help(struct buf *out); /* -ENOBUFS, -ENOMEM */
+
+/* A shell's completion of the words behind CANDIDATES_FLAG. The links are those with a file in `folder`.
+ * ret->out is the caller's to free. */
+void arguments_complete(int count, char *const *words, const char *folder, struct candidates *ret);
 
 #endif

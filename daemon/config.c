@@ -5,10 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef RIOT_CONFIG_FOLDER
-#define RIOT_CONFIG_FOLDER "/etc/riotd"
-#endif
-
 #define PLACE_MAX 4200
 #define NAME_ROW  0
 

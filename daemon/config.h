@@ -13,6 +13,9 @@
 #include "lib/feed/feed.h"
 #include "lib/redis/url.h"
 
+#ifndef RIOT_CONFIG_FOLDER
+#define RIOT_CONFIG_FOLDER "/etc/riotd" /* NAME.yaml is in it */
+#endif
 #define CONFIG_FILE_MAX      MIB
 #define CONFIG_DATABASES_MAX 4096
 #define CONFIG_NAME_MAX      32
@@ -153,6 +156,8 @@ MUST_CHECK int config_each(const struct config *c, int (*fn)(const struct config
 /* Writes conf/riotd.yaml: every option with its help, its default and its bounds. */
 void config_example(FILE *out);
 
+/* The words that an option takes, one after the other; NULL: there are no more, or it takes other values. */
+const char *config_word(const char *path, size_t index);
 const char *config_existing_name(enum config_existing e); /* "refuse", "replace", "merge" */
 
 #endif

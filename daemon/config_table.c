@@ -216,6 +216,18 @@ size_t config_option_find(const char *path)
     return row;
 }
 
+const char *config_word(const char *path, size_t index)
+{
+    size_t row = config_option_find(path);
+    const struct config_word *words = row < CONFIG_OPTIONS ? config_options[row].words : NULL;
+
+    for (size_t i = 0; words && words[i].name; i++) {
+        if (i == index)
+            return words[i].name;
+    }
+    return NULL;
+}
+
 size_t config_section_find(const char *section)
 {
     size_t row = 0, len = strlen(section);

@@ -16,6 +16,17 @@
 
 #define CHECK_MS 10000 /* whatever the servers do */
 
+/* A shell asks while somebody types: no errors, whatever is wrong. */
+static int complete(int count, char *const *words)
+{
+    struct candidates found;
+
+    arguments_complete(count, words, RIOT_CONFIG_FOLDER, &found);
+    candidates_print(&found, stdout);
+    buf_free(&found.out);
+    return EX_OK;
+}
+
 static int print_help(void)
 {
     struct buf out;
@@ -193,6 +204,8 @@ int main(int argc, char **argv)
 {
     struct arguments a;
 
+    if (argc > 1 && !strcmp(argv[1], CANDIDATES_FLAG))
+        return complete(argc - 2, argv + 2);
     if (arguments_parse(argc, argv, &a))
         return EX_USAGE;
     switch (a.task) {

@@ -125,5 +125,50 @@ START_TEST(help_is_whole_and_narrow)
 }
 END_TEST
 
+/* The candidates for the last word are these, parted by blanks. */
+static void gives(const char *line, const char *folder, const char *want)
+{
+    char copy[256], got[4 * KIB] = "", *words[16], *rest = copy;
+    struct candidates found;
+    int count = 0;
+
+    snprintf(copy, sizeof(copy), "%s", line);
+    while (rest)
+        words[count++] = strsep(&rest, " ");
+    arguments_complete(count, words, folder, &found);
+    struct bytes all = buf_bytes(&found.out);
+    while (all.len) {
+        struct bytes help = bytes_cut(&all, '\n'), word = bytes_cut(&help, '\t');
+        size_t at = strlen(got);
+        snprintf(got + at, sizeof(got) - at, "%s%.*s", at ? " " : "", (int)word.len, word.ptr);
+    }
+    buf_free(&found.out);
+    ck_assert_msg(!strcmp(got, want), "'%s' gives '%s', not '%s'", line, got, want);
+}
+
+START_TEST(completion)
+{
+    char folder[] = "/tmp/riot-arguments-XXXXXX", command[256];
+
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(command, sizeof(command), "cd %s && touch orders.yaml BAD.yaml .yaml orders.source", folder);
+    ck_assert_int_eq(system(command), 0);
+    gives("-n ", folder, "orders");
+    gives("--name=", folder, "--name=orders");
+    gives("-n i", folder, "");
+    gives("-n ", "/nowhere", "");
+    gives("--ch", folder, "--check-config --check");
+    gives("-n --check --existing-keys ", folder, "refuse replace merge");
+    gives("--existing-keys=m", folder, "--existing-keys=merge");
+    gives("-c ", folder, CANDIDATES_FILES);
+    gives("--state-dir=/v", folder, CANDIDATES_FILES);
+    gives("--source ", folder, "");
+    gives("--check=", folder, "");
+    gives("--nonsense=", folder, "");
+    snprintf(command, sizeof(command), "rm -r %s", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 UNIT_MAIN("daemon/arguments", flags_stand_for_options, tasks, wrong_lines, the_table_is_whole,
-          help_is_whole_and_narrow)
+          help_is_whole_and_narrow, completion)
