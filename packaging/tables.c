@@ -110,10 +110,15 @@ static void put_lines(const char *text, bool apart, word_fn *put)
     putchar('\n');
 }
 
-/* A line that begins with a dot would be a request. */
+/* A name, such as target.url or $RUNTIME_DIRECTORY, is not hyphenated; a line that begins with a dot would be
+ * a request. */
 static void put_roff_word(const char *word, size_t len, bool first)
 {
-    if (first && *word == '.')
+    size_t plain = strcspn(word, "_./$=[");
+
+    if (plain + 1 < len)
+        fputs("\\%", stdout);
+    else if (first && *word == '.')
         fputs("\\&", stdout);
     put_escaped(word, len);
 }
@@ -134,14 +139,14 @@ static const struct arguments_flag *flag_of(const char *path)
     return NULL;
 }
 
-static void put_default(const char *value)
+static void put_default(const struct config_option *o)
 {
-    if (!value) {
-        puts("Not set by default.");
+    if (!o->value) {
+        puts(o->type == TYPE_URL ? "Needed." : "Not set by default.");
         return;
     }
     fputs("Default:\n.Li ", stdout);
-    put_name(value);
+    put_name(o->value);
     puts(" .");
 }
 
@@ -161,8 +166,9 @@ static void put_option(size_t row)
     config_value_bounds(row, bounds, sizeof(bounds));
     printf(".It Cm %s\n", o->path);
     put_text(o->help);
+    puts(".br");
     put_text(sentence(bounds, out));
-    put_default(o->value);
+    put_default(o);
     if (f)
         put_flag_of(f);
     if (o->flags & OPTION_LIMIT)
