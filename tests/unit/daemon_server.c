@@ -289,7 +289,7 @@ START_TEST(verbs_and_answers)
     ask(fd, "*1\r\n$6\r\nstatus\r\n", "$16\r\n{\"state\":\"live\"}\r\n");
     ask(fd, "PAUSE\r\n", "-STATE not in  state idle\r\n");
     ask(fd, "STATSU\r\n", "-USAGE unknown verb 'STATSU'; did you mean 'status'?\r\n");
-    ask(fd, "RELOAD\r\n", "-USAGE unknown verb 'RELOAD'; 'riotctl help' lists them\r\n");
+    ask(fd, "REBOOT\r\n", "-USAGE unknown verb 'REBOOT'; 'riotctl help' lists them\r\n");
     ask(fd, "WAIT\r\n",
         "-USAGE wait needs 'for': one of idle, live, drained, verified, committed, finished\r\n");
     ask(fd, "VERSION\r\n", "$19\r\n{\"version\":\"" RIOT_VERSION "\"}\r\n");
