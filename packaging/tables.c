@@ -18,6 +18,7 @@
 #include "lib/control/verbs.h"
 
 #define WIDTH         79
+#define BLANKS        " \n"
 #define SENTENCES_MAX 2048
 
 /* --- text --- */
@@ -90,8 +91,8 @@ static void put_lines(const char *text, bool apart, word_fn *put)
 {
     size_t column = 0;
 
-    for (text += strspn(text, " "); *text;) {
-        size_t len = strcspn(text, " ");
+    for (text += strspn(text, BLANKS); *text;) {
+        size_t len = strcspn(text, BLANKS);
         if (column && column + 1 + len > WIDTH) {
             putchar('\n');
             column = 0;
@@ -105,7 +106,7 @@ static void put_lines(const char *text, bool apart, word_fn *put)
             column = 0;
         }
         text += len;
-        text += strspn(text, " ");
+        text += strspn(text, BLANKS);
     }
     putchar('\n');
 }
