@@ -237,6 +237,8 @@ install: all
 	$(INSTALL) -D -m 755 $(B)/riotctl $(DESTDIR)$(bindir)/riotctl
 	$(INSTALL) -D -m 644 $(B)/libriot.so $(DESTDIR)$(libdir)/riotd/libriot.so
 	$(INSTALL) -D -m 644 conf/riotd.yaml $(DESTDIR)$(docdir)/examples/riotd.yaml
+	$(INSTALL) -D -m 644 conf/source.acl $(DESTDIR)$(docdir)/examples/source.acl
+	$(INSTALL) -D -m 644 conf/target.acl $(DESTDIR)$(docdir)/examples/target.acl
 	$(call install_filled,packaging/systemd/riotd@.service,$(unitdir)/riotd@.service)
 	$(call install_filled,packaging/systemd/riotd.target,$(unitdir)/riotd.target)
 	$(call install_filled,packaging/systemd/riotd.sysusers,$(sysusersdir)/riotd.conf)

@@ -205,3 +205,44 @@ def test_each_right_is_missed(tcp, side):
                     strange.append((rule, given))
     assert not silent, silent
     assert not strange, strange
+
+
+@pytest.mark.parametrize("fence,rule", [("acl", "+acl|setuser"), ("acl", "+acl|list"), ("min-replicas", "+config|set"), ("hold", "+client|kill"),
+                                        ("hold", "+client|pause"), ("acl", "+client|pause")])
+def test_a_fence_without_its_right_is_refused_by_name(tcp, fence, rule):
+    if tcp.source.version < (6, 2):
+        pytest.skip("6.0 has no pause of writes: none only")
+    riotd = link(tcp, without={"source": rule}).wait("live")
+    done = riotd.ctl("cutover", "--fence", fence, *FAST)
+    assert done.returncode == 6 and f"{command_of(rule)} " in done.stderr and "not allowed" in done.stderr, done
+    assert writes_pass(tcp.source) and riotd.state == "live"
+
+
+def all_rules():
+    return [(side, line, rule) for side in ("source", "target") for line in rights.lines(side) for rule in line.rules]
+
+
+def is_told(riotd, rule):
+    """Does the status say which command, or whose keys, are refused?"""
+    status = riotd.status()
+    told = " ".join(map(str, (status["conditions"], status["blockers"], status.get("reason", "")))).lower()
+    return all(word in told for word in (["keys"] if rule == "~*" else command_of(rule).lower().split()))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("side,line,rule", all_rules(), ids=[f"{side}{rule}" for side, _, rule in all_rules()])
+def test_a_link_without_a_right_works_or_says_so(tcp, side, line, rule):
+    """Nobody checked before: in the end both sides are equal all the same, or the status says which command is refused."""
+    if not line.is_for(getattr(tcp, side).version):
+        pytest.skip("not for this server")
+    fill.every_type(tcp.source)
+    fill.every_type(tcp.source, db=5)
+    load(tcp.source, 1)
+    riotd = link(tcp, without={side: rule}, feed=feeds_of(line)[0])
+    until(lambda: riotd.state == "live" or is_told(riotd, rule), 30, "live, or a word about the right")
+    change_all(tcp)
+    change_groups(tcp)
+    if riotd.ctl("wait", "--for", "drained", "--timeout", f"{int(10 * SCALE)}s").returncode == 0:
+        equal(tcp, riotd)
+    else:
+        assert is_told(riotd, rule)
