@@ -34,8 +34,8 @@ LDHARDEN := -fsanitize=address,undefined
 OPT      ?= -O1 -g
 else
 BRANCHES := $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),-fcf-protection)
-HARDEN   ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection $(BRANCHES)
-LDHARDEN ?= -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
+HARDEN   := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection $(BRANCHES)
+LDHARDEN := -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 OPT      ?= -O2 -g
 endif
 
