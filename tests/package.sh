@@ -25,6 +25,7 @@ try_suite()
     cp "$root$built"/*.deb "$work/$suite.debs/"
 
     say "$suite: install, purge"
+    in_root "$root" apt-get install -q -y --no-install-recommends systemd
     before=$(traces "$root")
     in_root "$root" sh -c "apt-get install -q -y --no-install-recommends $built/riotd_*.deb && riotd --version && riotctl --version &&
                            ls -ld /etc/riotd && touch /etc/riotd/orders.yaml && apt-get purge -q -y riotd"
