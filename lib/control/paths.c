@@ -65,11 +65,12 @@ int paths_daemon(const struct paths_env *env, const char *name, char ret[PATHS_M
     return 0;
 }
 
-static bool is_socket(const char *path)
+/* Where one may not even look there may be one: whoever connects is told that it is denied. */
+static bool may_be_socket(const char *path)
 {
     struct stat st;
 
-    return !stat(path, &st) && S_ISSOCK(st.st_mode);
+    return stat(path, &st) ? errno == EACCES : S_ISSOCK(st.st_mode);
 }
 
 static bool is_listed(const struct paths_instance *list, size_t count, const char *name)
@@ -95,7 +96,7 @@ static size_t list_folder(const char *folder, struct paths_instance *list, size_
         const char *link = entry->d_name + strlen(FOLDER_PREFIX);
         struct paths_instance *at = &list[count];
         if (!paths_name_ok(bytes_str(link)) || is_listed(list, count, link) || join(at->path, folder, link) ||
-            !is_socket(at->path))
+            !may_be_socket(at->path))
             continue;
         snprintf(at->name, sizeof(at->name), "%.*s", PATHS_NAME_MAX, link);
         count++;
