@@ -1,4 +1,5 @@
-"""Fixtures: `box` is a booted Debian with riotd's package, `source` and `target` two Redis services on it. All tests of a file share them."""
+"""Fixtures: `box` is a booted Debian with riotd's package, which all tests of a file share; `source` and `target` are two Redis services on it,
+and `link` makes links between them, for one test."""
 
 import glob
 import os
@@ -62,20 +63,29 @@ def box(bare, deb):
     return bare
 
 
-@pytest.fixture(scope="module")
-def source(box):
-    return Redis(box, "source", 7001, "+@all -@write").start()
+@pytest.fixture
+def source(bare):
+    """Empty at the begin of each test."""
+    return Redis(bare, "source", 7001, "source").begin()
 
 
-@pytest.fixture(scope="module")
-def target(box):
-    return Redis(box, "target", 7002).start()
+@pytest.fixture
+def target(bare):
+    return Redis(bare, "target", 7002, "target").begin()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def link(box, source, target):
-    """A function that makes a link from source to target, not started yet. All are stopped at the end of the file."""
-    return lambda name, **options: Link(box, name, source, target, **options)
+    """A function that makes a link, of source and target if not told otherwise, not started yet. It ends with the test."""
+    links = []
+
+    def make(name="orders", to=target, **options):
+        links.append(Link(box, name, source, to, **options))
+        return links[-1]
+
+    yield make
+    for each in links:
+        each.remove()
 
 
 @pytest.fixture(autouse=True)

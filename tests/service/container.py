@@ -133,10 +133,6 @@ class Container:
         """Where a path of its own is found from outside."""
         return f"/proc/{self.init}/root{path}"
 
-    def show(self, unit, name):
-        """A property of a unit, as text."""
-        return self.must("systemctl", "show", "-P", name, unit).strip()
-
     # --- its journal
 
     def cursor(self):
@@ -145,8 +141,9 @@ class Container:
 
     def journal(self, *matches, after=None):
         """Entries as dictionaries, with all fields. matches as journalctl takes them: "RIOT_EVENT=gap", "-u", UNIT."""
-        lines = self.must("journalctl", "-q", "-a", "-o", "json", *([f"--after-cursor={after}"] if after else []), *matches)
-        return [json.loads(line) for line in lines.splitlines()]
+        # --after-cursor of 252 passes over the first entry that matches.
+        lines = self.must("journalctl", "-q", "-a", "-o", "json", *([f"--cursor={after}"] if after else []), *matches)
+        return [entry for entry in map(json.loads, lines.splitlines()) if entry["__CURSOR"] != after]
 
     def wait_for(self, what, *matches, after=None, timeout=20):
         """Waits for an entry whose message holds the text, or for which what(entry) is true; returns the first."""

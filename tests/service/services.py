@@ -1,9 +1,11 @@
 """What an operator has on the machine: Redis servers that systemd runs, and links between them."""
 
 import json
+import os
 
+from kit.compare import assert_equal
 from kit.resp import Client
-from kit.riot import yaml_of
+from kit.riot import TOP, yaml_of
 from kit.wait import until
 
 CONFIG = """\
@@ -14,24 +16,26 @@ unixsocketperm 777
 dir /var/lib/redis
 dbfilename {name}.rdb
 save ""
-user default on nopass ~* &* +@all
-user riotd on >{password} ~* &* {rights}
 """
 
 
 class Redis:
-    """redis-server@NAME, Debian's own template. riotd has a user and a password there; tests come as the default user, by the socket.
-    To kit's writers and compare() it is like kit.server.RedisServer."""
+    """redis-server@NAME, Debian's own template. riotd has a user there, with a password and the rights of conf/; tests come as the default
+    user, by the socket. To kit's writers and compare() it is like kit.server.RedisServer."""
 
-    def __init__(self, box, name, port, rights="+@all"):
-        self.box, self.name, self.port = box, name, port
+    def __init__(self, box, name, port, side):
+        self.box, self.name, self.port, self.side = box, name, port, side
         self.unit = f"redis-server@{name}"
         self.password = f"secret-of-{name}"
         self.socket = f"/run/redis-{name}/redis.sock"
-        box.put(f"/etc/redis/redis-{name}.conf", CONFIG.format(**vars(self), rights=rights), "640", "redis:redis")
+        box.put(f"/etc/redis/redis-{name}.conf", CONFIG.format(**vars(self)), "640", "redis:redis")
 
-    def start(self):
-        self.box.must("systemctl", "start", self.unit)
+    def begin(self):
+        """Anew: empty, with its settings and users as in the beginning."""
+        self.box.must("systemctl", "restart", self.unit)
+        with open(os.path.join(TOP, "conf", f"{self.side}.acl"), encoding="ascii") as rights, self.raw() as client:
+            client.must([("ACL", "SETUSER", "riotd", "on", f">{self.password}")])
+            client.pipeline([line.split() for line in rights if line.startswith("ACL")])  # it refuses what it does not know
         return self
 
     def freeze(self):
@@ -66,11 +70,11 @@ class Link:
     def __init__(self, box, name, source, target, **options):
         self.box, self.name, self.source, self.target = box, name, source, target
         self.unit = f"riotd@{name}"
-        self.options = {"name": name, "source.url": source.url, "source.password_credential": "source", "target.url": target.url,
+        self.options = {"source.url": source.url, "source.password_credential": "source", "target.url": target.url,
                         "target.password_credential": "target"}
         self.set(**options)
-        for end, server in (("source", source), ("target", target)):
-            box.put(f"/etc/riotd/{name}.{end}", server.password + "\n", "600")
+        for server in (source, target):
+            box.put(f"/etc/riotd/{name}.{server.side}", server.password + "\n", "600")
 
     def set(self, **options):
         """Writes the file with these options changed; None: as if it were not there."""
@@ -80,18 +84,31 @@ class Link:
     def write(self, text):
         self.box.put(f"/etc/riotd/{self.name}.yaml", text, "640", "root:riotd")
 
+    def drop_in(self, *lines):
+        """As `systemctl edit` does it."""
+        self.box.put(f"/etc/systemd/system/{self.unit}.service.d/test.conf", "\n".join(["[Service]", *lines, ""]))
+        self.box.must("systemctl", "daemon-reload")
+
+    def remove(self):
+        """As if it had never been."""
+        self.systemctl("disable", "--now")
+        self.systemctl("reset-failed")
+        self.box.must("sh", "-c", f"rm -rf /etc/riotd/{self.name}.* /var/lib/riotd/{self.name} /etc/systemd/system/{self.unit}.service.d")
+        self.box.must("systemctl", "daemon-reload")
+
     # --- systemd
 
-    def systemctl(self, verb):
+    def systemctl(self, *verb):
         """Returns the CompletedProcess."""
-        return self.box.run(["systemctl", verb, self.unit])
+        return self.box.run(["systemctl", *verb, self.unit])
 
     def start(self):
         self.box.must("systemctl", "start", self.unit)
         return self
 
     def show(self, name):
-        return self.box.show(self.unit, name)
+        """A property of the unit, as text."""
+        return self.box.must("systemctl", "show", "-P", name, self.unit).strip()
 
     @property
     def pid(self):
@@ -119,6 +136,11 @@ class Link:
         return self.start().wait("live")
 
     def restarted(self, pid, timeout=20):
-        """Waits until another process runs it, and has told that it is ready."""
-        until(lambda: self.show("ActiveState") == "active" and self.pid not in (0, pid), timeout, f"{self.unit} runs again")
+        """Waits until a process other than this runs it, and has told that it is ready."""
+        until(lambda: self.show("ActiveState") == "active" and self.pid not in (0, pid), timeout, f"{self.unit} runs again", every=0.1)
         return self
+
+    def equal(self, at_least=0):
+        """Waits for the drain, then both sides must be equal."""
+        self.wait("drained")
+        return assert_equal(self.source, self.target, at_least=at_least)
