@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # roots.sh: to be sourced by scripts that try something in fresh Debian roots. Such a script says in $work where the roots may stand,
 # defines try_suite SUITE ROOT, which finds a clone of this repository's HEAD at ROOT/root/riotd, and ends with
-# `each_suite "$@"`: with the names of the suites, or bookworm and trixie.
+# `each_suite "$@"`: with the names of the suites, or bookworm and trixie. mirror_of_this_machine is of use to others too.
 #
 # Needs root and debootstrap. Packages come from where this machine takes its own. A root is removed after; $work/SUITE.log has the
 # whole of what was printed.
 set -euo pipefail
 
-top=$(cd "$(dirname "$0")/.." && pwd)
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 script=$(basename "$0" .sh)
 
 say()
