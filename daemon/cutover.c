@@ -120,8 +120,8 @@ int cutover_save(struct cutover *c)
 {
     int err = state_save(c->file);
     if (err)
-        log_event(c->log, EVENT_STATE_FILE_ERROR, "the state file %s cannot be written: %s",
-                  state_file_path(c->file), strerror(-err));
+        log_event_fields(c->log, EVENT_STATE_FILE_ERROR, LOG_FIELDS(LOG_TEXT(FILE, state_file_path(c->file))),
+                         "the state file %s cannot be written: %s", state_file_path(c->file), strerror(-err));
     return err;
 }
 
@@ -148,6 +148,11 @@ void cutover_note_pause(struct cutover *c)
         return;
     c->status.has_write_pause = true;
     c->status.write_pause_ms = cutover_paused_ms(c);
+}
+
+uint64_t cutover_known_pause_ms(const struct cutover *c)
+{
+    return c->status.has_write_pause ? c->status.write_pause_ms : UINT64_MAX;
 }
 
 /* Steps. */
@@ -334,23 +339,26 @@ static void lost(const char *what, uint64_t writes, void *arg)
 {
     struct cutover *c = arg;
 
+    bool known = writes != WATCH_UNKNOWN;
+    char slipped[64] = "whether writes slipped in is not known";
+
     c->gone = true;
-    if (writes == WATCH_UNKNOWN) {
-        c->slipped_unknown = true;
-        log_event(c->log, EVENT_FENCE_LOST, "%s; whether writes slipped in is not known; it is fenced again",
-                  what);
-        return;
-    }
-    c->slipped_writes += writes;
-    log_event(c->log, EVENT_FENCE_LOST, "%s; %" PRIu64 " writes slipped in; it is fenced again", what,
-              writes);
+    c->slipped_unknown |= !known;
+    c->slipped_writes += known ? writes : 0;
+    if (known)
+        snprintf(slipped, sizeof(slipped), "%" PRIu64 " writes slipped in", writes);
+    log_event_fields(c->log, EVENT_FENCE_LOST,
+                     LOG_FIELDS(LOG_TEXT(FENCE, fence_names[c->status.fence]), LOG_TEXT(REASON, what),
+                                LOG_NUMBER(SLIPPED_WRITES, writes)),
+                     "the old source, after the commit: %s; %s; it is fenced again", what, slipped);
 }
 
 static void fenced_again(void *arg)
 {
     struct cutover *c = arg;
     c->gone = false;
-    log_event(c->log, EVENT_FENCE_AGAIN, "the old source is fenced on every node");
+    log_event_fields(c->log, EVENT_FENCE_AGAIN, LOG_FIELDS(LOG_TEXT(FENCE, fence_names[c->status.fence])),
+                     "the old source is fenced again, on every server of it");
 }
 
 static void unwatched(const char *why, void *arg)
@@ -358,10 +366,10 @@ static void unwatched(const char *why, void *arg)
     struct cutover *c = arg;
     c->unseen = why != NULL;
     if (why)
-        log_event(c->log, EVENT_SOURCE_UNWATCHED, "the old source cannot be looked at: %s", why);
+        log_event_fields(c->log, EVENT_SOURCE_UNWATCHED, LOG_FIELDS(LOG_TEXT(REASON, why)),
+                         "the old source cannot be looked at: %s", why);
     else
-        log_event_at(c->log, EVENT_SOURCE_UNWATCHED, SINK_NOTICE, NULL,
-                     "the old source can be looked at again");
+        log_event(c->log, EVENT_SOURCE_WATCHED, "the old source can be looked at again");
 }
 
 int cutover_make_fence(struct cutover *c)
@@ -497,6 +505,18 @@ static void reset(struct cutover *c, const struct cutover_options *opt)
     c->forgotten = c->outcome_unknown = false;
 }
 
+static void tell_started(struct cutover *c)
+{
+    char bound[TEXT_MAX];
+
+    if (c->opt.dry_run)
+        log_event(c->log, EVENT_CUTOVER_STARTED,
+                  "a cutover is only looked at (--dry-run): nothing is changed");
+    else
+        log_event(c->log, EVENT_CUTOVER_STARTED, "a cutover begins: writes will wait, for at most %s",
+                  text_ms(c->opt.max_write_pause_ms, bound));
+}
+
 int cutover_start(struct cutover *c, const struct cutover_options *opt, char why[LINK_WHY_MAX],
                   uint64_t *ret_operation)
 {
@@ -513,8 +533,7 @@ int cutover_start(struct cutover *c, const struct cutover_options *opt, char why
         return link_refuse(why, -EBUSY, "another cutover has not ended");
     }
     reset(c, opt);
-    log_event(c->log, EVENT_CUTOVER_STARTED, "a cutover begins%s",
-              opt->dry_run ? ": only to see what it would do" : "");
+    tell_started(c);
     loop_defer(c->loop, &c->next_later, begin_step, c);
     *ret_operation = c->operation;
     return 0;

@@ -69,7 +69,11 @@ static void end_finished(struct cutover *c)
     timer_clear(c->deadline);
     slipped_text(c, slipped, sizeof(slipped));
     c->operation = 0;
-    log_event(c->log, EVENT_FINISHED, "the link is finished; the old source %s%s", source_now(c), slipped);
+    log_event_fields(
+        c->log, EVENT_FINISHED,
+        LOG_FIELDS(LOG_TEXT(FENCE, fence_names[c->status.fence]),
+                   LOG_NUMBER(SLIPPED_WRITES, c->slipped_unknown ? UINT64_MAX : c->slipped_writes)),
+        "riotd has let go of the old source, which %s%s", source_now(c), slipped);
     if (c->forgotten)
         operation_end(c->ops, id, "forgotten", CTL_NEEDS_PERSON, "%.300s", c->left);
     else if (c->left_alone || slipped_in || is_in_doubt(c))
@@ -121,7 +125,7 @@ static void write_down(struct cutover *c)
     if (c->unfence)
         state_nodes_clear(&before);
     cutover_set_mode(c, MODE_FINISHED);
-    snprintf(now, sizeof(now), "finished; the old source %s", source_now(c));
+    snprintf(now, sizeof(now), "the old source %s", source_now(c));
     link_finished(c->link, now);
     end_finished(c);
 }

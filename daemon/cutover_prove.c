@@ -277,7 +277,9 @@ static void kept_waiting(int err, const char *why, void *arg)
 {
     struct cutover *c = arg;
     if (err)
-        log_event(c->log, EVENT_FENCE_LOST, "the write pause cannot be renewed: %s", why);
+        log_event_fields(c->log, EVENT_FENCE_LOST,
+                         LOG_FIELDS(LOG_TEXT(FENCE, fence_names[FENCE_HOLD]), LOG_TEXT(REASON, why)),
+                         "the write pause of the source cannot be renewed: %s", why);
 }
 
 /* Nobody can tell which of the two the disk has: nothing is undone, and nothing goes on. */
@@ -293,7 +295,10 @@ static void outcome_unknown(struct cutover *c)
     cutover_step_failed(c);
     cutover_let_go(c);
     cutover_set_mode(c, MODE_STUCK);
-    log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON, "%s", c->status.failed);
+    log_event_fields(
+        c->log, EVENT_CUTOVER_NEEDS_PERSON,
+        LOG_FIELDS(LOG_TEXT(FENCE, fence_names[c->status.fence]), LOG_TEXT(FILE, state_file_path(c->file))),
+        "%s", c->status.failed);
     link_cutover_failed(c->link, c->status.failed);
     if (c->status.fence == FENCE_HOLD)
         fence_release(c->fence, c->opt.hold_lease_ms, kept_waiting, c);
@@ -303,12 +308,14 @@ static void outcome_unknown(struct cutover *c)
 
 static void tell_committed(struct cutover *c)
 {
+    char pause[64] = "";
+
     if (c->status.has_write_pause)
-        log_event(c->log, EVENT_CUTOVER_COMMITTED,
-                  "the target owns the data from now on; writes have waited for %" PRIu64 " ms",
-                  c->status.write_pause_ms);
-    else
-        log_event(c->log, EVENT_CUTOVER_COMMITTED, "the target owns the data from now on");
+        snprintf(pause, sizeof(pause), "; writes have waited for %" PRIu64 " ms", c->status.write_pause_ms);
+    log_event_fields(c->log, EVENT_CUTOVER_COMMITTED,
+                     LOG_FIELDS(LOG_TEXT(FENCE, fence_names[c->status.fence]),
+                                LOG_NUMBER(WRITE_PAUSE_MS, cutover_known_pause_ms(c))),
+                     "committed: the target owns the data from now on%s", pause);
 }
 
 /* Where nothing but the pause keeps the writers away (hold), it must not end while the commit is being
@@ -391,7 +398,10 @@ static void tell_released(struct cutover *c)
 
     if (c->status.has_write_pause)
         snprintf(pause, sizeof(pause), "; writes waited for %" PRIu64 " ms", c->status.write_pause_ms);
-    log_event(c->log, EVENT_CUTOVER_RELEASED, "writes go to %s from now on%s", target, pause);
+    log_event_fields(c->log, EVENT_CUTOVER_RELEASED,
+                     LOG_FIELDS(LOG_TEXT(ENDPOINT, "target"), LOG_TEXT(ADDRESS, target),
+                                LOG_NUMBER(WRITE_PAUSE_MS, cutover_known_pause_ms(c))),
+                     "writes go to %s from now on%s", target, pause);
     if (c->pause_lapsed)
         log_event(
             c->log, EVENT_CUTOVER_NEEDS_PERSON,
@@ -445,10 +455,10 @@ void step_release_again(struct cutover *c)
 
 void step_release(struct cutover *c)
 {
-    char reason[120] = "committed";
+    char reason[120] = "the target owns the data";
 
     if (c->status.has_write_pause)
-        snprintf(reason, sizeof(reason), "committed: writes waited for %" PRIu64 " ms",
+        snprintf(reason, sizeof(reason), "the target owns the data; writes waited for %" PRIu64 " ms",
                  c->status.write_pause_ms);
     link_committed(c->link, reason);
     step_release_again(c);

@@ -41,14 +41,19 @@ static void end_operation(struct cutover *c)
 
 static void tell_undone(struct cutover *c)
 {
+    const struct log_field *fields =
+        LOG_FIELDS(LOG_TEXT(REASON, c->status.failed), LOG_NUMBER(WRITE_PAUSE_MS, cutover_known_pause_ms(c)));
+
     if (c->left_alone)
-        log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON,
-                  "the cutover was undone: %s; but not all is as it was: %s", c->status.failed, c->left);
+        log_event_fields(c->log, EVENT_CUTOVER_NEEDS_PERSON, fields,
+                         "the cutover was undone: %s; but not all is as it was: %s", c->status.failed,
+                         c->left);
     else if (c->exit_code == CTL_REFUSED)
-        log_event(c->log, EVENT_CUTOVER_REFUSED, "the cutover was refused: %s", c->status.failed);
+        log_event_fields(c->log, EVENT_CUTOVER_REFUSED, fields,
+                         "the cutover was refused: %s; nothing was changed", c->status.failed);
     else if (c->exit_code != CTL_OK)
-        log_event(c->log, EVENT_CUTOVER_UNDONE, "the cutover was undone: %s; %s", c->status.failed,
-                  where_writes_go(c));
+        log_event_fields(c->log, EVENT_CUTOVER_UNDONE, fields, "the cutover was undone: %s; %s",
+                         c->status.failed, where_writes_go(c));
 }
 
 /* The record goes last: until then a restart would do all this again. */
@@ -116,11 +121,13 @@ void cutover_lifted_late(int err, const char *why, void *arg)
     clear_record(c);
     cutover_set_mode(c, MODE_NONE);
     if (err)
-        log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON, "changed by someone else since, and left as it is: %s",
-                  why);
+        log_event_fields(
+            c->log, EVENT_CUTOVER_NEEDS_PERSON, LOG_FIELDS(LOG_TEXT(REASON, c->status.failed)),
+            "the cutover is undone, but what somebody else has changed since is left as it is: %s", why);
     else
-        log_event_at(c->log, EVENT_CUTOVER_UNDONE, SINK_NOTICE, NULL,
-                     "what was fenced is put back everywhere");
+        log_event_at(c->log, EVENT_CUTOVER_UNDONE, SINK_NOTICE,
+                     LOG_FIELDS(LOG_TEXT(REASON, c->status.failed)),
+                     "the cutover is undone everywhere by now: what was fenced is as it was before");
     cutover_free_parts(c);
 }
 
@@ -141,7 +148,7 @@ static void tell_late(struct cutover *c)
 
     cutover_describe_fence(c, fenced, sizeof(fenced));
     log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON,
-              "what was fenced could not be let go yet, and is tried on: %s. If its server is gone for good: "
+              "the cutover cannot be undone yet, which is tried on: %s. If that server is gone for good: "
               "riotctl finish --unfence --force",
               fenced);
     operation_end(c->ops, c->operation, "needs_person", CTL_NEEDS_PERSON,
@@ -231,7 +238,8 @@ static void begin_lifting(struct cutover *c)
     struct state_cutover *s = cutover_state(c);
     uint64_t lease_us = (s->lease_ms + LEASE_EXTRA_MS) * 1000;
 
-    log_event(c->log, EVENT_CUTOVER_UNDOING, "the cutover is being undone: %s", c->status.failed);
+    log_event_fields(c->log, EVENT_CUTOVER_UNDOING, LOG_FIELDS(LOG_TEXT(REASON, c->status.failed)),
+                     "the cutover is being undone: %s", c->status.failed);
     /* Originals are written down before they are changed: without any, nothing but a pause can be in force.
      */
     c->only_paused = state_settings_count(s) == 0;

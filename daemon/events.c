@@ -2,177 +2,428 @@
 
 #include <string.h>
 
-/* The ids are random, made once, and must never change: catalogs and scripts know them. */
+/* The ids are random, made once, and must never change: catalogs and scripts know them. The texts stand here
+ * as journalctl -x shows them, no line longer than 80. */
+/* clang-format off */
 static const struct event events[] = {
-    [EVENT_NONE] = {NULL, NULL, SINK_INFO, NULL},
+    [EVENT_NONE] = {NULL, NULL, SINK_INFO, NULL, NULL},
+    /* the process */
     [EVENT_STARTED] = {"started", "66ce8af213e647a49154d0a1fae4131f", SINK_NOTICE,
-                       "riotd began to run this link"},
+        "riotd began to run this link",
+        "riotd @RIOT_VERSION@ runs the link @RIOT_LINK@ and connects to both servers by\n"
+        "itself, unless it was paused or stopped before: that holds over a restart.\n"
+        "Nothing has to be done. How far it is:\n"
+        "  riotctl -n @RIOT_LINK@ status"},
     [EVENT_STOPPING] = {"stopping", "e22cff00aa604713800f14a5944819f8", SINK_NOTICE,
-                        "riotd was asked to end"},
-    [EVENT_STOPPED] = {"stopped", "a918776d5e3642889ff7cb0ed10b11a5", SINK_NOTICE, "riotd has ended"},
+        "riotd was asked to end",
+        "A signal came: systemctl stop or restart, a shutdown, or Ctrl-C. Changes on\n"
+        "their way are not waited for: the next start goes through all keys again. A\n"
+        "cutover that has not committed is undone first. Nothing has to be done."},
+    [EVENT_STOPPED] = {"stopped", "a918776d5e3642889ff7cb0ed10b11a5", SINK_NOTICE,
+        "riotd has ended",
+        "Nothing is copied any more: the target stays as it is, and falls behind the\n"
+        "source. After a commit, nobody looks whether the old source is still fenced.\n"
+        "If that was not intended:\n"
+        "  systemctl start riotd@@RIOT_LINK@"},
     [EVENT_CONFIG_WARNING] = {"config_warning", "1add8498e0c8452b99d148c20866d994", SINK_WARNING,
-                              "the configuration works, but something in it deserves a look"},
+        "the configuration works, but something in it deserves a look",
+        "The link goes on. The text names what riotd cannot see or do with its present\n"
+        "rights or settings, and what would change it. All that may stand in the way:\n"
+        "  riotctl -n @RIOT_LINK@ check"},
     [EVENT_CONFIG_ERROR] = {"config_error", "0b3af84172c84ce49bbbbb6cf7c5ecb5", SINK_ERR,
-                            "the configuration was refused"},
-    [EVENT_OPTION_CHANGED] =
-        {"option_changed", "c5f7982fc100426f9226680ecb02c007", SINK_NOTICE,
-         "a reload found another value of an option; the text says from when it holds",
-         "An option is different in the file. What holds from now was changed in the running riotd. What "
-         "holds\n"
-         "from the next start needs: systemctl restart riotd@@RIOT_LINK@, which resyncs."},
+        "the configuration, or what it names, was refused",
+        "The text says what is wrong and where: FILE:LINE:COLUMN, or the file, folder\n"
+        "or socket that cannot be used. At a start, riotd has ended, touched neither\n"
+        "server, and is not started again by itself. At a reload, the configuration\n"
+        "before holds on. Mend it, then:\n"
+        "  riotd --check-config -n @RIOT_LINK@\n"
+        "  systemctl restart riotd@@RIOT_LINK@ (or reload, where it runs)"},
+    [EVENT_OPTION_CHANGED] = {"option_changed", "c5f7982fc100426f9226680ecb02c007", SINK_NOTICE,
+        "a reload found another value of an option",
+        "@RIOT_OPTION@ is another in the configuration file than before; the text says\n"
+        "whether that holds now. What holds from the next start of riotd needs this,\n"
+        "which goes through all keys again:\n"
+        "  systemctl restart riotd@@RIOT_LINK@"},
     [EVENT_RELOADED] = {"reloaded", "ae8016ec56ac489e8f3713085f60b548", SINK_NOTICE,
-                        "the configuration was read again and taken",
-                        "Nothing has to be done. Each option that differs was told in a line of its own."},
-    [EVENT_RELOAD_REFUSED] =
-        {"reload_refused", "7336d4f19ece4742b9b273659e25deb8", SINK_WARNING,
-         "the configuration could not be taken: the one before holds on",
-         "Something in the file is wrong, and was told in the lines before. Nothing was changed, the link "
-         "goes\n"
-         "on as it was. Mend the file (riotd --check-config -n @RIOT_LINK@ tells every error), then reload\n"
-         "again. Do not restart before: riotd would not start with this file."},
+        "the configuration was read again and taken",
+        "Nothing has to be done. Each option that differs was told in a line of its\n"
+        "own, just before."},
+    [EVENT_RELOAD_REFUSED] = {"reload_refused", "7336d4f19ece4742b9b273659e25deb8", SINK_WARNING,
+        "the configuration was not reloaded: the one before holds on",
+        "Something in the file is wrong: it is told in the lines just before. Nothing\n"
+        "was changed, the link goes on as it was. Mend the file before riotd is\n"
+        "restarted, since it would not start with it:\n"
+        "  riotd --check-config -n @RIOT_LINK@\n"
+        "  systemctl reload riotd@@RIOT_LINK@"},
     [EVENT_STATE_FILE_ERROR] = {"state_file_error", "bd3920c185cc46f1907eb7924373a751", SINK_ERR,
-                                "the state file could not be written or read"},
+        "the state file could not be read or written",
+        "The file that remembers whose the target is, what was changed on the source\n"
+        "and how far a cutover is cannot be used; the text says why. The data on both\n"
+        "sides is untouched, but nothing goes on without it. Never delete it while a\n"
+        "cutover is under way: it knows what is fenced. Make room, or mend the rights:\n"
+        "  df -h /var/lib/riotd; ls -la /var/lib/riotd/@RIOT_LINK@\n"
+        "  riotctl -n @RIOT_LINK@ start (or, if riotd has ended: systemctl restart riotd@@RIOT_LINK@)"},
     [EVENT_INTERNAL_ERROR] = {"internal_error", "1bf691b0cab7406bbb2a523d1baf3c55", SINK_ERR,
-                              "a bug in riotd"},
+        "a bug in riotd, or no memory",
+        "This should not happen. No write is lost by it: what is not on the target yet\n"
+        "is copied again, after a restart too. If it does not go on by itself:\n"
+        "systemctl restart riotd@@RIOT_LINK@. Please report it, with:\n"
+        "  journalctl -u riotd@@RIOT_LINK@ -o export"},
     [EVENT_LOG_DROPPED] = {"log_dropped", "618d3ca2263b4c359e67ba67e3f1f6fc", SINK_WARNING,
-                           "log lines were lost because nobody took them"},
+        "log lines were lost because nobody took them",
+        "@RIOT_DROPPED_LINES@ lines are missing just before this one: the journal was\n"
+        "stopped or too slow, and riotd never waits for it. The link itself was not\n"
+        "held up. What stands now:\n"
+        "  riotctl -n @RIOT_LINK@ status\n"
+        "If it comes again, look at the journal: systemctl status systemd-journald"},
     [EVENT_DETAIL] = {"detail", "ac658d10859f456692de95252a4bbf7d", SINK_DEBUG,
-                      "what only a developer reads"},
+        "what only a developer reads",
+        "Shown with log.level: debug. Nothing has to be done."},
+    /* the link */
     [EVENT_STATE] = {"state", "ffb1cf2acc3b408590508a1123584b82", SINK_NOTICE,
-                     "the link entered another state"},
+        "the link entered another state",
+        "The link was @RIOT_FROM@ and is @RIOT_STATE@; the text says why. In snapshot\n"
+        "and resync all keys are gone through, in live the target follows the source,\n"
+        "from committed on the target owns the data. Only `failed`, which is logged at\n"
+        "err, needs a person. What stands in the way, and what to do:\n"
+        "  riotctl -n @RIOT_LINK@ status"},
     [EVENT_PROGRESS] = {"progress", "f87c4c9aa10545dd90f3104cec4d46e8", SINK_INFO,
-                        "how far the link is; once a minute"},
+        "how far the link, or a verify, is; once a minute",
+        "Nothing has to be done. A lag that grows from line to line means that keys\n"
+        "change faster than they are copied: see limits.keys_per_s, the load of the\n"
+        "target, and\n"
+        "  riotctl -n @RIOT_LINK@ status --watch"},
+    [EVENT_CONNECTED] = {"connected", "896f6044f4ac4c8985f65277bee0028b", SINK_NOTICE,
+        "both servers answered, and the link may begin",
+        "The text has who they are. Look whether they are the ones that you mean, and\n"
+        "which is which: keys are only ever copied from the source to the target. If\n"
+        "not, at once:\n"
+        "  riotctl -n @RIOT_LINK@ stop"},
     [EVENT_OWNED] = {"owned", "8a8404f89547477ba96c62c2fd2d268b", SINK_NOTICE,
-                     "the target is this link's own from now on, and will not be refused for its keys"},
+        "the target is this link's own from now on",
+        "This was written down before the first key goes there, so that a restart is\n"
+        "not refused for keys that riotd itself has put there. Nothing has to be done.\n"
+        "If it is the wrong server, at once:\n"
+        "  riotctl -n @RIOT_LINK@ stop"},
     [EVENT_BLOCKED] = {"blocked", "0359028569804e6f8bb9cac78e14533e", SINK_ERR,
-                       "something holds the link up until a person acts"},
+        "something holds the link up until a person acts",
+        "@RIOT_BLOCKER@: the text says what it is and what to do. Some blockers end the\n"
+        "link (state failed), others hold deletions back or stand against a cutover;\n"
+        "none loses a write. All of them, each with what to do:\n"
+        "  riotctl -n @RIOT_LINK@ status"},
     [EVENT_UNBLOCKED] = {"unblocked", "4c168e0f0adc44f78707ed2c70dd7602", SINK_NOTICE,
-                         "what held the link up is gone"},
+        "what held the link up is gone",
+        "@RIOT_BLOCKER@ stands in the way no more. Nothing has to be done."},
     [EVENT_ACCEPTED] = {"accepted", "82956598f4e3422989a64ed05bd02b8a", SINK_WARNING,
-                        "a person accepted what held the link up"},
-    [EVENT_SNAPSHOT_STARTED] = {"snapshot_started", "298e00ac45f6491fa57743772c84936b", SINK_NOTICE,
-                                "the first pass over all keys began"},
+        "a person accepted what held the link up",
+        "Somebody said that @RIOT_BLOCKER@ is right as it is, and the link goes on:\n"
+        "keys of the target that the source lacks are deleted from now on. Who it was\n"
+        "says the line `command` just before. If it was a mistake, at once:\n"
+        "  riotctl -n @RIOT_LINK@ stop"},
     [EVENT_SNAPSHOT_DONE] = {"snapshot_done", "d08d539859b1448aa177008d9aab9636", SINK_NOTICE,
-                             "the first pass over all keys is complete"},
-    [EVENT_RESYNC] = {"resync", "00f5c26ae7de4c10abbe6516e1fc1a5a", SINK_NOTICE,
-                      "all keys are gone through again, after a gap"},
+        "the first pass over all keys is complete",
+        "The target has every key that the source had, and what changed meanwhile. With\n"
+        "a feed, changes follow from now on as they come. To be sure of it, while both\n"
+        "are live:\n"
+        "  riotctl -n @RIOT_LINK@ verify"},
+    [EVENT_RESYNC_DONE] = {"resync_done", "298e00ac45f6491fa57743772c84936b", SINK_NOTICE,
+        "all keys were gone through again, after a gap",
+        "What may have been missed is on the target now, and keys that the source lacks\n"
+        "are gone there. Nothing has to be done."},
     [EVENT_OVERRUN] = {"overrun", "d502642f24f84633a200208191ba51a0", SINK_WARNING,
-                       "more keys changed than limits.memory has room for"},
+        "more keys changed than limits.memory has room for",
+        "Keys change faster than they are copied. Nothing is lost: a resync goes\n"
+        "through all keys once there is room again. If it comes again, give riotd more\n"
+        "memory or the target less to do; and in the configuration too:\n"
+        "  riotctl -n @RIOT_LINK@ limit memory=256MiB keys_per_s=0"},
+    [EVENT_OVERRUN_ENDED] = {"overrun_ended", "00f5c26ae7de4c10abbe6516e1fc1a5a", SINK_NOTICE,
+        "there is room for changed keys again",
+        "The resync that the overrun called for has begun. Nothing has to be done."},
     [EVENT_GAP] = {"gap", "513b5c3f1fc14c23bfb4117c26a25ccf", SINK_WARNING,
-                   "changes may have been missed; a resync follows by itself"},
+        "changes may have been missed; a resync follows by itself",
+        "Why: @RIOT_REASON@. riotd never guesses what it may have missed: it goes\n"
+        "through all keys of both sides again, copies what the source has and deletes\n"
+        "what it lacks. Until the link is live again the target may hold old values;\n"
+        "there is no cutover before. Nothing has to be done. If it comes again and\n"
+        "again, look at the reason: the source's client-output-buffer-limit, its\n"
+        "memory, the network."},
+    /* the servers */
     [EVENT_SOURCE_LOST] = {"source_lost", "9723d93443d7499cb0fb9d77ccbe26e0", SINK_WARNING,
-                           "the source cannot be reached; it is tried again by itself"},
+        "the source cannot be reached; it is tried again by itself",
+        "riotd connects again by itself, at the latest every 5 s. The target keeps what\n"
+        "it has, and what changes meanwhile is found by a resync. If it lasts: is the\n"
+        "server up, and let through? This looks at all of it, and changes nothing:\n"
+        "  riotctl -n @RIOT_LINK@ check"},
     [EVENT_SOURCE_BACK] = {"source_back", "5dccecd3adeb42c48681dafee79c8381", SINK_NOTICE,
-                           "the source can be reached again"},
+        "the source can be reached again",
+        "Nothing has to be done. If a gap was told meanwhile, a resync is under way."},
     [EVENT_SOURCE_REFUSES] = {"source_refuses", "26835aae445b4d29be037bfa27a36cbe", SINK_WARNING,
-                              "the source answers, but refuses what riotd asks"},
+        "the source answers, but refuses what riotd asks",
+        "The text has the server's own words. It is asked again by itself, nothing is\n"
+        "lost. LOADING passes by itself; NOPERM, NOAUTH and WRONGPASS are for the\n"
+        "rights and the password that riotd has there. What is needed:\n"
+        "  riotctl -n @RIOT_LINK@ check"},
     [EVENT_SOURCE_ANSWERS_AGAIN] = {"source_answers_again", "d5386b64cb1c4694ae2a4bb04c854db3", SINK_NOTICE,
-                                    "the source answers again"},
+        "the source answers again",
+        "Nothing has to be done."},
     [EVENT_SOURCE_REPLACED] = {"source_replaced", "434b5c9e3bc0476dbf767eff651c65c0", SINK_WARNING,
-                               "another server, or one without its data, answers at the source's address"},
+        "the source was restarted, or another server answers in its place",
+        "Its run id is another one, or its role. Before a cutover all keys are gone\n"
+        "through again; if more than half of them are gone, nothing is deleted until a\n"
+        "person accepts it (blocked: source_shrank). After a commit the old source is\n"
+        "fenced again by itself. Look whether it is the server that you mean:\n"
+        "  riotctl -n @RIOT_LINK@ status"},
     [EVENT_TARGET_LOST] = {"target_lost", "f8ee35e139224a08be6fc52fafb86e95", SINK_WARNING,
-                           "the target cannot be reached; it is tried again by itself"},
+        "the target cannot be reached; it is tried again by itself",
+        "riotd connects again by itself, at the latest every 5 s. Changes are noted\n"
+        "meanwhile, within limits.memory, and copied then. If it lasts: is the server\n"
+        "up, and let through? This looks at all of it, and changes nothing:\n"
+        "  riotctl -n @RIOT_LINK@ check"},
     [EVENT_TARGET_BACK] = {"target_back", "1d53bfc497434a6496326bae352da6d7", SINK_NOTICE,
-                           "the target can be reached again"},
+        "the target can be reached again",
+        "Nothing has to be done: what has changed meanwhile is copied now."},
     [EVENT_TARGET_REFUSES] = {"target_refuses", "326cf8193e1c476fb0754af6b2d6bf0e", SINK_WARNING,
-                              "the target refuses writes"},
+        "the target refuses what riotd writes",
+        "The text has the server's own words. The keys wait and are tried again by\n"
+        "themselves, nothing is lost. OOM: give the target more maxmemory. READONLY: it\n"
+        "is a replica, promote it or give the URL of its primary. MISCONF: its disk.\n"
+        "NOPERM: riotd's rights there:\n"
+        "  riotctl -n @RIOT_LINK@ check"},
     [EVENT_TARGET_ACCEPTS_AGAIN] = {"target_accepts_again", "7c70124491b149f88349730b2b0b1096", SINK_NOTICE,
-                                    "the target accepts writes again"},
+        "the target accepts writes again",
+        "Nothing has to be done: what has waited is copied now."},
     [EVENT_TARGET_REPLACED] = {"target_replaced", "229e3b80bf86430baa88bb8e7b042e40", SINK_WARNING,
-                               "another server, or one without its data, answers at the target's address"},
-    [EVENT_CONNECTION_LOST] = {"connection_lost", "56dc369d4b75448eb9a1d39250303b3b", SINK_INFO,
-                               "one connection ended; it is made again by itself"},
-    [EVENT_CONNECTION_KILLED] = {"connection_killed", "2545752c7d47469fae1b35863c19a1e2", SINK_INFO,
-                                 "an old connection of riotd was ended on a server before a new one writes"},
+        "the target was restarted, or another server answers in its place",
+        "Its run id is another one. All keys are copied again (resync). If it holds\n"
+        "keys that are not the source's, nothing is deleted there until a person\n"
+        "accepts it (blocked: target_foreign). Look whether it is the server that you\n"
+        "mean:\n"
+        "  riotctl -n @RIOT_LINK@ status"},
     [EVENT_WAITING] = {"waiting", "61f22151b506484689d4acb27cf575cc", SINK_NOTICE,
-                       "riotd waits for a server before the link can begin"},
+        "riotd waits before the link can begin",
+        "The text says for which server, or for what. It goes on by itself as soon as\n"
+        "it can. If it lasts, this looks at both servers and changes nothing:\n"
+        "  riotctl -n @RIOT_LINK@ check"},
     [EVENT_INFO_UNREADABLE] = {"info_unreadable", "e38b70ec020d496aae11d32e417f4197", SINK_WARNING,
-                               "INFO of a server cannot be read"},
+        "INFO of the source cannot be read",
+        "Without INFO riotd cannot see a flush, a restart or a new database; it takes\n"
+        "that for a gap, and goes through all keys again once INFO answers. The text\n"
+        "has the server's words. If it is a right, on the source:\n"
+        "  ACL SETUSER riotd +info"},
     [EVENT_TWO_SERVERS] = {"two_servers", "d97327556c00453d88d5a51fdec4db5e", SINK_WARNING,
-                           "connections to one address lead to different servers"},
+        "connections to the source's address lead to different servers",
+        "The address stands for several servers (a load balancer, a name with several\n"
+        "addresses): what one is told of, the other does not have. riotd connects again\n"
+        "until both are the same. Give the URL of the one primary in the configuration,\n"
+        "then:\n"
+        "  systemctl restart riotd@@RIOT_LINK@"},
     [EVENT_THIN_INFO] = {"thin_info", "5c03860e15914f56bb8f44a9c86bbf8b", SINK_WARNING,
-                         "a server tells too little to notice all that can go wrong"},
+        "the source tells too little to notice all that can happen",
+        "The text says what cannot be noticed there. The link goes on. Do not do these\n"
+        "things on the source while it runs; if somebody did, this copies all again:\n"
+        "  riotctl -n @RIOT_LINK@ stop && riotctl -n @RIOT_LINK@ start"},
+    /* the feed */
     [EVENT_FEED_CHOSEN] = {"feed_chosen", "5f2448b8497d41728e0a599e73c3feda", SINK_NOTICE,
-                           "how changes on the source are learned was settled"},
-    [EVENT_FEED_UNUSABLE] = {"feed_unusable", "259ed640104a46ed9a0e2767782cbb22", SINK_ERR,
-                             "the source does not deliver changes in the way that was asked for"},
-    [EVENT_FEED_READY] = {"feed_ready", "65789dc211ef4c5eb46fb2094000645f", SINK_INFO,
-                          "from now on every change on the source is learned"},
+        "how changes on the source are learned was settled",
+        "The feed @RIOT_FEED@ tells which keys change. Nothing has to be done. Why it\n"
+        "is this one and not another, and what each cannot see:\n"
+        "  riotctl -n @RIOT_LINK@ check"},
+    [EVENT_FEED_UNPROVEN] = {"feed_unproven", "259ed640104a46ed9a0e2767782cbb22", SINK_WARNING,
+        "the feed may not tell of all changes",
+        "riotd cannot see whether the source is set to tell of changes. The link goes\n"
+        "on, and this ends by itself with the first change that is told. To be safe,\n"
+        "set what the text names on the source, and before a cutover:\n"
+        "  riotctl -n @RIOT_LINK@ verify"},
+    [EVENT_FEED_PROVEN] = {"feed_proven", "65789dc211ef4c5eb46fb2094000645f", SINK_NOTICE,
+        "the feed is known to tell of changes",
+        "What was in doubt is not any more. Nothing has to be done."},
     [EVENT_NOTIFY_SET] = {"notify_set", "f990012402384e05ad54ee3c0057f5a4", SINK_NOTICE,
-                          "notify-keyspace-events of the source was changed, and will be put back"},
+        "notify-keyspace-events of the source was changed, and will be put back",
+        "The feed `notify` needs it. What was set before is in the state file, and is\n"
+        "put back when the link is stopped or finished, or riotd ends. Nothing has to\n"
+        "be done; do not change the setting meanwhile."},
     [EVENT_NOTIFY_PUT_BACK] = {"notify_put_back", "4dbd0b04e98e44398316352d7bb147b4", SINK_NOTICE,
-                               "notify-keyspace-events of the source is as it was before"},
-    [EVENT_NOTIFY_LEFT_ALONE] =
-        {"notify_left_alone", "4f3fb823a5ad4b83a26b86bf3ab75788", SINK_WARNING,
-         "notify-keyspace-events of the source was changed by somebody else, and is left as it is"},
-    [EVENT_NOTIFY_FLAGS] = {"notify_flags", "c9d6914daa8a4ac39f25b8a2bf202153", SINK_NOTICE,
-                            "what became of notify-keyspace-events of the source"},
+        "notify-keyspace-events of the source holds nothing of riotd's any more",
+        "Nothing has to be done."},
+    [EVENT_NOTIFY_LEFT_ALONE] = {"notify_left_alone", "4f3fb823a5ad4b83a26b86bf3ab75788", SINK_WARNING,
+        "notify-keyspace-events of the source was changed by somebody else, and is left as it is",
+        "The value is not the one that riotd has set, so it is not riotd's to put back.\n"
+        "The text has both, and what was there before riotd. If that one is wanted, on\n"
+        "the source:\n"
+        "  CONFIG SET notify-keyspace-events VALUE"},
     [EVENT_NOTIFY_RECORD] = {"notify_record", "8f44d4cd570d41ad85b4aee3ad7ad49f", SINK_WARNING,
-                             "what was changed on the source could not be written down or put back"},
+        "what riotd changes on the source could not be written down",
+        "The state file cannot be written. notify-keyspace-events is not changed before\n"
+        "it can be; where it is put back already, the next start only looks at it\n"
+        "again. It is tried again by itself. Look for room and rights:\n"
+        "  df -h /var/lib/riotd; ls -la /var/lib/riotd/@RIOT_LINK@"},
+    [EVENT_NOTIFY_NOT_PUT_BACK] = {"notify_not_put_back", "c9d6914daa8a4ac39f25b8a2bf202153", SINK_WARNING,
+        "notify-keyspace-events of the source could not be put back yet",
+        "The source did not answer in time, or refused. The state file remembers what\n"
+        "was there before: the next stop, finish or start of the link puts it back. If\n"
+        "the source will not come back to riotd, set there what the text, or the line\n"
+        "notify_set, says was there before:\n"
+        "  CONFIG SET notify-keyspace-events VALUE"},
+    /* keys */
     [EVENT_KEY_FAILED] = {"key_failed", "0d3622de9e54487ba2fea5d681b3d9e8", SINK_WARNING,
-                          "a key cannot be copied; it is tried again each minute"},
-    [EVENT_KEY_MENDED] = {"key_mended", "2f2b17c3d96a421eadf4feeddfdce420", SINK_NOTICE,
-                          "a key that could not be copied was copied"},
+        "a key cannot be copied; it is tried again each minute",
+        "The key of database @RIOT_DB@ that the text names is not on the target, or old\n"
+        "there: @RIOT_REASON@. All others go on. It is also tried when it changes, and\n"
+        "stands against a cutover until it is copied, or gone from the source. All such\n"
+        "keys, with reasons:\n"
+        "  riotctl -n @RIOT_LINK@ status --json"},
     [EVENT_LONG_KEY] = {"long_key", "fec8b55f4d73407e89aee0a6cc82895a", SINK_ERR,
-                        "a key with a name too long to be copied changed"},
+        "a key with a name too long to be copied changed",
+        "Its name is beyond what riotd can hold, so it is not on the target, and stands\n"
+        "against a cutover. Rename or delete it on the source (the text has how its\n"
+        "name begins), then, so that all is looked at again:\n"
+        "  riotctl -n @RIOT_LINK@ stop && riotctl -n @RIOT_LINK@ start"},
     [EVENT_FUNCTIONS_COPIED] = {"functions_copied", "24aa6823f5544b1c9f6f8c86b9e17d41", SINK_INFO,
-                                "the function libraries were copied"},
-    [EVENT_FUNCTIONS_REFUSED] = {"functions_refused", "d2b8548e43e54e3e89039d02cd847a30", SINK_WARNING,
-                                 "the function libraries could not be copied"},
+        "the function libraries were copied",
+        "Nothing has to be done."},
+    /* verify */
     [EVENT_VERIFY_STARTED] = {"verify_started", "b1cd5d51a6b74d51b7fa10eecafdf10a", SINK_NOTICE,
-                              "both sides are being compared"},
+        "both sides are being compared",
+        "The application may go on: what changes meanwhile is looked at again. Nothing\n"
+        "has to be done. To end it:\n"
+        "  riotctl -n @RIOT_LINK@ verify --stop"},
     [EVENT_VERIFY_ENDED] = {"verify_ended", "d4ee0824d3a44382aeda3dc4082289b8", SINK_NOTICE,
-                            "a comparison of both sides ended: its verdict"},
+        "a comparison of both sides ended: its verdict",
+        "The verdict is @RIOT_VERDICT@. clean: what was compared is equal.\n"
+        "inconclusive: some keys changed too fast, or could not be read; run it again,\n"
+        "best when less is written. drift: see the line verify_drift. The report:\n"
+        "  riotctl -n @RIOT_LINK@ verify --last"},
     [EVENT_VERIFY_DRIFT] = {"verify_drift", "43de2b671ae546479f9b016a07c3b0dc", SINK_ERR,
-                            "the sides differ, and it is no change on its way"},
+        "the sides differ, and it is no change on its way",
+        "@RIOT_DRIFT@ keys differ, and it stands against a cutover. Mostly somebody\n"
+        "else has written to the target. Look at them, stop whoever writes there, then\n"
+        "let the source's values win:\n"
+        "  riotctl -n @RIOT_LINK@ verify --last\n"
+        "  riotctl -n @RIOT_LINK@ verify --repair"},
+    /* cutover */
     [EVENT_CUTOVER_STARTED] = {"cutover_started", "61880089a6074d659931a3fa02393725", SINK_NOTICE,
-                               "a cutover began"},
+        "a cutover began",
+        "Until it commits, everything can be taken back, and is, if any step cannot be\n"
+        "proved. Nothing has to be done. To watch it, or to take it back:\n"
+        "  riotctl -n @RIOT_LINK@ status --watch\n"
+        "  riotctl -n @RIOT_LINK@ abort"},
     [EVENT_CUTOVER_STEP] = {"cutover_step", "c7ff675e3a7348a589578415acebe9be", SINK_INFO,
-                            "a step of a cutover began or ended"},
+        "a step of a cutover began or ended",
+        "@RIOT_STEP@: @RIOT_STEP_STATE@. From soft_fence to commit writes to the source\n"
+        "wait, never longer than --max-write-pause. A step that fails undoes the\n"
+        "cutover. Nothing has to be done."},
     [EVENT_CUTOVER_COMMITTED] = {"cutover_committed", "28c49af442ee462593aef59481192743", SINK_NOTICE,
-                                 "the point of no return has passed: the target owns the data"},
+        "the point of no return has passed: the target owns the data",
+        "This is on the disk, and holds over a restart of riotd. Nothing more is\n"
+        "copied. The old source refuses writes, unless the fence is `none`. Now the\n"
+        "application has to go to the target; the line cutover_released has its\n"
+        "address."},
     [EVENT_CUTOVER_RELEASED] = {"cutover_released", "24d0c87d281448ae97e98e627ab58065", SINK_NOTICE,
-                                "writes belong to the target from now on"},
+        "writes belong to the target from now on",
+        "Point the application at @RIOT_ADDRESS@, if --then has not done so. riotd\n"
+        "keeps the old source fenced, and tells at err if it took a write. When you are\n"
+        "sure:\n"
+        "  riotctl -n @RIOT_LINK@ finish"},
     [EVENT_CUTOVER_REFUSED] = {"cutover_refused", "142a24f4e94f452aa1f21c032e58cd70", SINK_WARNING,
-                               "a cutover was refused; nothing was changed"},
+        "a cutover was refused; nothing was changed",
+        "@RIOT_REASON@. No client has noticed anything, and the link goes on. Mend what\n"
+        "is named, then try again. All that stands in the way:\n"
+        "  riotctl -n @RIOT_LINK@ check\n"
+        "  riotctl -n @RIOT_LINK@ cutover --dry-run"},
     [EVENT_CUTOVER_UNDOING] = {"cutover_undoing", "adeac013ead8479993cb7c51c09e1d7e", SINK_WARNING,
-                               "a cutover is being undone"},
+        "a cutover is being undone",
+        "What was fenced on the source is taken back, exactly as it was; then the\n"
+        "writes that waited run there. Wait for the line cutover_undone, or\n"
+        "cutover_needs_person:\n"
+        "  riotctl -n @RIOT_LINK@ status"},
     [EVENT_CUTOVER_UNDONE] = {"cutover_undone", "61763eb6e8304f96b9f3697d23ec3c84", SINK_WARNING,
-                              "a cutover was undone: the source takes writes, the link goes on"},
-    [EVENT_CUTOVER_NEEDS_PERSON] =
-        {"cutover_needs_person", "dea46ba89c61416caeef4c558a78a211", SINK_ERR,
-         "a cutover, or its undo, cannot go on by itself: the text says what is fenced"},
+        "a cutover was undone: the source takes writes, the link goes on",
+        "@RIOT_REASON@. Everything is as it was before the cutover, no write is lost,\n"
+        "and the link goes on. Nothing has to be done; mend what is named, and try\n"
+        "again:\n"
+        "  riotctl -n @RIOT_LINK@ cutover --dry-run"},
+    [EVENT_CUTOVER_NEEDS_PERSON] = {"cutover_needs_person", "dea46ba89c61416caeef4c558a78a211", SINK_ERR,
+        "a cutover, or its undo, cannot go on by itself: the text says what is fenced",
+        "Something on the source may still refuse writes, or may have taken writes that\n"
+        "the target lacks: the text says exactly what, and where. riotd does not guess.\n"
+        "Do not start over before you know which side has the newest data:\n"
+        "  riotctl -n @RIOT_LINK@ status\n"
+        "  riotctl -n @RIOT_LINK@ finish --unfence (lets the source take writes again)\n"
+        "  riotctl -n @RIOT_LINK@ finish --unfence --force (its server is gone for good)"},
     [EVENT_FENCE_PAUSED] = {"fence_paused", "65564c8ff71d4ab8a72f1b6d275de405", SINK_NOTICE,
-                            "writes to the source wait, for the time of a lease"},
+        "writes to the source wait, for the time of a lease",
+        "Clients that write get no answer yet; reads go on. It ends by itself, even if\n"
+        "riotd dies. Nothing has to be done."},
     [EVENT_FENCE_SET] = {"fence_set", "4416d307cdeb455aa378e6c6f214ec60", SINK_NOTICE,
-                         "writes to the source are refused until this is taken back"},
+        "writes to the source are refused until this is taken back",
+        "By the fence @RIOT_FENCE@; what it changed was written down first. A restart\n"
+        "of the source may end it: riotd then sets it again. After the commit it stays\n"
+        "until\n"
+        "  riotctl -n @RIOT_LINK@ finish --unfence"},
     [EVENT_FENCE_LIFTED] = {"fence_lifted", "c1b76b100af943d98aa3d04935433eb4", SINK_NOTICE,
-                            "writes to the source are let go again"},
-    [EVENT_FENCE_LEFT_ALONE] =
-        {"fence_left_alone", "bfbffcd0f8a1453cb5b98a934cf48480", SINK_ERR,
-         "something that riotd fenced was changed by someone else since, and is left as it is"},
+        "writes to the source are let go again",
+        "Users and settings are as they were before. If this was asked for after a\n"
+        "commit (finish --unfence): what is written to the old source from now on does\n"
+        "not reach the target. Otherwise nothing has to be done."},
+    [EVENT_FENCE_LEFT_ALONE] = {"fence_left_alone", "bfbffcd0f8a1453cb5b98a934cf48480", SINK_ERR,
+        "something that riotd fenced is not put back, and is left as it is",
+        "Somebody else has changed it since, or it could not be changed: the text names\n"
+        "it, and the server. riotd does not overwrite what is not its own. Look whether\n"
+        "writes pass there as they should, and set it right by hand (ACL LIST, CONFIG\n"
+        "GET min-replicas*, CLIENT UNPAUSE)."},
     [EVENT_FENCE_LOST] = {"fence_lost", "f8ccbde267c94ddcb947e48492b9e28a", SINK_ERR,
-                          "the old source took writes, or would have, after the commit; it is fenced again"},
+        "the old source took writes, or could have, after the commit",
+        "The fence was gone for a moment: a restart, a failover, or somebody took it\n"
+        "away. It is set again by itself; see the line fence_again. Writes that slipped\n"
+        "in are on the old source alone: find who still writes there (CLIENT LIST),\n"
+        "point it at the target, and carry over by hand what is missing."},
     [EVENT_FENCE_AGAIN] = {"fence_again", "f6425597ab5344fa82cf53177888acb6", SINK_NOTICE,
-                           "the old source is fenced again"},
+        "the old source is fenced again",
+        "Writes are refused again on every server of the old source. What slipped in\n"
+        "before is told in the line fence_lost."},
     [EVENT_SOURCE_UNWATCHED] = {"source_unwatched", "604cea37011f449ebf1017f41ffe5b29", SINK_WARNING,
-                                "the old source cannot be looked at after the commit"},
+        "the old source cannot be looked at after the commit",
+        "riotd cannot see whether it still refuses writes. If it was shut down on\n"
+        "purpose, all is well. Otherwise see that no client reaches it. Once it\n"
+        "answers, it is looked at again, and fenced again where needed."},
+    [EVENT_SOURCE_WATCHED] = {"source_watched", "95862c28fca8491abd9975bad68b1d01", SINK_NOTICE,
+        "the old source can be looked at again",
+        "Nothing has to be done. If its fence was gone, the line fence_lost follows."},
     [EVENT_FINISHED] = {"finished", "dde252502d314c088513cb8849ad262a", SINK_NOTICE,
-                        "the link is finished: riotd has let go of the old source"},
-    [EVENT_CHECKED] = {"checked", "9e019cc50a414431a2495f2c814961b9", SINK_INFO, "a preflight check ended"},
+        "the link is finished: riotd has let go of the old source",
+        "The text says whether the old source is still fenced. riotd looks at it no\n"
+        "more, and may be stopped and removed. To let the old source take writes again,\n"
+        "if it does not yet:\n"
+        "  riotctl -n @RIOT_LINK@ finish --unfence"},
+    /* the control socket */
+    [EVENT_CHECKED] = {"checked", "9e019cc50a414431a2495f2c814961b9", SINK_INFO,
+        "a preflight check ended",
+        "It found @RIOT_ERRORS@ errors and @RIOT_WARNINGS@ warnings, and changed\n"
+        "nothing. To see them:\n"
+        "  riotctl -n @RIOT_LINK@ check"},
     [EVENT_COMMAND] = {"command", "8dbbe727bce44790b3dd915ca8cb55fd", SINK_NOTICE,
-                       "somebody changed something through the control socket"},
+        "somebody asked for a change through the control socket",
+        "User id @RIOT_PEER_UID@ (getent passwd @RIOT_PEER_UID@) asked for\n"
+        "`@RIOT_VERB@`. Who may: root, and members of the group riotd. Nothing has to\n"
+        "be done."},
+    [EVENT_COMMAND_REFUSED] = {"command_refused", "d152ebf7f5db45938ca423914899066c", SINK_NOTICE,
+        "what somebody asked for was refused; nothing was changed",
+        "The text says why, and who asked was told the same. Nothing has to be done."},
     [EVENT_LIMIT] = {"limit", "e9caab2de5a4484b8d7f9dea85b4d3c3", SINK_NOTICE,
-                     "a limit was changed at run time"},
-    [EVENT_OPERATION_STARTED] = {"operation_started", "ebf8bf22a8f8425cbf4f219d00e9acc4", SINK_INFO,
-                                 "an operation that takes time began"},
+        "a limit was changed at run time",
+        "It holds at once, and until riotd is restarted: what shall last belongs into\n"
+        "the configuration. Nothing has to be done."},
     [EVENT_OPERATION_ENDED] = {"operation_ended", "53b0a586aaaf4793a47682e065ea084c", SINK_INFO,
-                               "an operation that takes time ended"},
-    [EVENT_CLIENT_LIMIT] = {"client_limit", "d152ebf7f5db45938ca423914899066c", SINK_WARNING,
-                            "a client of the control socket went beyond a limit and was disconnected"},
+        "what somebody asked for and takes time has ended",
+        "@RIOT_VERB@: @RIOT_RESULT@; riotctl exits with @RIOT_EXIT_CODE@. Nothing has\n"
+        "to be done, unless the text says so."},
     [EVENT_SOCKET_WARNING] = {"socket_warning", "2427eb0e5da74f6f956e578c27114ca9", SINK_WARNING,
-                              "the control socket works, but not as it should"},
+        "the control socket works, but not as it should",
+        "riotd runs, but perhaps not everybody who should can reach it with riotctl:\n"
+        "the text says why. The Debian package makes the group riotd; by hand:\n"
+        "  groupadd --system riotd && systemctl restart riotd@@RIOT_LINK@"},
 };
+/* clang-format on */
 
 _Static_assert(ARRAY_LEN(events) == EVENT_COUNT, "every event has its row");
 

@@ -26,8 +26,9 @@ int fence_save(struct fence *f)
 {
     int err = state_save(f->opt.state);
     if (err < 0)
-        log_event(f->opt.log, EVENT_STATE_FILE_ERROR, "%s cannot be written: %s",
-                  state_file_path(f->opt.state), strerror(-err));
+        log_event_fields(
+            f->opt.log, EVENT_STATE_FILE_ERROR, LOG_FIELDS(LOG_TEXT(FILE, state_file_path(f->opt.state))),
+            "the state file %s cannot be written: %s", state_file_path(f->opt.state), strerror(-err));
     return err;
 }
 
@@ -395,7 +396,7 @@ void fence_report(const struct fence *f, struct fence_report *ret)
 static void paused(struct fence *f, int err, const char *why)
 {
     if (err == 0)
-        log_event(f->opt.log, EVENT_FENCE_PAUSED, "writes to the source wait");
+        log_event(f->opt.log, EVENT_FENCE_PAUSED, "writes to the source wait from now on");
     fence_answer(f, err, "%s", why);
 }
 
@@ -438,8 +439,9 @@ static void set_done(struct fence *f)
         fence_answer(f, -EIO, "the state file cannot be written");
         return;
     }
-    log_event(f->opt.log, EVENT_FENCE_SET, "writes to the source are refused, by %s on %zu server%s",
-              fence_names[f->kind], f->nnodes, f->nnodes == 1 ? "" : "s");
+    log_event_fields(f->opt.log, EVENT_FENCE_SET, LOG_FIELDS(LOG_TEXT(FENCE, fence_names[f->kind])),
+                     "writes to the source are refused from now on, by the fence %s, on %zu server%s",
+                     fence_names[f->kind], f->nnodes, f->nnodes == 1 ? "" : "s");
     fence_answer(f, 0, "%s", "");
 }
 

@@ -33,7 +33,7 @@ static void all_lifted(struct fence *f)
     int err = f->left[0] ? -EEXIST : 0;
 
     if (!f->left[0] && f->was_fenced)
-        log_event(f->opt.log, EVENT_FENCE_LIFTED, "writes to the source are let go, on %zu server%s",
+        log_event(f->opt.log, EVENT_FENCE_LIFTED, "writes to the source are let go again, on %zu server%s",
                   f->nnodes, f->nnodes == 1 ? "" : "s");
     if (!f->patience_over) {
         fence_answer(f, err, "%s", f->left);
@@ -129,8 +129,10 @@ void fence_lift_node_done(struct fence_node *n)
 void fence_lift_node_later(struct fence_node *n)
 {
     if (strcmp(n->later, n->why) != 0)
-        log_event_at(n->fence->opt.log, EVENT_CUTOVER_UNDOING, SINK_WARNING, NULL,
-                     "%s cannot be put back yet, and is tried again: %s", n->address, n->why);
+        log_event_fields(
+            n->fence->opt.log, EVENT_CUTOVER_UNDOING,
+            LOG_FIELDS(LOG_TEXT(ENDPOINT, "source"), LOG_TEXT(ADDRESS, n->address), LOG_TEXT(REASON, n->why)),
+            "what was fenced on %s cannot be put back yet, and is tried again: %s", n->address, n->why);
     snprintf(n->later, sizeof(n->later), "%s", n->why);
     timer_set(n->again, LATER_US);
 }

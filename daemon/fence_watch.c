@@ -120,13 +120,17 @@ static void tell_change(struct fence_node *n)
 {
     struct log *log = n->fence->opt.log;
     bool known = n->id.run_id[0] != '\0';
+    const struct log_field *fields = LOG_FIELDS(LOG_TEXT(ENDPOINT, "source"), LOG_TEXT(ADDRESS, n->address),
+                                                LOG_TEXT(RUN_ID, n->seen.run_id));
 
     if (known && strcmp(n->id.run_id, n->seen.run_id) != 0)
-        log_event(log, EVENT_SOURCE_REPLACED, "%s was restarted or replaced after the commit: run id %s",
-                  n->address, n->seen.run_id);
+        log_event_fields(log, EVENT_SOURCE_REPLACED, fields,
+                         "the old source %s was restarted or replaced after the commit: run id %s",
+                         n->address, n->seen.run_id);
     else if (known && n->id.role != n->seen.role)
-        log_event(log, EVENT_SOURCE_REPLACED, "%s has become a %s after the commit", n->address,
-                  server_role_name(n->seen.role));
+        log_event_fields(log, EVENT_SOURCE_REPLACED, fields,
+                         "the old source %s has become a %s after the commit", n->address,
+                         server_role_name(n->seen.role));
     n->id = n->seen;
 }
 

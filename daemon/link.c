@@ -79,8 +79,8 @@ static void vblock(struct link *k, enum blocker b, const char *format, va_list a
         return;
     one->on = true;
     one->since_ms = clock_wall_ms();
-    log_event_fields(k->log, EVENT_BLOCKED, LOG_FIELDS(LOG_TEXT(BLOCKER, blockers[b].code)), "%s: %s. %s",
-                     blockers[b].code, one->message, blockers[b].hint);
+    log_event_fields(k->log, EVENT_BLOCKED, LOG_FIELDS(LOG_TEXT(BLOCKER, blockers[b].code)),
+                     "blocked by %s: %s. %s", blockers[b].code, one->message, blockers[b].hint);
     k->ev.changed(k->arg);
 }
 
@@ -98,7 +98,7 @@ void link_unblock(struct link *k, enum blocker b)
         return;
     k->blockers[b].on = false;
     log_event_fields(k->log, EVENT_UNBLOCKED, LOG_FIELDS(LOG_TEXT(BLOCKER, blockers[b].code)),
-                     "%s: it is over", blockers[b].code);
+                     "no longer blocked by %s", blockers[b].code);
     k->ev.changed(k->arg);
 }
 
@@ -151,26 +151,30 @@ void link_drop_lane(struct link *k)
     loop_defer(k->loop, &k->stop_later, free_lane_later, k);
 }
 
-static void stop_done(struct link *k, bool put_back)
+static void stop_done(struct link *k)
 {
-    if (!put_back)
-        log_event(k->log, EVENT_NOTIFY_RECORD,
-                  "what riotd changed on the source could not be put back now: the state file remembers it");
     if (!k->keep && k->state != LINK_FAILED)
         link_set_state(k, LINK_IDLE, "stopped");
     link_drop_lane(k);
 }
 
+/* What was not put back was told by the feed. */
 static void lane_stopped(bool put_back, void *arg)
 {
     struct link *k = arg;
+    (void)put_back;
     if (timer_is_set(k->stop_timer))
-        stop_done(k, put_back);
+        stop_done(k);
 }
 
 static void stop_fired(void *arg)
 {
-    stop_done(arg, state_of(((struct link *)arg)->file)->notify.run_id[0] == '\0');
+    struct link *k = arg;
+    if (state_of(k->file)->notify.run_id[0])
+        log_event(k->log, EVENT_NOTIFY_NOT_PUT_BACK,
+                  "notify-keyspace-events of the source could not be put back in time: the state file "
+                  "remembers it");
+    stop_done(k);
 }
 
 /* What was changed on the source is put back, for at most so long; then the lane is dropped. */
@@ -201,8 +205,8 @@ int link_save(struct link *k)
     int err = state_save(k->file);
     if (!err)
         return 0;
-    log_event(k->log, EVENT_STATE_FILE_ERROR, "the state file %s cannot be written: %s",
-              state_file_path(k->file), strerror(-err));
+    log_event_fields(k->log, EVENT_STATE_FILE_ERROR, LOG_FIELDS(LOG_TEXT(FILE, state_file_path(k->file))),
+                     "the state file %s cannot be written: %s", state_file_path(k->file), strerror(-err));
     link_fail(k, BLOCKER_STATE_FILE, "the state file %s cannot be written: %s", state_file_path(k->file),
               strerror(-err));
     return err;
@@ -266,6 +270,7 @@ void link_follow_phase(struct link *k, enum lane_phase phase)
 static void on_phase(struct lane *l, enum lane_phase phase, void *arg)
 {
     (void)l;
+    link_tell_pass(arg, phase);
     link_follow_phase(arg, phase);
 }
 
@@ -288,15 +293,6 @@ static void on_gap(struct lane *l, const char *reason, void *arg)
                    reason);
 }
 
-static void on_feed_chosen(struct lane *l, enum feed_kind kind, void *arg)
-{
-    struct link *k = arg;
-    (void)l;
-
-    log_event(k->log, EVENT_FEED_CHOSEN, "changes on the source are learned by the feed `%s`",
-              feed_kind_name(kind));
-}
-
 static void on_feed_unusable(struct lane *l, const char *why, void *arg)
 {
     (void)l;
@@ -317,60 +313,6 @@ static int on_writer_id(struct lane *l, const char *run_id, uint64_t client_id, 
     (void)l;
     state_connection_add(state_of(k->file), STATE_TARGET, run_id, client_id);
     return link_save(k);
-}
-
-static const struct {
-    enum event_id begins, ends;
-    const char *what, *over;
-} condition_events[] = {
-    [LANE_SOURCE_DOWN] = {EVENT_SOURCE_LOST, EVENT_SOURCE_BACK, "the source cannot be reached",
-                          "the source can be reached again"},
-    [LANE_TARGET_DOWN] = {EVENT_TARGET_LOST, EVENT_TARGET_BACK, "the target cannot be reached",
-                          "the target can be reached again"},
-    [LANE_SOURCE_SILENT] = {EVENT_SOURCE_LOST, EVENT_SOURCE_BACK, "the source is silent",
-                            "the source answers again"},
-    [LANE_TARGET_SILENT] = {EVENT_TARGET_LOST, EVENT_TARGET_BACK, "the target is silent",
-                            "the target answers again"},
-    [LANE_SOURCE_LOADING] = {EVENT_SOURCE_REFUSES, EVENT_SOURCE_ANSWERS_AGAIN, "the source loads its data",
-                             "the source has loaded its data"},
-    [LANE_TARGET_LOADING] = {EVENT_TARGET_REFUSES, EVENT_TARGET_ACCEPTS_AGAIN, "the target loads its data",
-                             "the target has loaded its data"},
-    [LANE_SOURCE_REFUSES] = {EVENT_SOURCE_REFUSES, EVENT_SOURCE_ANSWERS_AGAIN,
-                             "the source refuses what riotd asks, which is tried again",
-                             "the source refuses no longer"},
-    [LANE_TARGET_REFUSES] = {EVENT_TARGET_REFUSES, EVENT_TARGET_ACCEPTS_AGAIN,
-                             "the target refuses what riotd writes, which is tried again",
-                             "the target accepts again"},
-    [LANE_OVERRUN] = {EVENT_OVERRUN, EVENT_RESYNC, "changes come faster than they are copied",
-                      "changes are copied again as they come"},
-    [LANE_FEED_UNPROVEN] = {EVENT_NOTIFY_FLAGS, EVENT_FEED_READY, "the feed may miss changes",
-                            "the feed is in order again"},
-};
-_Static_assert(ARRAY_LEN(condition_events) == LANE_CONDITIONS, "each condition has its events");
-
-static void on_condition(struct lane *l, enum lane_condition c, const char *text, void *arg)
-{
-    struct link *k = arg;
-    (void)l;
-
-    if (k->stopping)
-        return;
-    if (text)
-        log_event(k->log, condition_events[c].begins, "%s: %s", condition_events[c].what, text);
-    else
-        log_event(k->log, condition_events[c].ends, "%s", condition_events[c].over);
-}
-
-static void on_key_failed(struct lane *l, int db, struct bytes key, const char *reason, void *arg)
-{
-    struct link *k = arg;
-    char name[200];
-    (void)l;
-    log_event_fields(k->log, EVENT_KEY_FAILED,
-                     LOG_FIELDS(LOG_NUMBER(DB, (uint64_t)db),
-                                LOG_TEXT(KEY, bytes_escape(key, name, sizeof(name))),
-                                LOG_TEXT(REASON, reason)),
-                     "the key \"%s\" of database %d cannot be copied: %s", name, db, reason);
 }
 
 static void fill_options(struct link *k, struct lane_options *opt)
@@ -414,13 +356,13 @@ void link_lane_ready(struct link *k)
     static const struct lane_events events = {
         .phase = on_phase,
         .gap = on_gap,
-        .feed_chosen = on_feed_chosen,
+        .feed_chosen = link_tell_feed,
         .feed_unusable = on_feed_unusable,
         .record = on_record,
         .writer_id = on_writer_id,
         .sample = link_sample,
-        .condition = on_condition,
-        .key_failed = on_key_failed,
+        .condition = link_tell_condition,
+        .key_failed = link_tell_failed_key,
         .census = link_census,
     };
     struct lane_options opt;
@@ -649,7 +591,7 @@ int link_accept(struct link *k, struct bytes code, char why[LINK_WHY_MAX])
     if (!k->blockers[b].on || !k->lane)
         return link_refuse(why, -ENOENT, "%s does not block the link now", blockers[b].code);
     log_event_fields(k->log, EVENT_ACCEPTED, LOG_FIELDS(LOG_TEXT(BLOCKER, blockers[b].code)),
-                     "%s was accepted: %s", blockers[b].code, k->blockers[b].message);
+                     "the blocker %s was accepted: %s", blockers[b].code, k->blockers[b].message);
     link_unblock(k, b);
     if (b == BLOCKER_SOURCE_SHRANK)
         link_trust_source(k);
@@ -663,7 +605,8 @@ void link_stop(struct link *k, bool keep, uint64_t bound_us, void (*fn)(void *ar
     char why[LINK_WHY_MAX];
 
     if (!keep && set_desired(k, DESIRED_IDLE, why) < 0)
-        log_event(k->log, EVENT_STATE_FILE_ERROR, "%s", why);
+        log_event_fields(k->log, EVENT_STATE_FILE_ERROR, LOG_FIELDS(LOG_TEXT(FILE, state_file_path(k->file))),
+                         "%s", why);
     if (keep && k->lane && !k->stopping)
         link_remember(k);
     k->stopped = fn;

@@ -245,7 +245,8 @@ static bool clear_record(struct link *k)
         return true;
     s->notify = before;
     log_event(k->log, EVENT_NOTIFY_RECORD,
-              "notify-keyspace-events is put back, but that cannot be written down: %s", strerror(-err));
+              "notify-keyspace-events of the source is put back, but that cannot be written down: %s",
+              strerror(-err));
     return false;
 }
 

@@ -1,5 +1,5 @@
 /* link_impl.h - the inside of a link, for link.c (its life), link_servers.c (who its servers are) and
- * link_cutover.c (what a cutover and verify need of it) only. */
+ * link_cutover.c (what a cutover and verify need of it) and link_tell.c (its words in the journal) only. */
 #ifndef RIOTD_LINK_IMPL_H
 #define RIOTD_LINK_IMPL_H
 
@@ -35,7 +35,9 @@ struct link {
 
     struct lane *lane;
     struct lane_status past; /* totals of the lanes that ended in this process */
-    unsigned held;           /* HOLD_*: why deletes wait */
+    uint64_t pass_began_us;  /* 0: none is under way */
+    struct lane_status before_pass;
+    unsigned held;        /* HOLD_*: why deletes wait */
     bool source_in_doubt; /* it may have other data than it had: counts are compared until the link is live */
     bool census_pending;  /* a suspect target: the census decides */
     struct timer *keep_timer; /* what is remembered of both sides is refreshed */
@@ -78,6 +80,16 @@ void link_remember(struct link *k);     /* counts and identities, into the state
 void link_trust_target(struct link *k); /* its keys may be deleted: it is ours */
 void link_trust_source(struct link *k); /* what it lacks may be deleted */
 void link_hold(struct link *k, unsigned why, bool held);
+
+/* link_tell.c */
+void link_tell_servers(struct link *k);
+void link_tell_waiting(struct link *k, enum lane_side side, const char *why);
+void link_tell_replaced(struct link *k, enum lane_side side, const char *run_id, const char *before);
+void link_tell_owned(struct link *k);
+void link_tell_pass(struct link *k, enum lane_phase phase);
+void link_tell_feed(struct lane *l, enum feed_kind kind, void *arg);
+void link_tell_condition(struct lane *l, enum lane_condition c, const char *text, void *arg);
+void link_tell_failed_key(struct lane *l, int db, struct bytes key, const char *reason, void *arg);
 
 /* link_cutover.c */
 int link_refuse_in_cutover(char why[LINK_WHY_MAX]);

@@ -13,8 +13,6 @@
 #define OTHERS_LINGER_US 10000000 /* a dead riotd's connections may be seen for as long */
 #define OTHERS_LOOK_US   1000000
 
-static const enum event_id replaced_event[] = {EVENT_SOURCE_REPLACED, EVENT_TARGET_REPLACED};
-
 static struct state_server *remembered(struct link *k, enum lane_side side)
 {
     struct state *s = state_of(k->file);
@@ -77,8 +75,7 @@ static bool wait_for_others(struct link *k, const struct finding *f, size_t n)
             continue;
         if (!k->others_since_us) {
             k->others_since_us = now_us;
-            log_event(k->log, EVENT_WAITING, "%s: waiting up to %d s for it to go", f[i].message,
-                      OTHERS_LINGER_US / 1000000);
+            link_tell_waiting(k, LANE_TARGET, f[i].message);
         }
         if (now_us - k->others_since_us >= OTHERS_LINGER_US)
             return false;
@@ -108,7 +105,7 @@ static bool wait_for_former(struct link *k)
     wait_with(
         k, LANE_TARGET, "former_connection", loop_now_us(k->loop),
         "what an earlier riotd may have under way there cannot be looked up: waiting until it must be over");
-    log_event(k->log, EVENT_WAITING, "the target: %s", k->waiting[LANE_TARGET].text);
+    link_tell_waiting(k, LANE_TARGET, k->waiting[LANE_TARGET].text);
     timer_set(k->again, 2000ull * k->endpoints[LANE_TARGET].timeout_ms);
     return true;
 }
@@ -140,8 +137,7 @@ static void own_target(struct link *k, const struct server_id *id)
 
     state_owned_id(&s->target_owned, &before);
     if (!s->target_owned.owned || !server_same_history(&before, id))
-        log_event(k->log, EVENT_OWNED, "the target %s is this link's own from now on",
-                  k->endpoints[LANE_TARGET].url.text);
+        link_tell_owned(k);
     state_own_target(s, k->endpoints[LANE_TARGET].url.text, id);
 }
 
@@ -171,10 +167,11 @@ static void suspect_target(struct link *k)
 static void warn_of_what_cannot_be_seen(struct link *k)
 {
     if (!k->probes[LANE_TARGET].client_list_allowed)
-        log_event(k->log, EVENT_CONFIG_WARNING,
-                  "the target refuses CLIENT LIST: another riotd that writes there cannot be seen, and a "
-                  "lost connection "
-                  "cannot be shown to be dead; allow it with ACL SETUSER ... +client|list +client|kill");
+        log_event_fields(
+            k->log, EVENT_CONFIG_WARNING, LOG_FIELDS(LOG_TEXT(ENDPOINT, "target")),
+            "the target refuses CLIENT LIST: another riotd that writes there cannot be seen, and "
+            "a lost connection cannot be shown to be dead; allow it with ACL SETUSER ... "
+            "+client|list +client|kill");
 }
 
 static void accept_servers(struct link *k)
@@ -185,6 +182,7 @@ static void accept_servers(struct link *k)
 
     k->held = 0;
     k->census_pending = false;
+    link_tell_servers(k);
     warn_of_what_cannot_be_seen(k);
     if (s->target_owned.owned && source->has_keyspace)
         look_at_shrinking(k, source->ndbs, source->dbs);
@@ -242,8 +240,7 @@ static void probe_waiting(struct prober *p, const char *why, void *arg)
 
     if (!k->waiting[side].text[0]) {
         k->waiting[side].since_ms = clock_wall_ms();
-        log_event(k->log, EVENT_WAITING, "waiting for the %s at %s: %s", k->endpoints[side].side,
-                  k->endpoints[side].url.text, why);
+        link_tell_waiting(k, side, why);
     }
     snprintf(k->waiting[side].text, sizeof(k->waiting[side].text), "%s", why);
 }
@@ -286,9 +283,7 @@ static void new_source(struct link *k, const struct watch_sample *s)
     bool known = state->source.run_id[0] != '\0' && strcmp(state->source.run_id, s->id.run_id) != 0;
 
     if (known)
-        log_event(k->log, replaced_event[LANE_SOURCE],
-                  "the source was restarted or replaced: run id %s, before %s", s->id.run_id,
-                  state->source.run_id);
+        link_tell_replaced(k, LANE_SOURCE, s->id.run_id, state->source.run_id);
     k->source_in_doubt = true;
     if (s->has_keyspace)
         look_at_shrinking(k, s->ndbs, s->dbs);
@@ -305,9 +300,7 @@ static void new_target(struct link *k, const struct watch_sample *s)
     if (s->id.role == ROLE_REPLICA)
         return; /* it takes no writes: waited for, with a condition of the lane's */
     if (strcmp(state->target_owned.run_id, s->id.run_id) != 0)
-        log_event(k->log, replaced_event[LANE_TARGET],
-                  "the target was restarted or replaced: run id %s, before %s", s->id.run_id,
-                  state->target_owned.run_id);
+        link_tell_replaced(k, LANE_TARGET, s->id.run_id, state->target_owned.run_id);
     enum ownership owner = interlocks_owner(k->config, state, &seen);
     if (owner == OWNER_SUSPECT || owner == OWNER_OTHERS)
         suspect_target(k);

@@ -49,6 +49,7 @@ enum log_field_id {
     FIELD_DB,
     FIELD_KEY,
     FIELD_COPIED_KEYS,
+    FIELD_DELETED_KEYS,
     FIELD_BYTES,
     FIELD_KEYS_PER_S,
     FIELD_PERCENT,

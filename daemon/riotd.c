@@ -32,8 +32,7 @@ static void publish(struct riotd *r, char *json)
 /* Operations are told with their own fields, whatever log.level is. */
 static bool told_apart(const char *event)
 {
-    return strcmp(event, event_get(EVENT_OPERATION_ENDED)->name) == 0 ||
-           strcmp(event, event_get(EVENT_OPERATION_STARTED)->name) == 0;
+    return strcmp(event, event_get(EVENT_OPERATION_ENDED)->name) == 0;
 }
 
 static void log_tapped(const struct log_entry *e, void *arg)
@@ -49,8 +48,10 @@ static void operation_ended(const struct operation *op, void *arg)
     const char *name = event_get(EVENT_OPERATION_ENDED)->name;
 
     publish(r, status_operation_event(++r->seq, name, op));
-    log_event(r->log, EVENT_OPERATION_ENDED, "operation %" PRIu64 " (%s) ended: %s: %s", op->id, op->verb,
-              op->result, op->text);
+    log_event_fields(r->log, EVENT_OPERATION_ENDED,
+                     LOG_FIELDS(LOG_NUMBER(OPERATION, op->id), LOG_TEXT(VERB, op->verb),
+                                LOG_TEXT(RESULT, op->result), LOG_NUMBER(EXIT_CODE, (uint64_t)op->exit_code)),
+                     "%s (operation %" PRIu64 ") has ended: %s: %s", op->verb, op->id, op->result, op->text);
     if (r->waiting) /* it may have been a verify */
         waiting_look(r->waiting);
 }
@@ -80,16 +81,28 @@ static void link_lane_gone(void *arg)
 
 static void tell_progress(struct riotd *r, const struct link_status *s)
 {
-    char copied[TEXT_MAX], size[TEXT_MAX];
+    char copied[TEXT_MAX], size[TEXT_MAX], all[TEXT_MAX], eta[TEXT_MAX], lag[TEXT_MAX], keys[TEXT_MAX];
+    char percent[64] = "", left[64] = "";
     const struct lane_status *l = &s->lane;
 
     if (!s->has_lane)
         return;
-    log_event(r->log, EVENT_PROGRESS,
-              "%s: %s keys copied (%s), %.0f keys/s, %" PRIu64 " of %" PRIu64 " scanned, lag %" PRIu64
-              " keys, %" PRIu64 " ms",
-              link_state_name(s->state), text_count(l->copied_keys, copied), text_size(l->bytes, size),
-              l->copied_keys_per_s, l->scanned_keys, l->estimated_keys, l->lag_keys, l->lag_ms);
+    bool passes = s->state == LINK_SNAPSHOT || s->state == LINK_RESYNC;
+    if (passes)
+        snprintf(percent, sizeof(percent), " %.0f %% of about %s keys", l->percent,
+                 text_count(l->estimated_keys, all));
+    if (passes && l->eta_ms >= 0)
+        snprintf(left, sizeof(left), ", about %s left", text_ms((uint64_t)l->eta_ms, eta));
+    log_event_fields(r->log, EVENT_PROGRESS,
+                     LOG_FIELDS(LOG_NUMBER(COPIED_KEYS, l->copied_keys), LOG_NUMBER(BYTES, l->bytes),
+                                LOG_NUMBER(KEYS_PER_S, (uint64_t)l->copied_keys_per_s),
+                                LOG_NUMBER(PERCENT, passes ? (uint64_t)l->percent : UINT64_MAX),
+                                LOG_NUMBER(ETA_MS, passes ? (uint64_t)l->eta_ms : UINT64_MAX),
+                                LOG_NUMBER(LAG_KEYS, l->lag_keys), LOG_NUMBER(LAG_MS, l->lag_ms)),
+                     "%s%s: %s keys (%s) copied so far, %.0f keys/s%s; the target is %s behind, %s keys",
+                     link_state_name(s->state), percent, text_count(l->copied_keys, copied),
+                     text_size(l->bytes, size), l->copied_keys_per_s, left, text_ms(l->lag_ms, lag),
+                     text_count(l->lag_keys, keys));
 }
 
 /* For `systemctl status`: "snapshot 73 %, 41k keys/s, lag 0.2 s"; without figures, the reason. */
@@ -144,7 +157,7 @@ static void on_signal(int number, void *arg)
     if (r->ending)
         return;
     r->ending = true;
-    log_event(r->log, EVENT_STOPPING, "ending, on %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    log_event(r->log, EVENT_STOPPING, "riotd ends, on %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
     service_stopping(r->service);
     if (cutover_end(r->cutover, end_link, r))
         service_extend(r->service, FINISH_STEP_US);
@@ -249,11 +262,14 @@ static void unmake(struct riotd *r)
 
 static int listen_failed(struct riotd *r, const char *path, int err)
 {
+    const struct log_field *fields = LOG_FIELDS(LOG_TEXT(FILE, path));
     if (err == -EADDRINUSE) {
-        log_event(r->log, EVENT_CONFIG_ERROR, "another process answers at the control socket %s", path);
+        log_event_fields(r->log, EVENT_CONFIG_ERROR, fields,
+                         "another process answers at the control socket %s", path);
         return EX_UNAVAILABLE;
     }
-    log_event(r->log, EVENT_CONFIG_ERROR, "cannot listen at %s: %s", path, strerror(-err));
+    log_event_fields(r->log, EVENT_CONFIG_ERROR, fields, "the control socket %s cannot be made: %s", path,
+                     strerror(-err));
     return err == -EACCES || err == -EPERM ? EX_NOPERM : EX_CONFIG;
 }
 
@@ -261,12 +277,13 @@ static int run(struct riotd *r, const struct riotd_options *opt)
 {
     int err = make(r, opt);
     if (err) {
-        log_event(r->log, EVENT_INTERNAL_ERROR, "cannot begin: %s", strerror(-err));
+        log_event(r->log, EVENT_INTERNAL_ERROR, "riotd cannot begin: %s", strerror(-err));
         return EX_SOFTWARE;
     }
     log_tap(r->log, log_tapped, r);
-    log_event(r->log, EVENT_STARTED, "riotd %s runs the link %s: %s to %s", RIOT_VERSION, opt->config->name,
-              opt->config->source.url.text, opt->config->target.url.text);
+    log_event_fields(r->log, EVENT_STARTED, LOG_FIELDS(LOG_TEXT(VERSION, RIOT_VERSION)),
+                     "riotd %s runs the link %s, from %s to %s", RIOT_VERSION, opt->config->name,
+                     opt->config->source.url.text, opt->config->target.url.text);
     /* Before the socket answers: with autostart, the first status says `connecting`; after a cutover, how it
      * stands. */
     if (!cutover_begin(r->cutover))
@@ -274,6 +291,7 @@ static int run(struct riotd *r, const struct riotd_options *opt)
     err = server_new(r->loop, opt->socket, log_sink(r->log), riotd_verb, r, &r->server);
     if (err)
         return listen_failed(r, opt->socket, err);
+    server_on_error(r->server, riotd_verb_refused);
     service_ready(r->service);
     timer_set(r->second, SECOND_US);
     err = loop_run(r->loop);
@@ -281,7 +299,7 @@ static int run(struct riotd *r, const struct riotd_options *opt)
         log_event(r->log, EVENT_INTERNAL_ERROR, "the event loop failed: %s", strerror(-err));
         return EX_SOFTWARE;
     }
-    log_event(r->log, EVENT_STOPPED, "ended");
+    log_event(r->log, EVENT_STOPPED, "riotd has ended");
     return EX_OK;
 }
 

@@ -33,10 +33,12 @@ struct riotd {
     unsigned seconds;
     uint64_t seq; /* of events */
     bool ending;
+    const struct verb *changing;        /* what is asked for just now and would change something; or NULL */
     uint64_t stop_client, check_client; /* who waits for the answer to `stop`, to `check`; 0: nobody */
 };
 
-server_verb_fn riotd_verb; /* arg: struct riotd */
+server_verb_fn riotd_verb;          /* arg: struct riotd */
+server_error_fn riotd_verb_refused; /* the same */
 /* Reads the configuration again: all of it is taken, or nothing. Each change is logged, and what is wrong.
  * With a client, it is answered. */
 void riotd_reload(struct riotd *r, struct client *c);

@@ -155,8 +155,10 @@ static void checked(const struct preflight_report *report, void *arg)
     struct riotd *r = arg;
     struct client *c = server_find(r->server, r->check_client);
 
-    log_event(r->log, EVENT_CHECKED, "check: %zu items, %u errors, %u warnings", report->nitems,
-              report->errors, report->warnings);
+    log_event_fields(r->log, EVENT_CHECKED,
+                     LOG_FIELDS(LOG_NUMBER(ERRORS, report->errors), LOG_NUMBER(WARNINGS, report->warnings)),
+                     "a check of both servers ended: %zu items, %u errors, %u warnings", report->nitems,
+                     report->errors, report->warnings);
     if (c)
         answer_json(c, status_check_report(report));
     loop_defer(r->loop, &r->preflight_free_later, preflight_is_over, r);
@@ -357,9 +359,14 @@ static void verb_limit(struct riotd *r, struct client *c, const struct request *
     }
     if (any) {
         link_limits_changed(r->link);
-        log_event(r->log, EVENT_LIMIT, "limits: memory %s, keys_per_s %" PRIu64 ", bytes_per_s %s",
-                  text_size_exact(r->config->limit_memory, memory), r->config->limit_keys_per_s,
-                  text_size_exact(r->config->limit_bytes_per_s, bytes));
+        const struct config *now = r->config;
+        log_event_fields(r->log, EVENT_LIMIT,
+                         LOG_FIELDS(LOG_NUMBER(LIMIT_MEMORY, now->limit_memory),
+                                    LOG_NUMBER(LIMIT_KEYS_PER_S, now->limit_keys_per_s),
+                                    LOG_NUMBER(LIMIT_BYTES_PER_S, now->limit_bytes_per_s)),
+                         "the limits are now: memory %s, keys_per_s %" PRIu64 ", bytes_per_s %s",
+                         text_size_exact(now->limit_memory, memory), now->limit_keys_per_s,
+                         text_size_exact(now->limit_bytes_per_s, bytes));
     }
     answer_json(c, status_limits(r->config));
 }
@@ -487,7 +494,7 @@ static void tell_command(struct riotd *r, struct client *c, const struct request
     log_event_fields(
         r->log, EVENT_COMMAND,
         LOG_FIELDS(LOG_TEXT(VERB, req->verb->name), LOG_NUMBER(PEER_UID, uid), LOG_NUMBER(PEER_PID, pid)),
-        "%s, asked by uid %u, pid %u", req->verb->name, uid, pid);
+        "%s was asked for by uid %u, pid %u", req->verb->name, uid, pid);
 }
 
 void riotd_verb(struct client *c, const struct request *req, void *arg)
@@ -498,8 +505,24 @@ void riotd_verb(struct client *c, const struct request *req, void *arg)
         server_reply_error(c, CODE_USAGE, "%s is answered by the server itself", req->verb->name);
         return;
     }
-    if (changes(req))
+    r->changing = changes(req) ? req->verb : NULL;
+    if (r->changing)
         tell_command(r, c, req);
     if (is_legal(r, c, req))
         rows[req->verb->id].fn(r, c, req);
+    r->changing = NULL;
+}
+
+/* What does not change anything is no matter of the journal. */
+void riotd_verb_refused(struct client *c, const char *text, void *arg)
+{
+    const struct riotd *r = arg;
+
+    if (!r->changing)
+        return;
+    log_event_fields(r->log, EVENT_COMMAND_REFUSED,
+                     LOG_FIELDS(LOG_TEXT(VERB, r->changing->name), LOG_TEXT(REASON, text),
+                                LOG_NUMBER(PEER_UID, server_client_uid(c)),
+                                LOG_NUMBER(PEER_PID, (uint64_t)server_client_pid(c))),
+                     "%s was refused: %s", r->changing->name, text);
 }

@@ -23,6 +23,7 @@ struct server {
     struct io *io;
     struct timer *pause;
     server_verb_fn *fn;
+    server_error_fn *on_error;
     void *arg;
     struct client *clients;
     size_t count;
@@ -76,6 +77,7 @@ void server_reply_json(struct client *c, struct bytes json)
 
 void server_reply_error(struct client *c, enum code code, const char *format, ...)
 {
+    const struct server *s = c->arg;
     char text[ERROR_MAX];
     va_list args;
 
@@ -84,7 +86,14 @@ void server_reply_error(struct client *c, enum code code, const char *format, ..
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    if (s->on_error)
+        s->on_error(c, text, s->arg);
     client_error(c, code_name(code), text);
+}
+
+void server_on_error(struct server *s, server_error_fn *fn)
+{
+    s->on_error = fn;
 }
 
 /* --- clients --- */

@@ -43,6 +43,10 @@ void server_reply_json(struct client *c,
                        struct bytes json); /* beyond SERVER_REPLY_MAX it is -FAILED instead */
 void server_reply_error(struct client *c, enum code code, const char *format, ...) PRINTF_LIKE(3, 4);
 
+/* fn hears of each error that a client is answered, with the server's own arg. */
+typedef void server_error_fn(struct client *c, const char *text, void *arg);
+void server_on_error(struct server *s, server_error_fn *fn);
+
 uint64_t server_client_id(const struct client *c);                /* never 0, never used again */
 struct client *server_find(struct server *s, uint64_t client_id); /* NULL: it is gone */
 uid_t server_client_uid(const struct client *c);

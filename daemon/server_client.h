@@ -22,6 +22,7 @@ struct client_events {
 
 struct client {
     struct client *next; /* the owner's */
+    void *arg;           /* the owner */
     uint64_t id;
     uid_t uid;
     pid_t pid;
@@ -31,7 +32,6 @@ struct client {
     /* From here on: server_client.c alone. */
     struct loop *loop;
     const struct client_events *events;
-    void *arg;
     int fd;
     struct io *io;
     struct timer *timer; /* while closing: until it is given up; else: more requests are to be looked at */

@@ -49,12 +49,12 @@ static void give_to_group(const char *path, gid_t now, const struct sink *sink)
     const char *hint = "riotctl works for root, riotd's user, and members of that group";
 
     if (!group)
-        sink_say(sink, SINK_WARNING, "socket_group",
+        sink_say(sink, SINK_WARNING, "socket_warning",
                  "there is no group " SERVER_GROUP
                  ": the control socket %s keeps the group that riotd runs with; %s",
                  path, hint);
     else if (now != group->gr_gid && chown(path, (uid_t)-1, group->gr_gid))
-        sink_say(sink, SINK_WARNING, "socket_group",
+        sink_say(sink, SINK_WARNING, "socket_warning",
                  "cannot give the control socket %s to group " SERVER_GROUP
                  " (%s): it keeps the group that riotd runs with; %s",
                  path, strerror(errno), hint);

@@ -101,14 +101,15 @@ static void settle_cancel(void *fn_arg, void *arg)
 
 static void tell_drift(const struct verification *v, const struct verify_report *r)
 {
-    char text[VERIFICATION_TEXT_MAX], keys[TOLD_KEYS * 320] = "";
+    char keys[TOLD_KEYS * 320] = "";
     size_t at = 0;
 
     for (size_t i = 0; i < MIN(r->nfindings, (size_t)TOLD_KEYS); i++)
         at += (size_t)snprintf(keys + at, sizeof(keys) - at, "%s \"%s\" of database %d: %s", i ? ";" : "",
                                r->findings[i].key, r->findings[i].db, drift_name(r->findings[i].kind));
-    log_event(v->log, EVENT_VERIFY_DRIFT, "%s. Such as%s. See: riotctl verify --last",
-              verification_verdict_text(r, text), at ? keys : " cannot be told");
+    log_event_fields(v->log, EVENT_VERIFY_DRIFT, LOG_FIELDS(LOG_NUMBER(DRIFT, verification_drift(r))),
+                     "the target differs from the source, such as in%s. See: riotctl verify --last",
+                     at ? keys : " keys that cannot be named");
 }
 
 static void tell_end(const struct verification *v, const struct verify_report *r)
@@ -119,7 +120,7 @@ static void tell_end(const struct verification *v, const struct verify_report *r
                      LOG_FIELDS(LOG_TEXT(VERDICT, verify_verdict_name(r->verdict)),
                                 LOG_NUMBER(COMPARED_KEYS, r->compared),
                                 LOG_NUMBER(DRIFT, verification_drift(r))),
-                     "verify ended: %s", verification_verdict_text(r, text));
+                     "the verify ended: %s", verification_verdict_text(r, text));
     if (r->verdict == VERIFY_DRIFT)
         tell_drift(v, r);
 }
@@ -293,7 +294,7 @@ static void tell_begin(const struct verification *v)
         snprintf(match, sizeof(match), ", names that match \"%s\"", o->match);
     if (o->db >= 0)
         snprintf(db, sizeof(db), ", database %d", o->db);
-    log_event(v->log, EVENT_VERIFY_STARTED, "verify began: both sides are compared%s%s%s%s", db, match,
+    log_event(v->log, EVENT_VERIFY_STARTED, "a verify began: both sides are compared%s%s%s%s", db, match,
               sample, o->repair ? "; what differs is copied again" : "");
 }
 
@@ -449,7 +450,12 @@ static void ticked(void *arg)
     verification_progress_text(r, text);
     operation_text(v->operations, v->now.operation, "%s", text);
     if (++v->ticks % PROGRESS_TICKS == 0)
-        log_event(v->log, EVENT_PROGRESS, "verify: %s", text);
+        log_event_fields(v->log, EVENT_PROGRESS,
+                         LOG_FIELDS(LOG_NUMBER(PERCENT, (uint64_t)r->percent),
+                                    LOG_NUMBER(COMPARED_KEYS, r->compared),
+                                    LOG_NUMBER(KEYS_PER_S, (uint64_t)r->keys_per_s),
+                                    LOG_NUMBER(ETA_MS, (uint64_t)r->eta_ms)),
+                         "verify: %s", text);
     free(r);
 }
 

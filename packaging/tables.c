@@ -18,7 +18,6 @@
 #include "lib/control/verbs.h"
 
 #define WIDTH         79
-#define BLANKS        " \n"
 #define SENTENCES_MAX 2048
 
 /* --- text --- */
@@ -84,36 +83,9 @@ static bool ends_sentence(const char *word, size_t len)
     return len > 1 && word[len - 1] == '.' && word[len - 2] != '.';
 }
 
-typedef void word_fn(const char *word, size_t len, bool first); /* of its line */
-
-/* The words of text, on lines that end where they are full, or, if `apart`, where a sentence does. */
-static void put_lines(const char *text, bool apart, word_fn *put)
-{
-    size_t column = 0;
-
-    for (text += strspn(text, BLANKS); *text;) {
-        size_t len = strcspn(text, BLANKS);
-        if (column && column + 1 + len > WIDTH) {
-            putchar('\n');
-            column = 0;
-        }
-        if (column)
-            putchar(' ');
-        put(text, len, !column);
-        column += (column > 0) + len;
-        if (apart && ends_sentence(text, len) && text[len]) {
-            putchar('\n');
-            column = 0;
-        }
-        text += len;
-        text += strspn(text, BLANKS);
-    }
-    putchar('\n');
-}
-
 /* A name, such as target.url or $RUNTIME_DIRECTORY, is not hyphenated; a line that begins with a dot would be
  * a request. */
-static void put_roff_word(const char *word, size_t len, bool first)
+static void put_word(const char *word, size_t len, bool first)
 {
     size_t plain = strcspn(word, "_./$=[");
 
@@ -124,9 +96,29 @@ static void put_roff_word(const char *word, size_t len, bool first)
     put_escaped(word, len);
 }
 
+/* The words of text, on lines that end where they are full, or where a sentence does. */
 static void put_text(const char *text)
 {
-    put_lines(text, true, put_roff_word);
+    size_t column = 0;
+
+    for (text += strspn(text, " "); *text;) {
+        size_t len = strcspn(text, " ");
+        if (column && column + 1 + len > WIDTH) {
+            putchar('\n');
+            column = 0;
+        }
+        if (column)
+            putchar(' ');
+        put_word(text, len, !column);
+        column += (column > 0) + len;
+        if (ends_sentence(text, len) && text[len]) {
+            putchar('\n');
+            column = 0;
+        }
+        text += len;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
 }
 
 /* --- riotd.yaml(5) --- */
@@ -261,27 +253,6 @@ static void put_blockers(void)
 
 /* --- the journal's catalog --- */
 
-static void put_plain_word(const char *word, size_t len, bool first)
-{
-    (void)first;
-    printf("%.*s", (int)len, word);
-}
-
-/* Paragraphs are parted by an empty line. */
-static void put_paragraphs(const char *text)
-{
-    while (*text) {
-        char paragraph[SENTENCES_MAX];
-        const char *end = strstr(text, "\n\n");
-        size_t len = end ? (size_t)(end - text) : strlen(text);
-        snprintf(paragraph, sizeof(paragraph), "%.*s", (int)len, text);
-        putchar('\n');
-        put_lines(paragraph, false, put_plain_word);
-        text += len;
-        text += strspn(text, "\n");
-    }
-}
-
 static void put_catalog(void)
 {
     char out[SENTENCES_MAX];
@@ -291,8 +262,7 @@ static void put_catalog(void)
     for (int id = EVENT_NONE + 1; id < EVENT_COUNT; id++) {
         const struct event *e = event_get((enum event_id)id);
         printf("\n-- %s\nSubject: %s\n", e->message_id, capital(e->help, out));
-        puts("Defined-By: riotd\nDocumentation: man:riotd(8)");
-        put_paragraphs(e->catalog ? e->catalog : sentence(e->help, out));
+        printf("Defined-By: riotd\nDocumentation: man:riotd(8)\n\n%s\n", e->catalog);
     }
 }
 

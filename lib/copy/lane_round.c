@@ -385,10 +385,7 @@ static void functions_done(enum functions_result result, const char *text, void 
         l->functions_lost_us = loop_now_us(l->loop);
         l->functions_retry_us = l->functions_lost_us + FUNCTIONS_RETRY_US / 10;
     }
-    if (result == FUNCTIONS_REFUSED) {
-        if (!l->functions_error[0])
-            sink_say(l->opt.sink, SINK_WARNING, "functions_refused",
-                     "the function libraries could not be copied: %s", text);
+    if (result == FUNCTIONS_REFUSED) { /* the owner sees it in the status, and tells of it */
         snprintf(l->functions_error, sizeof(l->functions_error), "%s", text);
         l->functions_retry_us = loop_now_us(l->loop) + FUNCTIONS_RETRY_US;
     } else if (result != FUNCTIONS_LOST) {

@@ -440,7 +440,7 @@ static void record_cleared(struct feed *f, bool *ok)
 
     if (r < 0)
         sink_say(f->sink, SINK_WARNING, "notify_record",
-                 FLAGS_NAME " is put back, but that cannot be recorded: %s", strerror(-r));
+                 FLAGS_NAME " of the source is put back, but that cannot be written down: %s", strerror(-r));
     *ok = *ok && r >= 0;
 }
 

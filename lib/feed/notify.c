@@ -32,7 +32,7 @@ struct notify {
     enum step step;
     bool quiet; /* closed, or stopped: then only what is put back matters */
     bool blind; /* the flags cannot be read */
-    bool told_blind, told_record;
+    bool told_record;
     bool record_late; /* what was read back is still to be recorded */
     char wanted[NOTIFY_FLAGS_MAX];
     struct notify_record record_next;
@@ -91,16 +91,9 @@ static void go_blind(struct notify *n, struct bytes why)
     char text[96];
 
     n->blind = true;
-    if (!n->told_blind)
-        sink_say(feed_sink(n->feed), SINK_WARNING, "notify_flags",
-                 "%s cannot be read (%s): where it does not contain K and A, set it to \"KA\" and what it "
-                 "has already",
-                 FLAGS_NAME, bytes_escape(why, text, sizeof(text)));
-    n->told_blind = true;
     if (!n->heard)
-        feed_kind_doubt(n->feed,
-                        "%s of the source cannot be read, and no event has come yet: it must contain KA",
-                        FLAGS_NAME);
+        feed_kind_doubt(n->feed, "%s cannot be read (%s), and no event has come yet: it must contain KA",
+                        FLAGS_NAME, bytes_escape(why, text, sizeof(text)));
     if (n->step == STEP_LIVE)
         feed_kind_missed(n->feed, "%s can no longer be read", FLAGS_NAME);
     else
@@ -114,8 +107,8 @@ static int write_record(struct notify *n, const struct notify_record *rec)
     int r = feed_set_record(n->feed, rec);
 
     if (r < 0 && !n->told_record)
-        sink_say(feed_sink(n->feed), SINK_WARNING, "notify_record", "cannot record what %s was before: %s",
-                 FLAGS_NAME, strerror(-r));
+        sink_say(feed_sink(n->feed), SINK_WARNING, "notify_record",
+                 "what %s of the source was before cannot be written down: %s", FLAGS_NAME, strerror(-r));
     n->told_record = r < 0;
     return r;
 }
@@ -170,6 +163,17 @@ static void set_failed(struct notify *n, struct bytes why)
         refuse_set(n, why);
 }
 
+static void tell_set(struct notify *n)
+{
+    const struct notify_record *rec = feed_record(n->feed);
+
+    sink_say(
+        feed_sink(n->feed), SINK_NOTICE, "notify_set",
+        "%s of the source is set to \"%s\", and was \"%s\" before: it is put back when the link or riotd "
+        "ends",
+        FLAGS_NAME, n->wanted, rec->before);
+}
+
 static void on_confirmed(struct conn *c, const struct reply *r, void *arg)
 {
     struct notify *n = arg;
@@ -186,6 +190,7 @@ static void on_confirmed(struct conn *c, const struct reply *r, void *arg)
         set_failed(n, BYTES("answered OK, but not kept"));
     } else {
         record_after(n, present);
+        tell_set(n);
         flags_are_set(n);
     }
 }

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EVENT   "notify_flags"
 #define LOOK_US 200000 /* between two looks at a connection that is down */
 
 bool putback_is_ours(const struct notify_record *rec, const char *present)
@@ -40,7 +39,8 @@ static void fail(struct putback *p, struct bytes why)
 {
     char text[128];
 
-    sink_say(p->sink, SINK_WARNING, EVENT, "%s cannot be put back to \"%s\": %s", FLAGS_NAME, p->rec.before,
+    sink_say(p->sink, SINK_WARNING, "notify_not_put_back",
+             "%s of the source cannot be put back to \"%s\": %s", FLAGS_NAME, p->rec.before,
              bytes_escape(why, text, sizeof(text)));
     finish(p, false);
 }
@@ -92,7 +92,8 @@ static void on_confirmed(struct conn *c, const struct reply *r, void *arg)
         fail(p, BYTES("the source does not keep it"));
         return;
     }
-    sink_say(p->sink, SINK_NOTICE, EVENT, "%s is \"%s\" again, as it was before", FLAGS_NAME, p->rec.before);
+    sink_say(p->sink, SINK_NOTICE, "notify_put_back", "%s of the source is \"%s\" again, as it was before",
+             FLAGS_NAME, p->rec.before);
     finish(p, true);
 }
 
@@ -127,8 +128,9 @@ static void on_value(struct conn *c, const struct reply *r, void *arg)
         /* After a change that was only intended, the former value means that it never came to be, or was
          * undone. */
         if (!flags_same(present, p->rec.before))
-            sink_say(p->sink, SINK_WARNING, EVENT,
-                     "%s is \"%s\" now, which is not what riotd set (\"%s\"): left as it is. Before riotd it "
+            sink_say(p->sink, SINK_WARNING, "notify_left_alone",
+                     "%s of the source is \"%s\" now, which is not what riotd set (\"%s\"): left as it is. "
+                     "Before riotd it "
                      "was \"%s\"",
                      FLAGS_NAME, present, p->rec.after, p->rec.before);
         finish(p, true);
@@ -141,8 +143,9 @@ static void begin(struct putback *p)
     const struct server_id *id = conn_server(p->conn);
 
     if (id != NULL && strcmp(id->run_id, p->rec.run_id) != 0) {
-        sink_say(p->sink, SINK_NOTICE, EVENT,
-                 "%s: the source was restarted since riotd set it: nothing to put back", FLAGS_NAME);
+        sink_say(p->sink, SINK_NOTICE, "notify_put_back",
+                 "the source was restarted since riotd set %s: nothing is left of it to put back",
+                 FLAGS_NAME);
         finish(p, true);
         return;
     }
