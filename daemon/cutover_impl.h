@@ -126,10 +126,9 @@ MUST_CHECK int cutover_make_fence(struct cutover *c);
 const struct link_status *cutover_link(struct cutover *c);
 struct state_cutover *cutover_state(struct cutover *c);
 MUST_CHECK int cutover_save(struct cutover *c);
-uint64_t cutover_paused_ms(const struct cutover *c); /* so far; 0: no write waits */
-void cutover_note_pause(struct cutover *c);
-uint64_t cutover_known_pause_ms(const struct cutover *c);
-    /* as noted; UINT64_MAX: there was none */ /* the same, into the status, if any waits */
+uint64_t cutover_paused_ms(const struct cutover *c);      /* so far; 0: no write waits */
+void cutover_note_pause(struct cutover *c);               /* the same, into the status, if any waits */
+uint64_t cutover_known_pause_ms(const struct cutover *c); /* as noted; UINT64_MAX: there was none */
 void cutover_describe_fence(struct cutover *c, char *out, size_t cap);
 /* What the process waits for before it ends is over. */
 void cutover_ended(struct cutover *c);
