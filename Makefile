@@ -60,7 +60,7 @@ FUZZ_OBJ   := $(FUZZ_SRC:%.c=$(B)/obj/%.o)
 UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 FUZZ_BIN   := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
-LIB_LIBS    := -levent_core -levent_extra -lhiredis -lxxhash
+LIB_LIBS    := -levent_core -levent_extra -lhiredis -lxxhash -lssl -lcrypto
 DAEMON_LIBS := -lyaml -lsystemd -ljansson
 CTL_LIBS    := -ljansson -lhiredis
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include "lib/core/sink.h"
 #include "lib/feed/feed.h"
-#include "lib/redis/url.h"
+#include "lib/redis/endpoint.h"
 
 #ifndef RIOT_CONFIG_FOLDER
 #define RIOT_CONFIG_FOLDER "/etc/riotd" /* NAME.yaml is in it */
@@ -23,7 +23,7 @@
 #define CONFIG_PASSWORD_MAX  (64 * KIB)
 #define CONFIG_ERRORS_MAX    64
 #define CONFIG_WHY_MAX       256
-#define CONFIG_CHANGES_MAX   32 /* the options, and the passwords */
+#define CONFIG_CHANGES_MAX   48 /* the options, and the passwords */
 
 enum config_existing { EXISTING_REFUSE, EXISTING_REPLACE, EXISTING_MERGE };
 
@@ -34,12 +34,18 @@ struct config_databases {
     int *at;
 };
 
+struct config_tls {
+    enum tls_verify verify;
+    char *ca_file, *cert_file, *key_file, *server_name; /* NULL: not given */
+};
+
 struct config_endpoint {
     char *url_text;            /* as written; NULL: not given */
     struct url url;            /* valid after config_check() */
     char *password_file;       /* NULL: none */
     char *password_credential; /* NULL: none */
     uint64_t timeout_ms;
+    struct config_tls tls;
 };
 
 struct config_origins; /* where each value came from */
@@ -140,6 +146,14 @@ struct config_passwords {
 MUST_CHECK int config_read_passwords(const struct config *c, struct config_passwords *ret,
                                      char why[CONFIG_WHY_MAX]);
 void config_passwords_free(struct config_passwords *p); /* wipes */
+
+/* The endpoint that the configuration tells of. `instance` is a part of its connections' names. TLS files are
+ * read. -EINVAL: why says which option, and what is wrong; -ENOMEM. On failure too, endpoint_clear() is to
+ * follow. */
+MUST_CHECK int config_endpoint(const struct config *c, bool of_target, const char *password,
+                               const char *instance, struct endpoint *ret, char why[CONFIG_WHY_MAX]);
+/* Can the TLS files of both sides be read? As config_endpoint(). */
+MUST_CHECK int config_try_tls(const struct config *c, char why[CONFIG_WHY_MAX]);
 
 /* The effective configuration, row by row in the table's order. Nothing secret can be in it. */
 struct config_row {

@@ -44,8 +44,25 @@ static void check_url(struct check *k, struct config_endpoint *e, const char *pa
         k->result = err;
     else if (err < 0)
         wrong(k, path, why);
-    else if (e->url.tls)
-        wrong(k, path, "TLS (rediss://) is not built yet");
+}
+
+/* The options of one side's `tls`, by what is wrong with them. */
+static void check_tls(struct check *k, const struct config_endpoint *e, bool of_target)
+{
+    static const char *const names[] = {"verify", "ca_file", "cert_file", "key_file", "server_name"};
+    const struct config_tls *t = &e->tls;
+    char path[CONFIG_PATH_MAX];
+
+    for (size_t i = 0; e->url.text && !e->url.tls && i < ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof(path), "%s.tls.%s", of_target ? "target" : "source", names[i]);
+        if (given(k->c, path))
+            wrong(k, path, "is for a rediss:// URL, and this one is without TLS");
+    }
+    if (!t->cert_file == !t->key_file)
+        return;
+    snprintf(path, sizeof(path), "%s.tls.%s", of_target ? "target" : "source",
+             t->cert_file ? "cert_file" : "key_file");
+    wrong(k, path, "cert_file and key_file belong together: one is missing");
 }
 
 static void check_passwords(struct check *k, const struct config_endpoint *e, const char *path)
@@ -93,6 +110,8 @@ int config_check(struct config *c, struct config_errors *errors)
 
     check_url(&k, &c->source, "source.url", "is needed: where to copy from");
     check_url(&k, &c->target, "target.url", "is needed: where to copy to");
+    check_tls(&k, &c->source, false);
+    check_tls(&k, &c->target, true);
     check_passwords(&k, &c->source, "source.password_credential");
     check_passwords(&k, &c->target, "target.password_credential");
     if (c->feed == FEED_PSYNC)

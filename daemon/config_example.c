@@ -35,10 +35,19 @@ static void option(FILE *out, size_t row, const char *name, const char *indent)
             o->value ? o->value : o->example);
 }
 
+/* How many of its sections the one before had already, in bytes. */
+static size_t shared(const char *path, const char *before)
+{
+    size_t len = 0;
+    for (size_t i = 0; path[i] && path[i] == before[i]; i++)
+        if (path[i] == '.')
+            len = i + 1;
+    return len;
+}
+
 void config_example(FILE *out)
 {
-    const char *section = "";
-    size_t section_len = 0;
+    const char *before = "";
 
     fputs("# The configuration of riotd, with every option. Lines that begin with #name: show the default, "
           "or,\n"
@@ -46,14 +55,18 @@ void config_example(FILE *out)
           out);
     for (size_t row = 0; row < CONFIG_OPTIONS; row++) {
         const char *path = config_options[row].path;
-        const char *dot = strchr(path, '.');
-        size_t len = dot ? (size_t)(dot - path) : 0;
-        if (len == 0 || len != section_len || memcmp(path, section, len) != 0)
-            fprintf(out, "\n%.*s%s", (int)len, path, len ? ":\n" : "");
-        else
-            fputc('\n', out);
-        section = path;
-        section_len = len;
-        option(out, row, dot ? dot + 1 : path, dot ? "  " : "");
+        const char *name = path + shared(path, before);
+        char indent[16] = "";
+
+        for (const char *p = path; p < name; p++)
+            if (*p == '.')
+                strcat(indent, "  ");
+        fputc('\n', out);
+        for (const char *dot; (dot = strchr(name, '.')); name = dot + 1) {
+            fprintf(out, "%s%.*s:\n", indent, (int)(dot - name), name);
+            strcat(indent, "  ");
+        }
+        before = path;
+        option(out, row, name, indent);
     }
 }

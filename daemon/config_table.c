@@ -23,6 +23,9 @@ static const struct config_word level_words[] = {{"debug", SINK_DEBUG},   {"info
                                                  {"notice", SINK_NOTICE}, {"warning", SINK_WARNING},
                                                  {"err", SINK_ERR},       {NULL, 0}};
 
+static const struct config_word tls_words[] = {
+    {"full", TLS_VERIFY_FULL}, {"ca", TLS_VERIFY_CA}, {"none", TLS_VERIFY_NONE}, {NULL, 0}};
+
 /* Rows of one section stand together, and sections in the order of the example file. */
 const struct config_option config_options[] = {
     {.path = "name",
@@ -41,7 +44,8 @@ const struct config_option config_options[] = {
      .min = 1,
      .max = CONFIG_URL_MAX,
      .example = "redis://10.0.0.5:6379",
-     .help = "The server to copy from: redis://[user@]host[:port][/db] or unix:///path[?db=N]. With a "
+     .help = "The server to copy from: redis://[user@]host[:port][/db], rediss:// with TLS, or "
+             "unix:///path[?db=N]. With a "
              "database, that one "
              "alone is copied. A password in it is an error."},
     {.path = "source.password_file",
@@ -68,6 +72,42 @@ const struct config_option config_options[] = {
      .min = 100,
      .max = HOUR_MS,
      .help = "A connection is given up when not one byte came for so long while an answer is due."},
+    {.path = "source.tls.verify",
+     .type = TYPE_WORD,
+     .offset = FIELD(source.tls.verify),
+     .value = "full",
+     .words = tls_words,
+     .help = "What is checked of the server's certificate, of a rediss:// URL. full: who signed it, and that "
+             "it is for the host that was asked for. ca: who signed it. none: nothing; anyone in between can "
+             "read and change all."},
+    {.path = "source.tls.ca_file",
+     .type = TYPE_PATH,
+     .offset = FIELD(source.tls.ca_file),
+     .min = 1,
+     .max = PATH_BYTES,
+     .example = "/etc/riotd/source-ca.pem",
+     .help = "Certificates of those who may sign the server's. Without it, those that this machine trusts."},
+    {.path = "source.tls.cert_file",
+     .type = TYPE_PATH,
+     .offset = FIELD(source.tls.cert_file),
+     .min = 1,
+     .max = PATH_BYTES,
+     .example = "/etc/riotd/source.crt",
+     .help = "Our own certificate with its chain, for servers that ask for one. Needs key_file."},
+    {.path = "source.tls.key_file",
+     .type = TYPE_PATH,
+     .offset = FIELD(source.tls.key_file),
+     .min = 1,
+     .max = PATH_BYTES,
+     .example = "/etc/riotd/source.key",
+     .help = "The key that belongs to cert_file, without a passphrase."},
+    {.path = "source.tls.server_name",
+     .type = TYPE_HOST,
+     .offset = FIELD(source.tls.server_name),
+     .min = 1,
+     .max = 253,
+     .example = "cache.example.com",
+     .help = "The name that is asked for (SNI) and checked, where it is not the URL's host."},
 
     {.path = "target.url",
      .type = TYPE_URL,
@@ -99,6 +139,40 @@ const struct config_option config_options[] = {
      .min = 100,
      .max = HOUR_MS,
      .help = "As source.timeout."},
+    {.path = "target.tls.verify",
+     .type = TYPE_WORD,
+     .offset = FIELD(target.tls.verify),
+     .value = "full",
+     .words = tls_words,
+     .help = "As source.tls.verify."},
+    {.path = "target.tls.ca_file",
+     .type = TYPE_PATH,
+     .offset = FIELD(target.tls.ca_file),
+     .min = 1,
+     .max = PATH_BYTES,
+     .example = "/etc/riotd/target-ca.pem",
+     .help = "As source.tls.ca_file."},
+    {.path = "target.tls.cert_file",
+     .type = TYPE_PATH,
+     .offset = FIELD(target.tls.cert_file),
+     .min = 1,
+     .max = PATH_BYTES,
+     .example = "/etc/riotd/target.crt",
+     .help = "As source.tls.cert_file."},
+    {.path = "target.tls.key_file",
+     .type = TYPE_PATH,
+     .offset = FIELD(target.tls.key_file),
+     .min = 1,
+     .max = PATH_BYTES,
+     .example = "/etc/riotd/target.key",
+     .help = "As source.tls.key_file."},
+    {.path = "target.tls.server_name",
+     .type = TYPE_HOST,
+     .offset = FIELD(target.tls.server_name),
+     .min = 1,
+     .max = 253,
+     .example = "cache.example.com",
+     .help = "As source.tls.server_name."},
     {.path = "target.existing_keys",
      .type = TYPE_WORD,
      .offset = FIELD(existing_keys),
@@ -205,7 +279,7 @@ const struct config_option config_options[] = {
 
 _Static_assert(ARRAY_LEN(config_options) == CONFIG_OPTIONS, "config_table.h counts the rows");
 _Static_assert(sizeof(enum config_existing) == sizeof(int) && sizeof(enum feed_kind) == sizeof(int) &&
-                   sizeof(enum sink_level) == sizeof(int),
+                   sizeof(enum sink_level) == sizeof(int) && sizeof(enum tls_verify) == sizeof(int),
                "words are stored as int");
 
 size_t config_option_find(const char *path)
@@ -239,7 +313,7 @@ size_t config_section_find(const char *section)
 
 static const char *leaf(const char *path)
 {
-    const char *dot = strchr(path, '.');
+    const char *dot = strrchr(path, '.');
     return dot ? dot + 1 : path;
 }
 
@@ -272,7 +346,7 @@ static unsigned section_distance(const char *written, const char *path)
 {
     char section[32];
     size_t len = (size_t)(leaf(path) - path);
-    if (len == 0 || len > sizeof(section) || strchr(written, '.'))
+    if (len == 0 || len > sizeof(section))
         return UINT_MAX;
     memcpy(section, path, len - 1);
     section[len - 1] = '\0';
@@ -288,7 +362,7 @@ bool config_nearest(const char *path, char out[CONFIG_PATH_MAX])
         if (MIN(whole, part) >= best)
             continue;
         best = MIN(whole, part);
-        size_t len = part < whole ? strcspn(candidate, ".") : strlen(candidate);
+        size_t len = part < whole ? (size_t)(leaf(candidate) - candidate) - 1 : strlen(candidate);
         snprintf(out, CONFIG_PATH_MAX, "%.*s", (int)len, candidate);
     }
     size_t allowed = strlen(leaf(path)) / 3 + 1;

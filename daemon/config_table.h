@@ -8,7 +8,7 @@
 
 #include "daemon/config.h"
 
-#define CONFIG_OPTIONS   22
+#define CONFIG_OPTIONS   32
 #define CONFIG_VALUE_MAX (64 * KIB) /* of a list written out; others have less */
 #define CONFIG_FLAG_MAX  32
 #define CONFIG_PATH_MAX  64
@@ -18,6 +18,7 @@ enum config_type {
     TYPE_URL,
     TYPE_PATH,
     TYPE_CREDENTIAL,
+    TYPE_HOST,
     TYPE_DURATION,
     TYPE_SIZE,
     TYPE_NUMBER,
@@ -52,7 +53,7 @@ extern const struct config_option config_options[CONFIG_OPTIONS];
 
 /* Rows by name; CONFIG_OPTIONS: there is none. */
 size_t config_option_find(const char *path);
-/* The first row of that section ("scan"); CONFIG_OPTIONS: there is none. */
+/* The first row of that section ("scan", "source.tls"); CONFIG_OPTIONS: there is none. */
 size_t config_section_find(const char *section);
 /* What the user may have meant by an unknown path: an option or a section. False: nothing is near. */
 bool config_nearest(const char *path, char out[CONFIG_PATH_MAX]);

@@ -96,6 +96,16 @@ static int set_credential(const struct config_option *o, void *field, struct byt
     return set_text(o, field, text, credential_char, why);
 }
 
+static bool host_char(char c)
+{
+    return credential_char(c) || c == ':'; /* of an IPv6 address */
+}
+
+static int set_host(const struct config_option *o, void *field, struct bytes text, char why[CONFIG_WHY_MAX])
+{
+    return set_text(o, field, text, host_char, why);
+}
+
 static int render_text(const struct config_option *o, const void *field, char **ret)
 {
     (void)o;
@@ -317,6 +327,7 @@ static const struct kind kinds[TYPE_COUNT] = {
     [TYPE_PATH] = {"an absolute path", set_path, render_text},
     [TYPE_CREDENTIAL] = {"the name of a credential, of letters, digits, - _ and .", set_credential,
                          render_text},
+    [TYPE_HOST] = {"the name of a host, or an address", set_host, render_text},
     [TYPE_DURATION] = {"a duration such as 500ms, 20s or 2m", set_number, render_number},
     [TYPE_SIZE] = {"a size such as 512KiB, 64MiB or 1GiB", set_number, render_number},
     [TYPE_NUMBER] = {"a number", set_number, render_number},
@@ -354,7 +365,8 @@ int config_value_render(const struct config *c, size_t row, char **ret)
 
 static bool is_text(enum config_type type)
 {
-    return type == TYPE_NAME || type == TYPE_URL || type == TYPE_PATH || type == TYPE_CREDENTIAL;
+    return type == TYPE_NAME || type == TYPE_URL || type == TYPE_PATH || type == TYPE_CREDENTIAL ||
+           type == TYPE_HOST;
 }
 
 void config_value_free(struct config *c, size_t row)

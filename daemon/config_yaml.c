@@ -279,7 +279,7 @@ static void read_pair(struct reader *r, const char *section)
     snprintf(path, sizeof(path), "%s%s%s", section, *section ? "." : "", name);
     bool dotted = strchr(name, '.');
     size_t option = dotted ? CONFIG_OPTIONS : config_option_find(path);
-    size_t part = dotted || *section ? CONFIG_OPTIONS : config_section_find(name);
+    size_t part = dotted ? CONFIG_OPTIONS : config_section_find(path);
     if (!next(r))
         return;
     if (option < CONFIG_OPTIONS && first_time(r, at, path, &r->option_line[option])) {
@@ -293,7 +293,7 @@ static void read_pair(struct reader *r, const char *section)
     }
 }
 
-/* The present event is its start. Sections do not nest, so neither does this more than once. */
+/* The present event is its start. Sections nest as the table's paths do, so this does too, and no deeper. */
 static void read_mapping(struct reader *r, const char *section)
 {
     while (next(r) && r->event.type != YAML_MAPPING_END_EVENT)

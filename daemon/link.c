@@ -422,18 +422,17 @@ static void keep_fired(void *arg)
 
 /* Making it. */
 
-static int make_endpoint(struct link *k, enum lane_side side, const struct config_endpoint *c,
-                         const char *password)
+static int make_endpoints(struct link *k, const struct config_passwords *passwords)
 {
-    struct endpoint *e = &k->endpoints[side];
-    char why[URL_WHY_MAX];
+    const char *instance = state_of(k->file)->instance;
+    char why[CONFIG_WHY_MAX];
+    int err = config_endpoint(k->config, false, passwords->source, instance, &k->endpoints[LANE_SOURCE], why);
 
-    e->side = side == LANE_SOURCE ? "source" : "target";
-    e->timeout_ms = (unsigned)c->timeout_ms;
-    snprintf(e->client, sizeof(e->client), "riotd:%s:%s", k->config->name, state_of(k->file)->instance);
-    if (password && !(e->password = strdup(password)))
-        return -ENOMEM;
-    return url_parse(c->url_text, &e->url, why);
+    if (!err)
+        err = config_endpoint(k->config, true, passwords->target, instance, &k->endpoints[LANE_TARGET], why);
+    if (err)
+        log_event(k->log, EVENT_CONFIG_ERROR, "%s", why);
+    return err;
 }
 
 int link_new(struct loop *loop, const struct link_options *opt, const struct link_events *ev, void *arg,
@@ -450,9 +449,7 @@ int link_new(struct loop *loop, const struct link_options *opt, const struct lin
     k->arg = arg;
     k->since_ms = clock_wall_ms();
     snprintf(k->reason, sizeof(k->reason), "not started");
-    int err = make_endpoint(k, LANE_SOURCE, &opt->config->source, opt->passwords->source);
-    if (!err)
-        err = make_endpoint(k, LANE_TARGET, &opt->config->target, opt->passwords->target);
+    int err = make_endpoints(k, opt->passwords);
     if (!err)
         err = timer_new(loop, again_fired, k, &k->again);
     if (!err)
@@ -479,12 +476,8 @@ struct link *link_free(struct link *k)
     timer_free(k->again);
     timer_free(k->keep_timer);
     timer_free(k->stop_timer);
-    for (size_t i = 0; i < ARRAY_LEN(k->endpoints); i++) {
-        if (k->endpoints[i].password)
-            explicit_bzero(k->endpoints[i].password, strlen(k->endpoints[i].password));
-        free(k->endpoints[i].password);
-        url_free(&k->endpoints[i].url);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(k->endpoints); i++)
+        endpoint_clear(&k->endpoints[i]);
     free(k);
     return NULL;
 }
@@ -640,6 +633,20 @@ void link_begin(struct link *k)
     }
     k->pause_wanted = desired == DESIRED_PAUSED;
     connect_servers(k, desired == DESIRED_NONE ? "started by autostart" : "riotd was started");
+}
+
+int link_reload_tls(struct link *k, char why[LINK_WHY_MAX])
+{
+    char text[TLS_WHY_MAX];
+    int err = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(k->endpoints) && !err; i++) {
+        struct endpoint *e = &k->endpoints[i];
+        err = e->tls ? tls_reload(e->tls, text) : 0;
+        if (err)
+            snprintf(why, LINK_WHY_MAX, "%s.tls.%s", e->side, text);
+    }
+    return err;
 }
 
 /* A cutover lifts those of speed. */

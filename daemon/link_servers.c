@@ -242,6 +242,7 @@ static void probe_waiting(struct prober *p, const char *why, void *arg)
         k->waiting[side].since_ms = clock_wall_ms();
         link_tell_waiting(k, side, why);
     }
+    k->waiting[side].code = bytes_starts(bytes_str(why), "certificate: ") ? "certificate" : NULL;
     snprintf(k->waiting[side].text, sizeof(k->waiting[side].text), "%s", why);
 }
 

@@ -55,10 +55,13 @@ static int load_config(const struct arguments *a, struct config **ret)
     return !err ? EX_OK : err == -ENOENT ? EX_NOINPUT : err == -EACCES ? EX_NOPERM : EX_CONFIG;
 }
 
-static int read_passwords(const struct config *c, struct config_passwords *ret)
+/* What the options of a password or of TLS name. */
+static int read_files(const struct config *c, struct config_passwords *ret)
 {
     char why[CONFIG_WHY_MAX];
     int err = config_read_passwords(c, ret, why);
+    if (!err)
+        err = config_try_tls(c, why);
     if (!err)
         return EX_OK;
     fprintf(stderr, "riotd: %s\n", why);
@@ -192,7 +195,7 @@ static int run_link(const struct arguments *a)
     if (status == EX_OK && a->task == TASK_CHECK_CONFIG)
         printf("The configuration of the link %s is in order.\n", c->name);
     if (status == EX_OK && a->task != TASK_CHECK_CONFIG)
-        status = read_passwords(c, &passwords);
+        status = read_files(c, &passwords);
     if (status == EX_OK && a->task != TASK_CHECK_CONFIG)
         status = a->task == TASK_CHECK ? run_check(a, c, &passwords) : run(a, c, &passwords);
     config_passwords_free(&passwords);

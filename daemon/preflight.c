@@ -210,24 +210,21 @@ static void look_at_state(struct preflight *p, const struct preflight_options *o
                  strerror(errno));
 }
 
-static int make_endpoint(struct asked_side *s, const struct preflight_options *opt,
-                         const struct config_endpoint *c, const char *password, const char *side,
-                         unsigned timeout_ms)
+static int make_endpoint(struct asked_side *s, const struct preflight_options *opt, bool of_target,
+                         const char *password, unsigned timeout_ms)
 {
     struct endpoint *e = &s->endpoint;
     const struct state *state = s->owner->facts.state;
     struct preflight_side *f = facts_of(s);
-    char why[URL_WHY_MAX];
+    char why[CONFIG_WHY_MAX];
+    int err = config_endpoint(opt->config, of_target, password,
+                              state->instance[0] ? state->instance : "check", e, why);
 
-    e->side = side;
-    e->timeout_ms = (unsigned)MIN(c->timeout_ms, (uint64_t)timeout_ms / 2);
-    snprintf(e->client, sizeof(e->client), "riotd:%s:%s", opt->config->name,
-             state->instance[0] ? state->instance : "check");
-    if (password && !(e->password = strdup(password)))
-        return -ENOMEM;
-    int err = url_parse(c->url_text, &e->url, why);
-    if (err < 0)
+    if (err < 0) {
+        log_event(opt->log, EVENT_CONFIG_ERROR, "%s", why);
         return err;
+    }
+    e->timeout_ms = MIN(e->timeout_ms, timeout_ms / 2);
     preflight_side_init(f);
     f->url = e->url.text;
     f->user = e->url.user ? e->url.user : "default";
@@ -244,14 +241,10 @@ static int begin_side(struct asked_side *s)
 
 static int make(struct preflight *p, const struct preflight_options *opt, unsigned timeout_ms)
 {
-    const struct config *c = opt->config;
-
     look_at_state(p, opt);
-    int err =
-        make_endpoint(&p->sides[SIDE_SOURCE], opt, &c->source, opt->passwords->source, "source", timeout_ms);
+    int err = make_endpoint(&p->sides[SIDE_SOURCE], opt, false, opt->passwords->source, timeout_ms);
     if (!err)
-        err = make_endpoint(&p->sides[SIDE_TARGET], opt, &c->target, opt->passwords->target, "target",
-                            timeout_ms);
+        err = make_endpoint(&p->sides[SIDE_TARGET], opt, true, opt->passwords->target, timeout_ms);
     if (!err)
         err = timer_new(p->loop, on_timeout, p, &p->timer);
     for (size_t i = 0; !err && i < ARRAY_LEN(p->sides); i++)
@@ -296,11 +289,7 @@ struct preflight *preflight_free(struct preflight *p)
     stop_asking(p);
     timer_free(p->timer);
     for (size_t i = 0; i < ARRAY_LEN(p->sides); i++) {
-        struct endpoint *e = &p->sides[i].endpoint;
-        if (e->password)
-            explicit_bzero(e->password, strlen(e->password));
-        free(e->password);
-        url_free(&e->url);
+        endpoint_clear(&p->sides[i].endpoint);
         free(p->facts.side[i].probe.dbs);
     }
     state_file_free(p->blank);

@@ -34,14 +34,15 @@ static int add_error(struct reload *l, const char *text)
 /* Everything that can be wrong is found before the first option is changed. */
 static int try(struct riotd *r, struct reload *l)
 {
-    char why[CONFIG_WHY_MAX];
+    char why[MAX(CONFIG_WHY_MAX, LINK_WHY_MAX)];
 
     if (!r->config->file)
         return add_error(l, "there is no file: this riotd was started with flags alone");
     int err = config_load(r->opt->inputs, &l->errors, &l->next);
     if (err)
         return err;
-    if (config_compare_passwords(r->config, l->next, r->opt->passwords, &l->changes, why))
+    if (config_compare_passwords(r->config, l->next, r->opt->passwords, &l->changes, why) ||
+        config_try_tls(l->next, why) || config_try_tls(r->config, why) || link_reload_tls(r->link, why))
         return add_error(l, why);
     return config_reload(r->config, l->next, &l->changes);
 }

@@ -4,9 +4,9 @@
 # redis-tools carries the server's binary (redis-check-rdb is it, under another name), so no package with a service is wanted.
 set -eu
 
-build='gcc libc6-dev make libevent-dev libhiredis-dev libyaml-dev libsystemd-dev libjansson-dev libxxhash-dev'
+build='gcc libc6-dev make libevent-dev libhiredis-dev libyaml-dev libsystemd-dev libjansson-dev libxxhash-dev libssl-dev'
 demo='redis-tools python3 python3-redis'
-check='check libsubunit-dev clang-19 clang-format-19 shellcheck systemd python3-pytest python3-pytest-xdist patch mandoc man-db zsh fish'
+check='check openssl libsubunit-dev clang-19 clang-format-19 shellcheck systemd python3-pytest python3-pytest-xdist patch mandoc man-db zsh fish'
 fuzz='clang-19 libclang-rt-19-dev'
 deb='build-essential debhelper lintian'
 service='debootstrap systemd-container python3 python3-pytest'

@@ -149,15 +149,20 @@ static void on_kick(void *arg)
     uint64_t life = c->life;
     if (buf_len(&c->in) > 0)
         conn_take_input(c);
-    if (c->life == life)
+    if (c->life == life && c->transport.ops->pending(&c->transport))
+        conn_read_some(c);
+    else if (c->life == life)
         conn_want(c);
     conn_leave(c);
 }
 
 /* Connecting. */
 
-static void close_address(struct conn *c)
+static void give_up_address(struct conn *c, int err)
 {
+    c->connect_err = err;
+    if (err == -EPROTO)
+        snprintf(c->connect_why, sizeof(c->connect_why), "%s", c->transport.ops->why(&c->transport));
     c->io = io_free(c->io);
     transport_close(&c->transport);
     c->wanted = 0;
@@ -172,9 +177,9 @@ static int open_address(struct conn *c)
     int err = url->path ? transport_unix(url->path, &c->transport)
                         : transport_plain((const struct sockaddr *)&c->found.at[i].addr, c->found.at[i].len,
                                           c->opt.endpoint->timeout_ms, &c->transport);
-    if (err < 0)
-        return err;
-    return io_new(c->loop, c->transport.fd, on_io, c, &c->io);
+    if (!err && c->opt.endpoint->tls)
+        err = tls_wrap(c->opt.endpoint->tls, url->host, &c->transport);
+    return err ? err : io_new(c->loop, c->transport.fd, on_io, c, &c->io);
 }
 
 /* The next address that is not refused at once; without one, the life is lost for the last one's reason. */
@@ -189,16 +194,17 @@ static void connect_next(struct conn *c)
             conn_want(c);
             return;
         }
-        c->connect_err = err;
-        close_address(c);
+        give_up_address(c, err);
     }
-    conn_lose_errno(c, c->connect_err);
+    if (c->connect_err == -EPROTO)
+        conn_lose(c, "%s", c->connect_why);
+    else
+        conn_lose_errno(c, c->connect_err);
 }
 
 static void connect_failed(struct conn *c, int err)
 {
-    c->connect_err = err;
-    close_address(c);
+    give_up_address(c, err);
     connect_next(c);
 }
 
@@ -220,8 +226,10 @@ static void on_resolved(const struct resolved *found, const char *error, void *a
 static void on_opened(struct conn *c)
 {
     int err = c->transport.ops->opened(&c->transport);
-    if (err == -EAGAIN)
+    if (err == -EAGAIN) {
+        conn_want(c);
         return;
+    }
     if (err < 0) {
         connect_failed(c, err);
         return;
@@ -283,7 +291,7 @@ static void on_timer(void *arg)
     else if (c->state == CONN_RESOLVING)
         conn_lose(c, "the name does not resolve: no answer");
     else if (c->state == CONN_CONNECTING)
-        connect_failed(c, -ETIMEDOUT);
+        connect_failed(c, c->transport.ops->why(&c->transport)[0] ? -EPROTO : -ETIMEDOUT);
     else
         conn_check_silence(c);
     conn_leave(c);

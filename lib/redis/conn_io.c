@@ -17,17 +17,24 @@ void conn_lose_errno(struct conn *c, int err)
     const char *text = strerror(-err);
     if (c->state == CONN_LOST)
         return;
+    if (err == -EPROTO && c->transport.ops && c->transport.ops->why(&c->transport)[0]) {
+        conn_lose(c, "%s", c->transport.ops->why(&c->transport));
+        return;
+    }
     conn_lose(c, "%c%s", tolower((unsigned char)text[0]), text[0] ? text + 1 : "");
     c->by_peer = err == -ECONNRESET || err == -EPIPE;
 }
 
 void conn_want(struct conn *c)
 {
-    unsigned events = 0;
-    if (c->state == CONN_CONNECTING || c->blocked)
+    unsigned events = c->state == CONN_CONNECTING ? c->transport.wants : 0;
+    if (c->blocked)
         events |= IO_WRITE;
     if (conn_is_open(c) && !c->paused && buf_len(&c->in) < c->in.max)
         events |= IO_READ;
+    /* What a transport holds already, no socket announces. */
+    if (events & IO_READ && conn_is_open(c) && c->transport.ops->pending(&c->transport))
+        conn_kick(c);
     if (!c->io || events == c->wanted)
         return;
     c->wanted = events;

@@ -57,7 +57,8 @@ struct conn {
     struct resolve *resolve;
     struct resolved found;
     size_t next_addr;
-    int connect_err; /* of the last address that was tried */
+    int connect_err; /* of the last address that was tried; -EPROTO: see connect_why */
+    char connect_why[TRANSPORT_WHY_MAX];
     struct transport transport;
     struct io *io;
     unsigned wanted;

@@ -7,6 +7,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/core/loop.h"
+
 static int plain_opened(struct transport *t)
 {
     int err = 0;
@@ -34,12 +36,25 @@ static ssize_t plain_send(struct transport *t, const void *ptr, size_t n)
     return sent < 0 ? -errno : sent;
 }
 
+static bool plain_pending(const struct transport *t)
+{
+    (void)t;
+    return false;
+}
+
+static const char *plain_why(const struct transport *t)
+{
+    (void)t;
+    return "";
+}
+
 static void plain_close(struct transport *t)
 {
     close(t->fd);
 }
 
-static const struct transport_ops plain_ops = {plain_opened, plain_recv, plain_send, plain_close};
+static const struct transport_ops plain_ops = {plain_opened,  plain_recv, plain_send,
+                                               plain_pending, plain_why,  plain_close};
 
 static void set(int fd, int level, int option, int value)
 {
@@ -70,7 +85,7 @@ int transport_plain(const struct sockaddr *addr, socklen_t len, unsigned timeout
         close(fd);
         return err;
     }
-    *ret = (struct transport){.ops = &plain_ops, .fd = fd};
+    *ret = (struct transport){.ops = &plain_ops, .fd = fd, .wants = IO_WRITE};
     return 0;
 }
 

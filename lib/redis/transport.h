@@ -1,5 +1,5 @@
-/* transport.h - how a connection's bytes get over: plain sockets here; TLS will be a second table of
- * operations over the same fd.
+/* transport.h - how a connection's bytes get over: plain sockets here; TLS (lib/redis/tls) is a second table
+ * of operations over the same fd.
  *
  * For lib/redis/conn alone. Nothing blocks, and nothing raises SIGPIPE.
  */
@@ -14,18 +14,25 @@
 struct transport;
 
 struct transport_ops {
-    /* Called when the socket became writable, until it gives 0: the way is open. -EAGAIN, or a negative
-     * errno. */
+    /* Called when the socket is ready for what the transport wants, until it gives 0: the way is open.
+     * -EAGAIN, or a negative errno. */
     int (*opened)(struct transport *t);
     ssize_t (*recv)(struct transport *t, void *out,
                     size_t n); /* > 0; 0: closed by the peer; -EAGAIN; negative errno */
     ssize_t (*send)(struct transport *t, const void *ptr, size_t n); /* > 0; -EAGAIN; negative errno */
+    bool (*pending)(const struct transport *t);    /* are bytes in it that the socket will not announce? */
+    const char *(*why)(const struct transport *t); /* what -EPROTO stood for, or what is waited for until it
+                                                      is open; "" there is nothing to say */
     void (*close)(struct transport *t);
 };
+
+#define TRANSPORT_WHY_MAX 200
 
 struct transport {
     const struct transport_ops *ops; /* NULL: closed */
     int fd;
+    unsigned wants; /* until it is open: IO_READ or IO_WRITE */
+    void *state;    /* the operations' own */
 };
 
 /* Begins to connect. 0, then `opened` decides once the socket is writable; or a negative errno, and *ret is

@@ -109,12 +109,6 @@ def test_a_password_in_a_url_is_an_error_and_not_repeated(check):
     assert "hunter2" not in "\n".join(lines)
 
 
-def test_rediss_is_parsed_and_refused_as_not_built_yet(check):
-    code, lines = check(GOOD.replace("redis://127.0.0.1:6379", "rediss://host.example:6380/2"))
-    assert code == 78 and "not built yet" in "\n".join(lines)
-    assert re.search(r"orders\.yaml:2:8: ", "\n".join(lines))
-
-
 def test_two_names_that_differ_are_an_error(check):
     code, lines = check(GOOD + "name: orders\n", "-n", "invoices")
     assert code == 78 and "orders" in "\n".join(lines) and "invoices" in "\n".join(lines)

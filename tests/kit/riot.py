@@ -30,18 +30,19 @@ def riotctl(*args, env=None, timeout=120, socket=None):
 
 def yaml_of(options):
     """{"source.url": "x", "feed": "notify"} as the file has it."""
-    lines, section = [], None
-    for path in sorted(options, key=lambda p: ("." in p, p)):
+    lines, sections = [], []
+    for path in sorted(options, key=lambda p: (p.split(".")[:-1], p)):
         value = options[path]
         if value is None:
             continue
         value = {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
         value = "[" + ", ".join(map(str, value)) + "]" if isinstance(value, (list, tuple)) else value
-        head, dot, tail = path.partition(".")
-        if dot and head != section:
-            lines.append(f"{head}:")
-            section = head
-        lines.append(f"  {tail}: {value}" if dot else f"{path}: {value}")
+        *parts, name = path.split(".")
+        for depth, part in enumerate(parts):
+            if sections[depth:depth + 1] != [part]:
+                lines.append(f"{'  ' * depth}{part}:")
+                sections[depth:] = [part]
+        lines.append(f"{'  ' * len(parts)}{name}: {value}")
     return "\n".join(lines) + "\n"
 
 

@@ -45,7 +45,7 @@ class RedisServer:
         os.makedirs(self.folder, exist_ok=True)
         self.name, self.binary, self.args = name, binary or source_binary(), list(args)
         self.path = os.path.join(self.folder, "redis.sock")
-        self.tcp, self.port = tcp, 0
+        self.tcp, self.port, self.tls_port = tcp, 0, 0
         self.auth = None  # (user, password) of whoever asks here, once lock() was called
         self.process = None
         self.frozen = False
@@ -163,6 +163,15 @@ class RedisServer:
     def tcp_url(self, db=None, user=None):
         assert self.port, f"{self.name} was not started with tcp=True"
         return f"redis://{user + '@' if user else ''}127.0.0.1:{self.port}" + ("" if db is None else f"/{db}")
+
+    def tls_args(self, authority, signed, mutual=False):
+        """For start(): a port that speaks TLS beside what there is; see tls_url()."""
+        self.tls_port = self.tls_port or free_port()
+        return ("--tls-port", str(self.tls_port), "--tls-ca-cert-file", authority.path, "--tls-cert-file", signed[0],
+                "--tls-key-file", signed[1], "--tls-auth-clients", "yes" if mutual else "no")
+
+    def tls_url(self, host="127.0.0.1", user=None):
+        return f"rediss://{user + '@' if user else ''}{host}:{self.tls_port}"
 
     def redis(self, db=0, **options):
         """A redis-py client; replies are bytes."""

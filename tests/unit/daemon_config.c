@@ -303,8 +303,15 @@ END_TEST
 START_TEST(the_whole_is_checked)
 {
     gives("source: {url: redis://a}\n", "f.yaml: target.url: is needed: where to copy to");
-    gives("source: {url: rediss://a}\ntarget: {url: redis://b}\n",
-          "f.yaml:1:15: source.url: TLS (rediss://) is not built yet");
+    accepts("source: {url: rediss://a, tls: {verify: ca}}\ntarget: {url: redis://b}\n");
+    gives("source: {url: redis://a, tls: {verify: ca}}\ntarget: {url: redis://b}\n",
+          "f.yaml:1:40: source.tls.verify: is for a rediss:// URL, and this one is without TLS");
+    gives("source: {url: redis://a}\ntarget: {url: rediss://b, tls: {key_file: /k}}\n",
+          "f.yaml:2:43: target.tls.key_file: cert_file and key_file belong together: one is missing");
+    gives("source: {url: redis://a, tlss: {verify: ca}}\ntarget: {url: redis://b}\n",
+          "f.yaml:1:26: source.tlss: unknown option; did you mean source.tls?");
+    gives("source: {url: redis://a, tls: {verfy: ca}}\ntarget: {url: redis://b}\n",
+          "f.yaml:1:32: source.tls.verfy: unknown option; did you mean source.tls.verify?");
     gives("feed: psync\n" URLS,
           "f.yaml:1:7: feed: psync is not built yet: choose auto, tracking, notify or none");
     gives("source: {url: redis://a, password_file: /a, password_credential: b}\ntarget: {url: redis://b}\n",
@@ -573,10 +580,20 @@ START_TEST(the_effective_configuration_has_origins)
                            "source.password_file=- (default)\n"
                            "source.password_credential=- (default)\n"
                            "source.timeout=20s (default)\n"
+                           "source.tls.verify=full (default)\n"
+                           "source.tls.ca_file=- (default)\n"
+                           "source.tls.cert_file=- (default)\n"
+                           "source.tls.key_file=- (default)\n"
+                           "source.tls.server_name=- (default)\n"
                            "target.url=redis://b (--target)\n"
                            "target.password_file=- (default)\n"
                            "target.password_credential=- (default)\n"
                            "target.timeout=20s (default)\n"
+                           "target.tls.verify=full (default)\n"
+                           "target.tls.ca_file=- (default)\n"
+                           "target.tls.cert_file=- (default)\n"
+                           "target.tls.key_file=- (default)\n"
+                           "target.tls.server_name=- (default)\n"
                            "target.existing_keys=refuse (default)\n"
                            "target.allow_eviction=no (default)\n"
                            "target.wait_replicas=0 (default)\n"
@@ -595,12 +612,23 @@ START_TEST(the_effective_configuration_has_origins)
 }
 END_TEST
 
-/* Every option that the example shows, but for the second of two passwords. */
+/* What cannot stand beside the rest: the second of two passwords, and TLS where the URL has none. */
+static bool excludes(const char *option)
+{
+    static const char *const names[] = {"password_credential", "verify",   "ca_file",
+                                        "cert_file",           "key_file", "server_name"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strncmp(option, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Every other option that the example shows. */
 static void uncomment(char *text)
 {
     for (char *p = text; (p = strchr(p, '\n'));) {
         p += 1 + strspn(p + 1, " ");
-        if (*p == '#' && p[1] != ' ' && strncmp(p, "#password_credential", 20) != 0)
+        if (*p == '#' && p[1] != ' ' && !excludes(p + 1))
             memmove(p, p + 1, strlen(p));
     }
 }
