@@ -126,7 +126,7 @@ static const struct event events[] = {
         "a feed, changes follow from now on as they come. To be sure of it, while both\n"
         "are live:\n"
         "  riotctl -n @RIOT_LINK@ verify"},
-    [EVENT_RESYNC_DONE] = {"resync_done", "298e00ac45f6491fa57743772c84936b", SINK_NOTICE,
+    [EVENT_RESYNC_DONE] = {"resync_done", "5b79a44bd8f244c38f2c043ccc598973", SINK_NOTICE,
         "all keys were gone through again, after a gap",
         "What may have been missed is on the target now, and keys that the source lacks\n"
         "are gone there. Nothing has to be done."},
@@ -136,7 +136,7 @@ static const struct event events[] = {
         "through all keys once there is room again. If it comes again, give riotd more\n"
         "memory or the target less to do; and in the configuration too:\n"
         "  riotctl -n @RIOT_LINK@ limit memory=256MiB keys_per_s=0"},
-    [EVENT_OVERRUN_ENDED] = {"overrun_ended", "00f5c26ae7de4c10abbe6516e1fc1a5a", SINK_NOTICE,
+    [EVENT_OVERRUN_ENDED] = {"overrun_ended", "9ce03f237cb84f0a80b215fc162f8d13", SINK_NOTICE,
         "there is room for changed keys again",
         "The resync that the overrun called for has begun. Nothing has to be done."},
     [EVENT_GAP] = {"gap", "513b5c3f1fc14c23bfb4117c26a25ccf", SINK_WARNING,
@@ -228,13 +228,13 @@ static const struct event events[] = {
         "The feed @RIOT_FEED@ tells which keys change. Nothing has to be done. Why it\n"
         "is this one and not another, and what each cannot see:\n"
         "  riotctl -n @RIOT_LINK@ check"},
-    [EVENT_FEED_UNPROVEN] = {"feed_unproven", "259ed640104a46ed9a0e2767782cbb22", SINK_WARNING,
+    [EVENT_FEED_UNPROVEN] = {"feed_unproven", "f0a8e75255ff424a914f1fc51cd30e23", SINK_WARNING,
         "the feed may not tell of all changes",
         "riotd cannot see whether the source is set to tell of changes. The link goes\n"
         "on, and this ends by itself with the first change that is told. To be safe,\n"
         "set what the text names on the source, and before a cutover:\n"
         "  riotctl -n @RIOT_LINK@ verify"},
-    [EVENT_FEED_PROVEN] = {"feed_proven", "65789dc211ef4c5eb46fb2094000645f", SINK_NOTICE,
+    [EVENT_FEED_PROVEN] = {"feed_proven", "c39c0f81e521433b9403ab71a03fa9b5", SINK_NOTICE,
         "the feed is known to tell of changes",
         "What was in doubt is not any more. Nothing has to be done."},
     [EVENT_NOTIFY_SET] = {"notify_set", "f990012402384e05ad54ee3c0057f5a4", SINK_NOTICE,
@@ -257,7 +257,7 @@ static const struct event events[] = {
         "it can be; where it is put back already, the next start only looks at it\n"
         "again. It is tried again by itself. Look for room and rights:\n"
         "  df -h /var/lib/riotd; ls -la /var/lib/riotd/@RIOT_LINK@"},
-    [EVENT_NOTIFY_NOT_PUT_BACK] = {"notify_not_put_back", "c9d6914daa8a4ac39f25b8a2bf202153", SINK_WARNING,
+    [EVENT_NOTIFY_NOT_PUT_BACK] = {"notify_not_put_back", "29efde5c165a4b8ea95ba3e8482e886c", SINK_WARNING,
         "notify-keyspace-events of the source could not be put back yet",
         "The source did not answer in time, or refused. The state file remembers what\n"
         "was there before: the next stop, finish or start of the link puts it back. If\n"
@@ -406,7 +406,7 @@ static const struct event events[] = {
         "User id @RIOT_PEER_UID@ (getent passwd @RIOT_PEER_UID@) asked for\n"
         "`@RIOT_VERB@`. Who may: root, and members of the group riotd. Nothing has to\n"
         "be done."},
-    [EVENT_COMMAND_REFUSED] = {"command_refused", "d152ebf7f5db45938ca423914899066c", SINK_NOTICE,
+    [EVENT_COMMAND_REFUSED] = {"command_refused", "58df4946bd4942c49a7ccc6cca407d31", SINK_NOTICE,
         "what somebody asked for was refused; nothing was changed",
         "The text says why, and who asked was told the same. Nothing has to be done."},
     [EVENT_LIMIT] = {"limit", "e9caab2de5a4484b8d7f9dea85b4d3c3", SINK_NOTICE,
