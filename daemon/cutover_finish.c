@@ -28,6 +28,8 @@ static void PRINTF_LIKE(4, 5)
     cutover_set_mode(c, c->mode_before);
     if (c->mode == MODE_COMMITTED && c->fence)
         fence_watch(c->fence, true);
+    log_event_fields(c->log, EVENT_FINISH_FAILED, LOG_FIELDS(LOG_TEXT(REASON, text)),
+                     "the old source could not be let go of: %s", text);
     operation_end(c->ops, c->operation, result, code, "%s", text);
     c->operation = 0;
     cutover_ended(c);

@@ -75,8 +75,9 @@ static void go_on(struct cutover *c, enum cutover_mode mode)
     tell_undone(c);
     cutover_set_mode(c, mode);
     if (!recovering)
-        link_cutover_undone(c->link,
-                            c->exit_code == CTL_OK ? "the cutover was only looked at" : c->status.failed);
+        link_cutover_undone(c->link, c->exit_code == CTL_OK        ? "the cutover was only looked at"
+                                     : c->exit_code == CTL_REFUSED ? "the cutover was refused"
+                                                                   : "the cutover was undone");
     else if (!c->ended)
         link_begin(c->link);
     end_operation(c);

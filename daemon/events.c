@@ -62,7 +62,8 @@ static const struct event events[] = {
         "sides is untouched, but nothing goes on without it. Never delete it while a\n"
         "cutover is under way: it knows what is fenced. Make room, or mend the rights:\n"
         "  df -h /var/lib/riotd; ls -la /var/lib/riotd/@RIOT_LINK@\n"
-        "  riotctl -n @RIOT_LINK@ start (or, if riotd has ended: systemctl restart riotd@@RIOT_LINK@)"},
+        "  riotctl -n @RIOT_LINK@ start\n"
+        "  systemctl restart riotd@@RIOT_LINK@ (if riotd has ended)"},
     [EVENT_INTERNAL_ERROR] = {"internal_error", "1bf691b0cab7406bbb2a523d1baf3c55", SINK_ERR,
         "a bug in riotd, or no memory",
         "This should not happen. No write is lost by it: what is not on the target yet\n"
@@ -395,6 +396,13 @@ static const struct event events[] = {
         "more, and may be stopped and removed. To let the old source take writes again,\n"
         "if it does not yet:\n"
         "  riotctl -n @RIOT_LINK@ finish --unfence"},
+    [EVENT_FINISH_FAILED] = {"finish_failed", "fbe37c81e61b4bcda30f990944518a0b", SINK_WARNING,
+        "the old source could not be let go of: the link is as it was before",
+        "@RIOT_REASON@.\n"
+        "The link stays committed and the target owns the data. Mend what is named, then\n"
+        "  riotctl -n @RIOT_LINK@ finish\n"
+        "or, where it may stay as it is:\n"
+        "  riotctl -n @RIOT_LINK@ finish --force"},
     /* the control socket */
     [EVENT_CHECKED] = {"checked", "9e019cc50a414431a2495f2c814961b9", SINK_INFO,
         "a preflight check ended",
@@ -415,8 +423,8 @@ static const struct event events[] = {
         "the configuration. Nothing has to be done."},
     [EVENT_OPERATION_ENDED] = {"operation_ended", "53b0a586aaaf4793a47682e065ea084c", SINK_INFO,
         "what somebody asked for and takes time has ended",
-        "@RIOT_VERB@: @RIOT_RESULT@; riotctl exits with @RIOT_EXIT_CODE@. Nothing has\n"
-        "to be done, unless the text says so."},
+        "@RIOT_VERB@: @RIOT_RESULT@. @RIOT_REASON@.\n"
+        "riotctl exits with @RIOT_EXIT_CODE@. Nothing has to be done for this line alone."},
     [EVENT_SOCKET_WARNING] = {"socket_warning", "2427eb0e5da74f6f956e578c27114ca9", SINK_WARNING,
         "the control socket works, but not as it should",
         "riotd runs, but perhaps not everybody who should can reach it with riotctl:\n"

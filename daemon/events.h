@@ -86,6 +86,7 @@ enum event_id {
     EVENT_SOURCE_UNWATCHED,
     EVENT_SOURCE_WATCHED,
     EVENT_FINISHED,
+    EVENT_FINISH_FAILED,
     /* the control socket */
     EVENT_CHECKED,
     EVENT_COMMAND,

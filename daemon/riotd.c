@@ -50,8 +50,9 @@ static void operation_ended(const struct operation *op, void *arg)
     publish(r, status_operation_event(++r->seq, name, op));
     log_event_fields(r->log, EVENT_OPERATION_ENDED,
                      LOG_FIELDS(LOG_NUMBER(OPERATION, op->id), LOG_TEXT(VERB, op->verb),
-                                LOG_TEXT(RESULT, op->result), LOG_NUMBER(EXIT_CODE, (uint64_t)op->exit_code)),
-                     "%s (operation %" PRIu64 ") has ended: %s: %s", op->verb, op->id, op->result, op->text);
+                                LOG_TEXT(RESULT, op->result), LOG_NUMBER(EXIT_CODE, (uint64_t)op->exit_code),
+                                LOG_TEXT(REASON, op->text)),
+                     "%s (operation %" PRIu64 ") has ended: %s", op->verb, op->id, op->result);
     if (r->waiting) /* it may have been a verify */
         waiting_look(r->waiting);
 }

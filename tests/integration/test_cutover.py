@@ -317,7 +317,7 @@ def test_a_signal_before_the_commit_undoes_it(lab):
             cutover = Background(link, *fence_args("acl"), *FAST)
             stand.wait()
             link.process.send_signal(signal.SIGTERM)
-            link.wait_log("ending, on SIGTERM")
+            link.wait_log("riotd ends, on SIGTERM")
         link.stop()
         until(lambda: writes_pass(lab.source), 2, "the writers are free")
         cutover.done()

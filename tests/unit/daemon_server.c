@@ -523,7 +523,7 @@ static void on_say(void *arg, enum sink_level level, const char *event, const ch
     struct said *s = arg;
 
     (void)text;
-    ck_assert_str_eq(event, "socket_group");
+    ck_assert_str_eq(event, "socket_warning");
     s->warnings += level == SINK_WARNING;
 }
 
