@@ -350,7 +350,7 @@ static void lost(const char *what, uint64_t writes, void *arg)
     log_event_fields(c->log, EVENT_FENCE_LOST,
                      LOG_FIELDS(LOG_TEXT(FENCE, fence_names[c->status.fence]), LOG_TEXT(REASON, what),
                                 LOG_NUMBER(SLIPPED_WRITES, writes)),
-                     "the old source, after the commit: %s; %s; it is fenced again", what, slipped);
+                     "the old source, after the commit: %s; %s", what, slipped);
 }
 
 static void fenced_again(void *arg)

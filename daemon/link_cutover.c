@@ -184,9 +184,11 @@ void link_committed(struct link *k, const char *reason)
     leave_cutover(k, LINK_COMMITTED, reason);
 }
 
+/* Twice, where the fence is taken away later: then the reason alone is new. */
 void link_finished(struct link *k, const char *reason)
 {
     leave_cutover(k, LINK_FINISHED, reason);
+    snprintf(k->reason, sizeof(k->reason), "%s", reason);
 }
 
 void link_cutover_failed(struct link *k, const char *text)

@@ -162,6 +162,29 @@ def test_nothing_is_asked_for_that_the_files_do_not_give(tcp):
         assert {entry[b"object"].decode() for entry in refused} <= ASKED_IN_VAIN, refused
 
 
+def test_the_way_back_can_be_kept_open(tcp):
+    """After a cutover with the fence acl, a link the other way keeps the old source up to date, though nobody else may write to it."""
+    if tcp.source.version < (6, 2):
+        pytest.skip("6.0 has no pause of writes: none only")
+    old, new = tcp.source, tcp.target
+    fill.every_type(old)
+    riotd = link(tcp).wait("live")
+    rights.add(old, "target")
+    rights.add(new, "source")
+    riotd.must("cutover", *fence_args("acl"), *FAST)
+    new.call("SET", "written later", "1")
+    riotd.must("finish")
+    files = {"source__password_file": riotd.options["target.password_file"], "target__password_file": riotd.options["source.password_file"]}
+    back = tcp.link(new.tcp_url(user=rights.USER), old.tcp_url(user=rights.USER), name="back", target__existing_keys="replace", **files)
+    back.wait("live").wait("drained")
+    new.call("SET", "later still", "1")
+    back.must("cutover", *fence_args("acl"), *FAST)
+    assert_equal(new, old, at_least=30)
+    assert not writes_pass(new) and not writes_pass(old)
+    riotd.must("finish", "--unfence")
+    assert writes_pass(old) and not writes_pass(new)
+
+
 # --- each is needed: without it a check says so, and what to do
 
 

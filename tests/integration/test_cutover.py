@@ -87,6 +87,7 @@ def test_the_fence_can_be_taken_away_after_finish_too(lab, kind):
     link.restart()
     link.must("finish", "--unfence")
     assert link.state == "finished" and writes_pass(lab.source)
+    assert "takes writes again" in link.status()["reason"]
     assert (fenced_settings(lab.source)[0], lab.source.config("min-replicas-to-write"), lab.source.config("min-replicas-max-lag")) == before
     done = link.ctl("finish", "--unfence")
     assert done.returncode == 6 and "nothing is fenced by it" in done.stderr

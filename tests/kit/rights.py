@@ -3,7 +3,7 @@
 import os
 import re
 
-from kit.resp import Client, RespError
+from kit.resp import RespError
 
 CONF = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir, "conf")
 USER, PASSWORD = "riotd", "of-riotd"
@@ -44,14 +44,10 @@ def rules(side, version, sections=None):
     return [rule for line in lines(side) if line.is_for(version) and (sections is None or line.section in sections) for rule in line.rules]
 
 
-def give(server, side, sections=None, without=None):
-    """Makes riotd's user there with these rights and no others, as an operator would: a line at a time. An older server refuses those that
-    are not for it. without: a rule that is left out. Returns the options of a link that logs in so."""
-    path = os.path.join(server.folder, "riotd-password")
-    with open(path, "w", encoding="ascii") as file:
-        file.write(PASSWORD)
+def add(server, side, sections=None, without=None):
+    """Gives riotd's user there what the file of that side gives, a line at a time, as an operator would. An older server refuses the lines that
+    are not for it. without: a rule that is left out."""
     with server.raw() as client:
-        client.call("ACL", "SETUSER", USER, "reset", "on", f">{PASSWORD}")
         for line in lines(side):
             wanted = [rule for rule in line.rules if rule != without]
             if not wanted or (sections is not None and line.section not in sections):
@@ -60,4 +56,13 @@ def give(server, side, sections=None, without=None):
                 client.call("ACL", "SETUSER", USER, *wanted)
             except RespError as err:
                 assert not line.is_for(server.version), f"{line.rules}: {err}"
+
+
+def give(server, side, sections=None, without=None):
+    """Makes riotd's user there, with these rights and no others. Returns the options of a link that logs in so."""
+    path = os.path.join(server.folder, "riotd-password")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(PASSWORD)
+    server.call("ACL", "SETUSER", USER, "reset", "on", f">{PASSWORD}")
+    add(server, side, sections, without)
     return {f"{side}__password_file": path}
