@@ -17,7 +17,7 @@ DOCUMENTS = ["README.md", "CHANGELOG.md", "SECURITY.md", *PAGES]
 WITH_VALUE = {"-n", "--name", "-s", "--socket", "--color"}
 ANYWHERE = WITH_VALUE | {"--json", "--no-wait", "-h", "--help"}
 ENDS = {"|", ";", "&&", "||", ">"}
-OPTION = re.compile(r"(?<![\w./-])(source|target|scan|limits|control|log)\.([a-z_]+)\b(?![\w(/])")
+OPTION = re.compile(r"(?<![\w./-])(source|target|scan|limits|control|log)(\.[a-z_]+)+\b(?![\w(/])")
 NO_OPTIONS = {"source.acl", "target.acl"}
 # The access string of the README: what it is made of, and what ElastiCache takes away.
 ACCESS, TAKEN_AWAY = ["every link", "feed tracking", "cutover"], {"+config|get", "+module|list"}
@@ -71,14 +71,13 @@ def wrong_in(command):
 
 @functools.cache
 def options():
-    """Of the configuration, by dotted path."""
-    found, section = set(), ""
+    """Of the configuration, by dotted path, with the sections that they stand in."""
+    found, sections = set(), []
     for line in read("conf/riotd.yaml").splitlines():
         match = re.match(r"( *)#?([a-z_]+):( .*)?$", line)
-        if match and not match[1]:
-            section = "" if match[3] else match[2] + "."
-        if match and match[3]:
-            found.add(section + match[2])
+        if match:
+            sections = [*sections[:len(match[1]) // 2], match[2]]
+            found.add(".".join(sections))
     return found
 
 
@@ -96,7 +95,7 @@ def test_there_are_commands_to_look_at():
 
 @pytest.mark.parametrize("path", DOCUMENTS)
 def test_options_exist(path):
-    assert "limits.memory" in options() and "feed" in options()
+    assert {"feed", "limits.memory", "source.tls.verify"} <= options()
     named = {match[0] for match in OPTION.finditer(text_of(path))} - NO_OPTIONS
     assert not named - options(), named - options()
 
