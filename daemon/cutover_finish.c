@@ -267,6 +267,8 @@ static int may_finish(struct cutover *c, bool unfence_too, char why[LINK_WHY_MAX
                                ? ""
                                : "; if its server is gone for good: riotctl finish --unfence --force "
                                  "forgets it, and names what may still be fenced");
+    case MODE_RELEASING:
+        return link_refuse(why, -EBUSY, "the cutover is in its last step: ask again in a moment");
     default:
         return link_refuse(why, -EBUSY, "a cutover is under way");
     }

@@ -203,6 +203,7 @@ def test_killed_at(lab, hard, point):
 
 def went_forward(lab, link, writers):
     link.wait_state("committed")
+    link.wait_log("cutover_released: ")
     until(lambda: writers.refused, 10, "writers are refused")
     assert not writes_pass(lab.source)
     writers.stop()
