@@ -5,6 +5,7 @@ reached from outside through `outside(path)`.
 """
 
 import atexit
+import glob
 import itertools
 import json
 import os
@@ -41,6 +42,21 @@ def control_groups(name):
                 yield os.path.join(mounts[hierarchy], path.lstrip("/"), name)
 
 
+def remove_group(folder):
+    for each, _, _ in os.walk(folder, topdown=False):
+        os.rmdir(each)
+
+
+def sweep(group):
+    """Takes away the groups beside this one that are left of somebody who was killed, and whose containers have ended."""
+    for old in glob.glob(os.path.join(os.path.dirname(group), "riot-*-*")):
+        try:
+            if not os.path.exists("/proc/" + old.rsplit("-", 2)[1]):
+                remove_group(old)
+        except OSError:
+            pass  # it still ends
+
+
 class Container:
     """up(), then run() and the rest, then down()."""
 
@@ -61,6 +77,7 @@ class Container:
                 "--resolv-conf=off", "--timezone=off", *([] if SYSTEMD_HERE else ["--keep-unit"])]
         try:
             for group in self.groups:
+                sweep(group)
                 os.mkdir(group)
         except OSError as err:
             raise CannotBoot(f"no control group: {err}") from None
@@ -100,8 +117,7 @@ class Container:
                 self.nspawn.terminate()
             self.nspawn.wait(60)
         for group in self.groups:
-            for folder, _, _ in os.walk(group, topdown=False):
-                os.rmdir(folder)
+            remove_group(group)
 
     # --- use
 

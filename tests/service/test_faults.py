@@ -27,7 +27,9 @@ def killed_under_load(box, source, target, orders, folder, kill, result):
 
 
 def test_a_hung_riotd_is_killed_by_the_watchdog_and_goes_on(box, source, target, link, tmp_path):
-    orders = link()
+    orders = link().start()
+    assert orders.show("WatchdogUSec") not in ("0", "infinity"), "the unit has no watchdog"
+    orders.systemctl("stop")
     orders.drop_in("WatchdogSec=3s")
     killed_under_load(box, source, target, orders, str(tmp_path), lambda o: o.systemctl("kill", "--kill-who=main", "-s", "STOP"), "watchdog")
 
