@@ -117,8 +117,8 @@ static const struct event events[] = {
         "@RIOT_BLOCKER@ stands in the way no more. Nothing has to be done."},
     [EVENT_ACCEPTED] = {"accepted", "82956598f4e3422989a64ed05bd02b8a", SINK_WARNING,
         "a person accepted what held the link up",
-        "Somebody said that @RIOT_BLOCKER@ is right as it is, and the link goes on:\n"
-        "keys of the target that the source lacks are deleted from now on. Who it was\n"
+        "Somebody said that @RIOT_BLOCKER@ is right as it is, and the link goes on.\n"
+        "Deletions that waited (source_shrank, target_foreign) are made now. Who it was\n"
         "says the line `command` just before. If it was a mistake, at once:\n"
         "  riotctl -n @RIOT_LINK@ stop"},
     [EVENT_SNAPSHOT_DONE] = {"snapshot_done", "d08d539859b1448aa177008d9aab9636", SINK_NOTICE,
@@ -130,7 +130,7 @@ static const struct event events[] = {
     [EVENT_RESYNC_DONE] = {"resync_done", "5b79a44bd8f244c38f2c043ccc598973", SINK_NOTICE,
         "all keys were gone through again, after a gap",
         "What may have been missed is on the target now, and keys that the source lacks\n"
-        "are gone there. Nothing has to be done."},
+        "are gone there (not with existing_keys: merge). Nothing has to be done."},
     [EVENT_OVERRUN] = {"overrun", "d502642f24f84633a200208191ba51a0", SINK_WARNING,
         "more keys changed than limits.memory has room for",
         "Keys change faster than they are copied. Nothing is lost: a resync goes\n"
@@ -144,10 +144,10 @@ static const struct event events[] = {
         "changes may have been missed; a resync follows by itself",
         "Why: @RIOT_REASON@. riotd never guesses what it may have missed: it goes\n"
         "through all keys of both sides again, copies what the source has and deletes\n"
-        "what it lacks. Until the link is live again the target may hold old values;\n"
-        "there is no cutover before. Nothing has to be done. If it comes again and\n"
-        "again, look at the reason: the source's client-output-buffer-limit, its\n"
-        "memory, the network."},
+        "what it lacks (not with existing_keys: merge). Until the link is live again the\n"
+        "target may hold old values; there is no cutover before. Nothing has to be done.\n"
+        "If it comes again and again, look at the reason: the source's\n"
+        "client-output-buffer-limit, its memory, the network."},
     /* the servers */
     [EVENT_SOURCE_LOST] = {"source_lost", "9723d93443d7499cb0fb9d77ccbe26e0", SINK_WARNING,
         "the source cannot be reached; it is tried again by itself",
@@ -209,8 +209,8 @@ static const struct event events[] = {
         "INFO of the source cannot be read",
         "Without INFO riotd cannot see a flush, a restart or a new database; it takes\n"
         "that for a gap, and goes through all keys again once INFO answers. The text\n"
-        "has the server's words. If it is a right, on the source:\n"
-        "  ACL SETUSER riotd +info"},
+        "has the server's words. If riotd's user lacks the right, on the source:\n"
+        "  ACL SETUSER USER +info"},
     [EVENT_TWO_SERVERS] = {"two_servers", "d97327556c00453d88d5a51fdec4db5e", SINK_WARNING,
         "connections to the source's address lead to different servers",
         "The address stands for several servers (a load balancer, a name with several\n"
@@ -357,9 +357,9 @@ static const struct event events[] = {
         "riotd dies. Nothing has to be done."},
     [EVENT_FENCE_SET] = {"fence_set", "4416d307cdeb455aa378e6c6f214ec60", SINK_NOTICE,
         "writes to the source are refused until this is taken back",
-        "By the fence @RIOT_FENCE@; what it changed was written down first. A restart\n"
-        "of the source may end it: riotd then sets it again. After the commit it stays\n"
-        "until\n"
+        "By the fence @RIOT_FENCE@; what it changed was written down first. If the\n"
+        "cutover does not commit, it is taken back. After the commit it stays, and is set\n"
+        "again where a restart of the source has ended it, until\n"
         "  riotctl -n @RIOT_LINK@ finish --unfence"},
     [EVENT_FENCE_LIFTED] = {"fence_lifted", "c1b76b100af943d98aa3d04935433eb4", SINK_NOTICE,
         "writes to the source are let go again",
@@ -419,8 +419,8 @@ static const struct event events[] = {
         "The text says why, and who asked was told the same. Nothing has to be done."},
     [EVENT_LIMIT] = {"limit", "e9caab2de5a4484b8d7f9dea85b4d3c3", SINK_NOTICE,
         "a limit was changed at run time",
-        "It holds at once, and until riotd is restarted: what shall last belongs into\n"
-        "the configuration. Nothing has to be done."},
+        "It holds at once, until riotd is restarted or reloads: what shall last belongs\n"
+        "into the configuration. Nothing has to be done."},
     [EVENT_OPERATION_ENDED] = {"operation_ended", "53b0a586aaaf4793a47682e065ea084c", SINK_INFO,
         "what somebody asked for and takes time has ended",
         "@RIOT_VERB@: @RIOT_RESULT@. @RIOT_REASON@.\n"

@@ -83,9 +83,10 @@ static void pass_ends(struct link *k, const struct lane_status *now)
     log_event_fields(k->log, now->round > 1 ? EVENT_RESYNC_DONE : EVENT_SNAPSHOT_DONE,
                      LOG_FIELDS(LOG_NUMBER(COPIED_KEYS, copied), LOG_NUMBER(DELETED_KEYS, deleted),
                                 LOG_NUMBER(BYTES, bytes), LOG_NUMBER(TOOK_MS, took_ms)),
-                     "%s is complete: %s keys (%s) copied and %s deleted in %s",
+                     "%s is complete: %s key%s (%s) copied and %s deleted in %s",
                      now->round > 1 ? "the resync" : "the first pass over all keys", text_count(copied, keys),
-                     text_size(bytes, size), text_count(deleted, gone), text_ms(took_ms, took));
+                     copied == 1 ? "" : "s", text_size(bytes, size), text_count(deleted, gone),
+                     text_ms(took_ms, took));
 }
 
 void link_tell_pass(struct link *k, enum lane_phase phase)

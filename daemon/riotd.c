@@ -173,7 +173,8 @@ static void on_hangup(int number, void *arg)
 
     if (r->ending)
         return;
-    log_event(r->log, EVENT_COMMAND, "reload, asked by SIGHUP");
+    log_event_fields(r->log, EVENT_COMMAND, LOG_FIELDS(LOG_TEXT(VERB, "reload")),
+                     "reload was asked for by SIGHUP");
     riotd_reload(r, NULL);
 }
 

@@ -128,7 +128,7 @@ static void say_ready(struct feed *f)
 {
     f->state = READY;
     f->told_elsewhere = false;
-    if (f->asked == FEED_AUTO && f->chosen != f->ops->kind) {
+    if (f->chosen != f->ops->kind) {
         f->chosen = f->ops->kind;
         if (f->ev.chosen)
             f->ev.chosen(f->chosen, f->arg);

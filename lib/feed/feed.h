@@ -45,7 +45,7 @@ struct feed_events {
     /* This source does not deliver this kind (refused commands, missing rights). `why` names the command or
      * setting, and what the operator must change. Final for this feed object. */
     void (*unusable)(const char *why, void *arg);
-    /* `auto` settled on a kind; passed_over of feed_status() is complete. */
+    /* This kind delivers; with `auto`, passed_over of feed_status() is complete. */
     void (*chosen)(enum feed_kind kind, void *arg);
     void (*groups)(void *arg);    /* consumer group state of some stream moved; which is not known */
     void (*functions)(void *arg); /* function libraries changed */
