@@ -12,7 +12,7 @@ from kit import rights
 from kit.riot import TOP, program
 
 PAGES = [f"packaging/man/{name}" for name in ("riotd.8", "riotctl.1", "riotd.yaml.5")]
-DOCUMENTS = ["README.md", "CHANGELOG.md", "SECURITY.md", *PAGES]
+DOCUMENTS = ["README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", *PAGES]
 # Before a verb; those with a value.
 WITH_VALUE = {"-n", "--name", "-s", "--socket", "--color"}
 ANYWHERE = WITH_VALUE | {"--json", "--no-wait", "-h", "--help"}
