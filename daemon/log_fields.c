@@ -4,7 +4,8 @@
 const struct log_field_row log_fields[FIELD_COUNT] = {
     [FIELD_LINK] = {"RIOT_LINK", false,
                     "the link's name, as in riotd@NAME; on every line on which it is known"},
-    [FIELD_STATE] = {"RIOT_STATE", false, "the link's state when the line was written; on every line"},
+    [FIELD_STATE] = {"RIOT_STATE", false,
+                     "the link's state when the line was written, idle before there is one; on every line"},
     [FIELD_EVENT] = {"RIOT_EVENT", false, "the event's name; on every line"},
     [FIELD_REASON] = {"RIOT_REASON", false, "why it came to this"},
     [FIELD_FROM] = {"RIOT_FROM", false, "the state before this one"},
