@@ -49,6 +49,7 @@ static void release(struct conn *c)
 {
     c->timer = timer_free(c->timer);
     c->again = timer_free(c->again);
+    c->more = timer_free(c->more);
     buf_free(&c->in);
     buf_free(&c->out);
     buf_free(&c->info);
@@ -77,6 +78,7 @@ static void end_life(struct conn *c)
     c->reader = reply_reader_free(c->reader);
     timer_clear(c->timer);
     timer_clear(c->again);
+    timer_clear(c->more);
     defer_cancel(c->loop, &c->flush_later);
     defer_cancel(c->loop, &c->kick_later);
     buf_consume(&c->in, buf_len(&c->in));
@@ -149,10 +151,17 @@ static void on_kick(void *arg)
     uint64_t life = c->life;
     if (buf_len(&c->in) > 0)
         conn_take_input(c);
-    if (c->life == life && c->transport.ops->pending(&c->transport))
-        conn_read_some(c);
-    else if (c->life == life)
+    if (c->life == life)
         conn_want(c);
+    conn_leave(c);
+}
+
+static void on_more(void *arg)
+{
+    struct conn *c = arg;
+
+    conn_enter(c);
+    conn_read_some(c);
     conn_leave(c);
 }
 
@@ -160,9 +169,10 @@ static void on_kick(void *arg)
 
 static void give_up_address(struct conn *c, int err)
 {
+    bool told = err == -EPROTO && c->transport.ops; /* the kernel has an EPROTO of its own */
+
     c->connect_err = err;
-    if (err == -EPROTO)
-        snprintf(c->connect_why, sizeof(c->connect_why), "%s", c->transport.ops->why(&c->transport));
+    snprintf(c->connect_why, sizeof(c->connect_why), "%s", told ? c->transport.ops->why(&c->transport) : "");
     c->io = io_free(c->io);
     transport_close(&c->transport);
     c->wanted = 0;
@@ -196,7 +206,7 @@ static void connect_next(struct conn *c)
         }
         give_up_address(c, err);
     }
-    if (c->connect_err == -EPROTO)
+    if (c->connect_why[0])
         conn_lose(c, "%s", c->connect_why);
     else
         conn_lose_errno(c, c->connect_err);
@@ -340,6 +350,8 @@ int conn_new(struct loop *l, const struct conn_options *opt, const struct conn_e
     int err = timer_new(l, on_timer, c, &c->timer);
     if (err == 0)
         err = timer_new(l, on_again, c, &c->again);
+    if (err == 0)
+        err = timer_new(l, on_more, c, &c->more);
     if (err < 0) {
         release(c);
         return err;

@@ -32,9 +32,11 @@ void conn_want(struct conn *c)
         events |= IO_WRITE;
     if (conn_is_open(c) && !c->paused && buf_len(&c->in) < c->in.max)
         events |= IO_READ;
-    /* What a transport holds already, no socket announces. */
-    if (events & IO_READ && conn_is_open(c) && c->transport.ops->pending(&c->transport))
-        conn_kick(c);
+    /* What a transport holds already, no socket announces. Not in this turn: a server that is faster than we
+     * are would never let it end. */
+    if (events & IO_READ && conn_is_open(c) && c->transport.ops->pending(&c->transport) &&
+        !timer_is_set(c->more))
+        timer_set(c->more, 0);
     if (!c->io || events == c->wanted)
         return;
     c->wanted = events;

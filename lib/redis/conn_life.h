@@ -53,12 +53,13 @@ struct conn {
     struct defer down_later, flush_later, kick_later;
     struct timer *timer; /* the back-off, then the time-out */
     struct timer *again; /* the fence's next look */
+    struct timer *more;  /* the next turn reads what the transport holds */
 
     struct resolve *resolve;
     struct resolved found;
     size_t next_addr;
-    int connect_err; /* of the last address that was tried; -EPROTO: see connect_why */
-    char connect_why[TRANSPORT_WHY_MAX];
+    int connect_err;                     /* of the last address that was tried */
+    char connect_why[TRANSPORT_WHY_MAX]; /* the transport's words for it, or "" */
     struct transport transport;
     struct io *io;
     unsigned wanted;
