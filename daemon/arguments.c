@@ -20,8 +20,9 @@ const struct arguments_flag arguments_flags[] = {
     [FLAG_NAME] = {"--name", 'n', "NAME", "name",
                    "the link's name: a-z, 0-9 and -, at most 32 (default: default)"},
     [FLAG_STATE_DIR] = {"--state-dir", '\0', "DIR", NULL, "where the state file is kept"},
-    [FLAG_SOURCE] = {"--source", '\0', "URL", "source.url",
-                     "where the data is: redis://[user@]host[:port][/db] or unix:///path"},
+    [FLAG_SOURCE] =
+        {"--source", '\0', "URL", "source.url",
+         "where the data is: redis://[user@]host[:port][/db], rediss:// with TLS, or unix:///path"},
     [FLAG_TARGET] = {"--target", '\0', "URL", "target.url", "where it goes"},
     [FLAG_SOURCE_PASSWORD_FILE] = {"--source-password-file", '\0', "FILE", "source.password_file",
                                    "the password for the source is in this file"},
