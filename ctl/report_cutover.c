@@ -176,6 +176,14 @@ static void show_progress(const json_t *doc, const struct term *t, struct buf *o
 
 /* --- how it ended --- */
 
+bool report_let_go(const json_t *c)
+{
+    const char *fence = doc_text(c, "fence"), *text = doc_text(c, "fence_text");
+
+    return doc_text(c, "finished_at") && fence && strcmp(fence, "none") && strcmp(fence, "hold") &&
+           !(text && text[0]);
+}
+
 /* How it stands with it. */
 static void put_held(struct rows *r, const json_t *c, const char *fence, bool fenced)
 {

@@ -29,6 +29,8 @@ void report_cutover_running(struct rows *r, const json_t *doc, const uint64_t *r
 /* A row of the status' `cutover`: the fence, whether it is held, and, over `most` more rows, on what it is.
  */
 void report_fence(struct rows *r, const json_t *cutover, unsigned most);
+/* Was the old source's fence taken back at the end, so that it takes writes again? */
+MUST_CHECK bool report_let_go(const json_t *cutover);
 /* Of one that has committed. said: the operation's text. */
 void report_cutover_committed(const json_t *doc, const char *said, const struct term *t, struct buf *out);
 

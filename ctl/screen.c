@@ -10,7 +10,7 @@
 #include "lib/core/text.h"
 
 #define BAR_MAX        10
-#define WRAP_MAX       3 /* rows for one message */
+#define WRAP_MAX       6 /* rows for one message */
 #define BLOCKERS_MAX   2 /* entries shown of a list */
 #define CONDITIONS_MAX 3
 #define FAILED_MAX     4
@@ -246,8 +246,8 @@ static void put_committed(struct rows *r, const json_t *c, int64_t now_ms)
     if (doc_age(c, "committed_at", now_ms, age, sizeof(age)))
         rows_format(r, STYLE_PLAIN, ", %s ago", age);
     rows_ms(r, c, "write_pause_ms", ", paused ", "");
-    report_fence(r, c, 1);
-    if (target && rows_begin(r, "writes", STYLE_DIM)) {
+    report_fence(r, c, WRAP_MAX);
+    if (target && !report_let_go(c) && rows_begin(r, "writes", STYLE_DIM)) {
         rows_text(r, STYLE_PLAIN, "go to ");
         rows_text(r, STYLE_BOLD, target);
     }

@@ -224,8 +224,9 @@ static int read_side(const struct config *c, const struct config_endpoint *e, co
     int err = endpoint_password(e, side, ret, why);
     size_t len = err < 0 ? strlen(why) : 0;
     if (err < 0 && e->password_credential)
-        snprintf(why + len, CONFIG_WHY_MAX - len, "; riotd@%s takes it from /etc/riotd/%s.%s", c->name,
-                 c->name, e->password_credential);
+        snprintf(why + len, CONFIG_WHY_MAX - len,
+                 "; riotd@%s takes it from /etc/riotd/%s.%s, where that file exists", c->name, c->name,
+                 e->password_credential);
     return err;
 }
 

@@ -383,7 +383,8 @@ int config_read(struct config *c, const char *file, struct config_errors *errors
     buf_init(&text, CONFIG_FILE_MAX + 128 * KIB);
     int err = read_file(file, &text);
     if (err < 0)
-        config_error(errors, file, "%s", strerror(-err));
+        config_error(errors, file, "%s%s", strerror(-err),
+                     err == -EACCES ? ": the user that riotd runs as cannot read it" : "");
     else
         err = config_parse(c, file, buf_bytes(&text), errors);
     buf_free(&text);

@@ -61,6 +61,9 @@ static void plan_fence(struct cutover *c)
     for (int kind = FENCE_AUTO + 1; c->opt.fence == FENCE_AUTO && kind < (int)c->status.fence; kind++)
         if (!c->report->kinds[kind].allowed)
             plan(c, "not by `%s`: %.150s", fence_names[kind], c->report->kinds[kind].why_not);
+    if (c->status.fence == FENCE_HOLD)
+        plan(c, "whoever writes to the source waits until riotctl finish, or for %s if riotd dies",
+             text_ms_exact(c->opt.hold_lease_ms, lease));
 }
 
 static void plan_compare(struct cutover *c)

@@ -406,8 +406,8 @@ static const struct event events[] = {
     /* the control socket */
     [EVENT_CHECKED] = {"checked", "9e019cc50a414431a2495f2c814961b9", SINK_INFO,
         "a preflight check ended",
-        "It found @RIOT_ERRORS@ errors and @RIOT_WARNINGS@ warnings, and changed\n"
-        "nothing. To see them:\n"
+        "Errors: @RIOT_ERRORS@, warnings: @RIOT_WARNINGS@. It changed nothing. To see\n"
+        "them:\n"
         "  riotctl -n @RIOT_LINK@ check"},
     [EVENT_COMMAND] = {"command", "8dbbe727bce44790b3dd915ca8cb55fd", SINK_NOTICE,
         "somebody asked for a change through the control socket",

@@ -364,7 +364,8 @@ static void decide_scripts(const struct preflight_side *s, struct preflight_repo
         return;
     }
     preflight_add(r, "scripts", PREFLIGHT_WARNING,
-                  "the source has %" PRIu64 " scripts in its cache, which cannot be copied", s->scripts);
+                  "the source has %" PRIu64 " script%s in its cache, which cannot be copied", s->scripts,
+                  s->scripts == 1 ? "" : "s");
     preflight_hint(r,
                    "Applications must fall back from EVALSHA to EVAL, or load their scripts on the target.");
 }

@@ -54,9 +54,12 @@ void preflight_hint(struct preflight_report *r, const char *format, ...)
 static const struct {
     const char *part, *hint;
 } unreachable[] = {
-    {"none is configured", "Give the password: $.password_file, and the user in $.url unless it is default."},
-    {"without any password", "The server has no password: set one there, or leave $.password_file out."},
-    {"password_file", "Correct what is in the file of $.password_file, or the user in $.url."},
+    {"none is configured", "Give the password, by $.password_file or $.password_credential, and the user in "
+                           "$.url unless it is default."},
+    {"without any password",
+     "The server has no password: set one there, or leave $.password_file and $.password_credential out."},
+    {"password and user",
+     "Correct the password of $.password_file or $.password_credential, or the user in $.url."},
     {"NOPERM", "Give riotd's user on the $ the right that is named (ACL SETUSER)."},
     {"does not resolve", "Correct the host in $.url, or look at /etc/hosts and /etc/resolv.conf."},
     {"refused", "Look whether the $ runs, and listens at the address and port of $.url."},

@@ -157,8 +157,8 @@ static void checked(const struct preflight_report *report, void *arg)
 
     log_event_fields(r->log, EVENT_CHECKED,
                      LOG_FIELDS(LOG_NUMBER(ERRORS, report->errors), LOG_NUMBER(WARNINGS, report->warnings)),
-                     "a check of both servers ended: %zu items, %u errors, %u warnings", report->nitems,
-                     report->errors, report->warnings);
+                     "a check of both servers ended: %u error%s, %u warning%s", report->errors,
+                     report->errors == 1 ? "" : "s", report->warnings, report->warnings == 1 ? "" : "s");
     if (c)
         answer_json(c, status_check_report(report));
     loop_defer(r->loop, &r->preflight_free_later, preflight_is_over, r);

@@ -37,7 +37,9 @@ static bool may_go_on(struct conn *c, const struct reply *r)
         if (has)
             conn_lose(c, "%s", c->refusal);
         else
-            conn_lose(c, "the server wants a password, and none is configured (%s.password_file): %s",
+            conn_lose(c,
+                      "the server wants a password, and none is configured (%s.password_file or "
+                      "password_credential): %s",
                       c->opt.endpoint->side, c->refusal);
         return false;
     }
@@ -53,7 +55,7 @@ static void on_auth(struct conn *c, const struct reply *r, void *arg)
     char text[CONN_WHY_MAX];
     (void)arg;
     if (r->type == REPLY_ERROR)
-        conn_lose(c, "%s (look at %s.password_file and the user)", error_text(c, r, text),
+        conn_lose(c, "%s (look at the %s's password and user)", error_text(c, r, text),
                   c->opt.endpoint->side);
     else if (!reply_is_ok(r))
         conn_lose(c, "the answer to AUTH is not understood");

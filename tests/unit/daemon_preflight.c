@@ -450,8 +450,9 @@ START_TEST(what_one_side_does_not_tell_the_other_still_does)
 
     make_plain();
     TARGET->reached = TARGET->asked = false;
-    snprintf(TARGET->why, sizeof(TARGET->why), "WRONGPASS x (look at target.password_file and the user)");
-    only("target_reachable", PREFLIGHT_ERROR, "Correct what is in the file of target.password_file");
+    snprintf(TARGET->why, sizeof(TARGET->why), "WRONGPASS x (look at the target's password and user)");
+    only("target_reachable", PREFLIGHT_ERROR,
+         "Correct the password of target.password_file or target.password_credential");
     ck_assert_ptr_nonnull(find("feed"));
     ck_assert_ptr_nonnull(find("fences"));
     done();

@@ -200,12 +200,13 @@ static void refused(const char *request, const char *answer, const char *passwor
 START_TEST(test_refused)
 {
     refused("AUTH", "-WRONGPASS invalid username-password pair\r\n", "hush",
-            "WRONGPASS invalid username-password pair (look at source.password_file and the user)");
+            "WRONGPASS invalid username-password pair (look at the source's password and user)");
     refused("AUTH", "-ERR what is hush supposed to be\r\n", "hush",
-            "ERR (a text that repeats the password) (look at source.password_file and the user)");
+            "ERR (a text that repeats the password) (look at the source's password and user)");
     refused("AUTH", ":1\r\n", "hush", "the answer to AUTH is not understood");
     refused("CLIENT", "-NOAUTH Authentication required.\r\n", NULL,
-            "the server wants a password, and none is configured (source.password_file): NOAUTH "
+            "the server wants a password, and none is configured (source.password_file or "
+            "password_credential): NOAUTH "
             "Authentication required.");
     refused("CLIENT", "-DENIED Redis is running in protected mode\r\n", NULL,
             "DENIED Redis is running in protected mode");
