@@ -126,6 +126,19 @@ static int refuse_blocked(const struct link *k, char why[LINK_WHY_MAX])
     return 0;
 }
 
+/* What a server refuses it will not take from the application either. A server that is away for a moment is
+ * for the gate. */
+static int refuse_refused(const struct lane_status *status, char why[LINK_WHY_MAX])
+{
+    static const enum lane_condition refusals[] = {LANE_SOURCE_REFUSES, LANE_TARGET_REFUSES};
+
+    for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
+        if (status->conditions[refusals[i]].on)
+            return link_refuse(why, -EPERM, "%s: %s", lane_condition_code(refusals[i]),
+                               status->conditions[refusals[i]].text);
+    return 0;
+}
+
 int link_cutover(struct link *k, char why[LINK_WHY_MAX])
 {
     struct lane_status status;
@@ -140,6 +153,8 @@ int link_cutover(struct link *k, char why[LINK_WHY_MAX])
     lane_status(k->lane, &status);
     link_refresh_blockers(k, &status);
     int err = refuse_blocked(k, why);
+    if (!err)
+        err = refuse_refused(&status, why);
     if (err)
         return err;
     if (status.gap_pending || k->held)

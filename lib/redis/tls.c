@@ -87,7 +87,7 @@ static long socket_control(BIO *bio, int command, long number, void *pointer)
 
 static BIO_METHOD *socket_method(void)
 {
-    BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "riot socket");
+    BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "riot socket");
 
     if (m && BIO_meth_set_read(m, socket_read) && BIO_meth_set_write(m, socket_write) &&
         BIO_meth_set_ctrl(m, socket_control))

@@ -40,6 +40,20 @@ def undone(lab, link, done, before=None, why=""):
 # --- that it is done
 
 
+@pytest.mark.parametrize("args", [(), ("--dry-run",)])
+def test_a_target_that_is_full_is_refused(lab, args):
+    link = link_of(lab)
+    lab.target.config("maxmemory", "1mb")
+    lab.source.call("SET", "one", "more")
+    link.wait_for(lambda s: any(c["code"] == "target_refuses" for c in s["conditions"]), what="the target is full")
+    done = link.ctl("cutover", *args)
+    assert done.returncode == 6 and "target_refuses" in done.stderr and "OOM" in done.stderr, done.stdout + done.stderr
+    assert link.state == "live" and writes_pass(lab.source)
+    lab.target.config("maxmemory", "0")
+    link.wait_for(lambda s: not s["conditions"], what="the target takes writes again")
+    link.must("cutover", "--dry-run")
+
+
 def test_every_acknowledged_write_is_on_the_target(lab, kind):
     link = link_of(lab, kind)
     before = fenced_settings(lab.source)

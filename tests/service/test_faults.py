@@ -5,7 +5,7 @@ import re
 from kit.acked import Acked
 from kit.wait import until
 
-CONFIG = "78"  # sysexits(3)
+NO_INPUT, CONFIG = "66", "78"  # sysexits(3)
 
 
 def killed_under_load(box, source, target, orders, folder, kill, result):
@@ -72,8 +72,8 @@ def test_a_link_without_passwords_needs_no_credentials(box, source, target, link
     orders.live().equal(at_least=1)
 
 
-def test_a_link_without_a_file_is_not_started(box, link):
-    orders = link()
+def test_a_link_without_a_file_stays_failed_and_is_told(box, link):
+    orders, cursor = link(), box.cursor()
     box.must("rm", "/etc/riotd/orders.yaml")
-    assert orders.systemctl("start").returncode != 0
-    assert orders.show("NRestarts") == "0" and orders.show("AssertResult") == "no"
+    lines = stays_failed(box, orders, NO_INPUT, cursor)
+    assert any("/etc/riotd/orders.yaml: No such file" in line for line in lines), lines
