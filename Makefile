@@ -161,7 +161,8 @@ check-long: all $(B)/bench/pipeline
 check-rules:
 	@tests/rules/run
 
-# The package in a booted Debian, under a real systemd; root only. The Debian is made once, which takes a minute.
+# The package in a booted Debian, under a real systemd; root only. The Debian is made once, which takes a minute. Another suite's package, which
+# check-deb makes: RIOT_SUITE=trixie RIOT_DEB=build/check-deb/trixie.debs/riotd_VERSION_ARCH.deb
 ifeq ($(RIOT_SKIP_SERVICE_TESTS),1)
 check-service:
 	@echo 'service: left out, as RIOT_SKIP_SERVICE_TESTS=1 wants it'
@@ -169,7 +170,7 @@ else
 check-service:
 	@tests/service/can-boot
 	@$(MAKE) $(QUIET) deps-service
-	@$(MAKE) $(QUIET) deb
+	@[ -n "$(RIOT_DEB)" ] || $(MAKE) $(QUIET) deb
 	$(PYTEST) $(PYTEST_ARGS) tests/service
 endif
 

@@ -77,3 +77,11 @@ def test_a_link_without_a_file_stays_failed_and_is_told(box, link):
     box.must("rm", "/etc/riotd/orders.yaml")
     lines = stays_failed(box, orders, NO_INPUT, cursor)
     assert any("/etc/riotd/orders.yaml: No such file" in line for line in lines), lines
+
+
+def test_a_new_password_holds_from_the_next_start(box, source, link):
+    orders = link().live()
+    source.call("ACL", "SETUSER", "riotd", "resetpass", ">another")
+    box.put("/etc/riotd/orders.source", "another\n", "600")
+    orders.systemctl("restart")
+    orders.wait("live")

@@ -43,6 +43,15 @@ def test_start_returns_when_it_answers(link):
     assert orders.show("ActiveState") == "active" and orders.show("Type") == "notify"
 
 
+def test_a_start_does_not_wait_for_the_servers(box, source, link):
+    """As after a boot at which Redis comes later."""
+    orders = link()
+    box.must("systemctl", "stop", source.unit)
+    assert orders.start().status()["state"] == "connecting"
+    source.begin().call("SET", "k", "v")
+    orders.wait("live").equal(at_least=1)
+
+
 def test_systemctl_status_says_how_far_it_is(source, link):
     fill(source, 5000)
     orders = link(limits__keys_per_s=1500)
