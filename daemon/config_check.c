@@ -47,21 +47,21 @@ static void check_url(struct check *k, struct config_endpoint *e, const char *pa
 }
 
 /* The options of one side's `tls`, by what is wrong with them. */
-static void check_tls(struct check *k, const struct config_endpoint *e, bool of_target)
+static void check_tls(struct check *k, const struct config_endpoint *e, const char *section)
 {
-    static const char *const names[] = {"verify", "ca_file", "cert_file", "key_file", "server_name"};
     const struct config_tls *t = &e->tls;
     char path[CONFIG_PATH_MAX];
+    size_t len = strlen(section);
 
-    for (size_t i = 0; e->url.text && !e->url.tls && i < ARRAY_LEN(names); i++) {
-        snprintf(path, sizeof(path), "%s.tls.%s", of_target ? "target" : "source", names[i]);
-        if (given(k->c, path))
-            wrong(k, path, "is for a rediss:// URL, and this one is without TLS");
+    for (size_t row = config_section_find(section); e->url.text && !e->url.tls && row < CONFIG_OPTIONS;
+         row++) {
+        const char *name = config_options[row].path;
+        if (strncmp(name, section, len) == 0 && name[len] == '.' && given(k->c, name))
+            wrong(k, name, "is for a rediss:// URL, and this one is without TLS");
     }
     if (!t->cert_file == !t->key_file)
         return;
-    snprintf(path, sizeof(path), "%s.tls.%s", of_target ? "target" : "source",
-             t->cert_file ? "cert_file" : "key_file");
+    snprintf(path, sizeof(path), "%s.%s", section, t->cert_file ? "cert_file" : "key_file");
     wrong(k, path, "cert_file and key_file belong together: one is missing");
 }
 
@@ -110,8 +110,8 @@ int config_check(struct config *c, struct config_errors *errors)
 
     check_url(&k, &c->source, "source.url", "is needed: where to copy from");
     check_url(&k, &c->target, "target.url", "is needed: where to copy to");
-    check_tls(&k, &c->source, false);
-    check_tls(&k, &c->target, true);
+    check_tls(&k, &c->source, "source.tls");
+    check_tls(&k, &c->target, "target.tls");
     check_passwords(&k, &c->source, "source.password_credential");
     check_passwords(&k, &c->target, "target.password_credential");
     if (c->feed == FEED_PSYNC)
