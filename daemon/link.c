@@ -635,18 +635,25 @@ void link_begin(struct link *k)
     connect_servers(k, desired == DESIRED_NONE ? "started by autostart" : "riotd was started");
 }
 
-int link_reload_tls(struct link *k, char why[LINK_WHY_MAX])
+int link_prepare_tls(struct link *k, char why[LINK_WHY_MAX])
 {
     char text[TLS_WHY_MAX];
     int err = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(k->endpoints) && !err; i++) {
         struct endpoint *e = &k->endpoints[i];
-        err = e->tls ? tls_reload(e->tls, text) : 0;
+        err = e->tls ? tls_prepare(e->tls, text) : 0;
         if (err)
             snprintf(why, LINK_WHY_MAX, "%s.tls.%s", e->side, text);
     }
     return err;
+}
+
+void link_settle_tls(struct link *k, bool taken)
+{
+    for (size_t i = 0; i < ARRAY_LEN(k->endpoints); i++)
+        if (k->endpoints[i].tls)
+            (taken ? tls_take : tls_drop)(k->endpoints[i].tls);
 }
 
 /* A cutover lifts those of speed. */

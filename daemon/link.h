@@ -63,8 +63,10 @@ MUST_CHECK int link_may_stop(const struct link *k, char why[LINK_WHY_MAX]); /* f
 void link_stop(struct link *k, bool keep, uint64_t bound_us, void (*fn)(void *arg), void *arg);
 /* As the process starts: what was asked for last, else autostart. */
 void link_begin(struct link *k);
-/* Reads the TLS files of both sides again, for the connections that begin from now on. -EINVAL with why. */
-MUST_CHECK int link_reload_tls(struct link *k, char why[LINK_WHY_MAX]);
+/* Reads the TLS files of both sides again; -EINVAL with why. link_settle_tls() is to follow in any case: what
+ * was read holds for the connections that begin from then on, or is forgotten. */
+MUST_CHECK int link_prepare_tls(struct link *k, char why[LINK_WHY_MAX]);
+void link_settle_tls(struct link *k, bool taken);
 void link_limits_changed(struct link *k);
 
 /* R6. -ENOTCONN: there is no lane. A lane that ends drops its drains: `lane_gone` is said then. */

@@ -42,7 +42,7 @@ static int try(struct riotd *r, struct reload *l)
     if (err)
         return err;
     if (config_compare_passwords(r->config, l->next, r->opt->passwords, &l->changes, why) ||
-        config_try_tls(l->next, why) || config_try_tls(r->config, why) || link_reload_tls(r->link, why))
+        config_try_tls(l->next, why) || link_prepare_tls(r->link, why))
         return add_error(l, why);
     return config_reload(r->config, l->next, &l->changes);
 }
@@ -116,6 +116,7 @@ void riotd_reload(struct riotd *r, struct client *c)
 
     service_reloading(r->service);
     int err = try(r, &l);
+    link_settle_tls(r->link, !err);
     if (err)
         refuse(r, &l, err, c);
     else

@@ -14,7 +14,7 @@
 #include "lib/core/loop.h"
 
 struct tls {
-    SSL_CTX *context;
+    SSL_CTX *context, *prepared; /* the one that holds; the one that may be next, or NULL */
     BIO_METHOD *socket;
     enum tls_verify verify;
     char *ca_file, *cert_file, *key_file, *server_name; /* each may be NULL */
@@ -144,7 +144,7 @@ static void set_rules(SSL_CTX *context, enum tls_verify verify)
     SSL_CTX_set_default_passwd_cb(context, no_passphrase);
 }
 
-int tls_reload(struct tls *t, char why[TLS_WHY_MAX])
+int tls_prepare(struct tls *t, char why[TLS_WHY_MAX])
 {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
 
@@ -159,9 +159,24 @@ int tls_reload(struct tls *t, char why[TLS_WHY_MAX])
         SSL_CTX_free(context);
         return err;
     }
-    SSL_CTX_free(t->context); /* connections hold it until they end */
-    t->context = context;
+    tls_drop(t);
+    t->prepared = context;
     return 0;
+}
+
+void tls_take(struct tls *t)
+{
+    if (!t->prepared)
+        return;
+    SSL_CTX_free(t->context); /* connections hold it until they end */
+    t->context = t->prepared;
+    t->prepared = NULL;
+}
+
+void tls_drop(struct tls *t)
+{
+    SSL_CTX_free(t->prepared);
+    t->prepared = NULL;
 }
 
 static int copy(char **to, const char *from)
@@ -184,18 +199,21 @@ int tls_new(const struct tls_options *opt, char why[TLS_WHY_MAX], struct tls **r
     err = err ? err : copy(&t->cert_file, opt->cert_file);
     err = err ? err : copy(&t->key_file, opt->key_file);
     err = err ? err : copy(&t->server_name, opt->server_name);
-    err = err ? err : tls_reload(t, why);
-    if (err)
+    err = err ? err : tls_prepare(t, why);
+    if (err) {
         tls_free(t);
-    else
-        *ret = t;
-    return err;
+        return err;
+    }
+    tls_take(t);
+    *ret = t;
+    return 0;
 }
 
 struct tls *tls_free(struct tls *t)
 {
     if (!t)
         return NULL;
+    tls_drop(t);
     SSL_CTX_free(t->context);
     BIO_meth_free(t->socket);
     free(t->ca_file);

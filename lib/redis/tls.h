@@ -25,9 +25,12 @@ struct tls;
 #define TLS_WHY_MAX 200
 /* opt is copied. -EINVAL: why names the file and what is wrong with it; -ENOMEM. */
 MUST_CHECK int tls_new(const struct tls_options *opt, char why[TLS_WHY_MAX], struct tls **ret);
-/* Reads the same files again. Connections that begin from now on use what is in them, those that exist stay
- * as they are. On failure nothing has changed. As tls_new(). */
-MUST_CHECK int tls_reload(struct tls *t, char why[TLS_WHY_MAX]);
+/* Reads the same files again, and keeps what is in them beside what holds; as tls_new(). Then tls_take()
+ * makes it hold, for the connections that begin from now on (those that exist stay as they are), and
+ * tls_drop() forgets it. Without something prepared, both do nothing. */
+MUST_CHECK int tls_prepare(struct tls *t, char why[TLS_WHY_MAX]);
+void tls_take(struct tls *t);
+void tls_drop(struct tls *t);
 struct tls *tls_free(struct tls *t); /* no transport of it may be left */
 
 /* Of a transport that has just begun to connect to that host, a name or an address. -ENOMEM: it is as it was.
