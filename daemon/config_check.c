@@ -51,14 +51,10 @@ static void check_tls(struct check *k, const struct config_endpoint *e, const ch
 {
     const struct config_tls *t = &e->tls;
     char path[CONFIG_PATH_MAX];
-    size_t len = strlen(section);
 
-    for (size_t row = config_section_find(section); e->url.text && !e->url.tls && row < CONFIG_OPTIONS;
-         row++) {
-        const char *name = config_options[row].path;
-        if (strncmp(name, section, len) == 0 && name[len] == '.' && given(k->c, name))
-            wrong(k, name, "is for a rediss:// URL, and this one is without TLS");
-    }
+    for (size_t row = 0; e->url.text && !e->url.tls && row < CONFIG_OPTIONS; row++)
+        if (config_section_has(section, row) && given(k->c, config_options[row].path))
+            wrong(k, config_options[row].path, "is for a rediss:// URL, and this one is without TLS");
     if (!t->cert_file == !t->key_file)
         return;
     snprintf(path, sizeof(path), "%s.%s", section, t->cert_file ? "cert_file" : "key_file");

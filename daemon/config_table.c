@@ -302,11 +302,17 @@ const char *config_word(const char *path, size_t index)
     return NULL;
 }
 
+bool config_section_has(const char *section, size_t row)
+{
+    const char *path = config_options[row].path;
+    size_t len = strlen(section);
+    return strncmp(path, section, len) == 0 && path[len] == '.';
+}
+
 size_t config_section_find(const char *section)
 {
-    size_t row = 0, len = strlen(section);
-    while (row < CONFIG_OPTIONS &&
-           (strncmp(config_options[row].path, section, len) != 0 || config_options[row].path[len] != '.'))
+    size_t row = 0;
+    while (row < CONFIG_OPTIONS && !config_section_has(section, row))
         row++;
     return row;
 }

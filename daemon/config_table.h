@@ -55,6 +55,7 @@ extern const struct config_option config_options[CONFIG_OPTIONS];
 size_t config_option_find(const char *path);
 /* The first row of that section ("scan", "source.tls"); CONFIG_OPTIONS: there is none. */
 size_t config_section_find(const char *section);
+bool config_section_has(const char *section, size_t row); /* or a section in it */
 /* What the user may have meant by an unknown path: an option or a section. False: nothing is near. */
 bool config_nearest(const char *path, char out[CONFIG_PATH_MAX]);
 
