@@ -27,29 +27,3 @@ void endpoint_clear(struct endpoint *e)
     url_free(&e->url);
     e->url = (struct url){0};
 }
-
-int endpoint_node(const struct endpoint *base, const char *host, uint16_t port, struct endpoint *ret)
-{
-    struct url *u = &ret->url;
-    bool moved = host != NULL;
-
-    *ret = *base;
-    *u = base->url;
-    u->path = base->url.path && !moved ? strdup(base->url.path) : NULL;
-    host = moved ? host : base->url.host;
-    u->host = host ? strdup(host) : NULL;
-    u->port = moved ? port : base->url.port;
-    u->user = base->url.user ? strdup(base->url.user) : NULL;
-    u->text = NULL;
-    bool whole = (u->path || !base->url.path || moved) && (u->host || !host) && (u->user || !base->url.user);
-    if (whole && url_make_text(u) == 0)
-        return 0;
-    endpoint_node_clear(ret);
-    return -ENOMEM;
-}
-
-void endpoint_node_clear(struct endpoint *e)
-{
-    url_free(&e->url);
-    *e = (struct endpoint){0};
-}
