@@ -50,7 +50,10 @@ static int show_document(struct session *s, document_fn *fn)
 
 static int render_status(const struct session *s, const json_t *doc, struct buf *out)
 {
-    screen_render(doc, &s->out, clock_wall_ms(), out);
+    if (s->args->request.values[ARG_LANES].given)
+        return listing_lanes(s, doc, out);
+    struct term t = term_lines(&s->out);
+    screen_render(doc, &t, clock_wall_ms(), out);
     return 0;
 }
 

@@ -5,7 +5,7 @@
 
 #include "ctl/term.h"
 
-#define GRID_COLUMNS_MAX 6
+#define GRID_COLUMNS_MAX 8
 #define GRID_CELL_MAX    384
 
 struct grid_row {

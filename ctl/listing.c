@@ -28,6 +28,72 @@ static void set_value(struct grid_row *row, size_t column, const json_t *value)
     free(text);
 }
 
+/* --- lanes --- */
+
+static void fill_percent(struct grid_row *row, size_t column, const json_t *lane)
+{
+    double percent;
+
+    if (doc_real(lane, "snapshot.percent", &percent))
+        grid_format(row, column, "%.1f", percent);
+}
+
+static void fill_lag(struct grid_row *row, size_t column, const json_t *lane)
+{
+    char keys[TEXT_MAX], age[TEXT_MAX];
+    uint64_t n, ms;
+
+    if (!doc_number(lane, "lag.keys", &n) || !doc_number(lane, "lag.ms", &ms))
+        return;
+    if (n)
+        grid_format(row, column, "%s key%s %s", text_count(n, keys), n == 1 ? "" : "s", text_ms(ms, age));
+    else
+        grid_set(row, column, "0");
+}
+
+static void fill_count(struct grid_row *row, size_t column, const json_t *lane, const char *path)
+{
+    char text[TEXT_MAX];
+    uint64_t n;
+
+    if (doc_number(lane, path, &n))
+        grid_set(row, column, text_count(n, text));
+}
+
+static void fill_lane(struct grid_row *row, const json_t *lane)
+{
+    const char *problem = doc_text(json_array_get(doc_get(lane, "conditions"), 0), "code");
+
+    grid_set(row, 0, doc_text(lane, "name"));
+    grid_set(row, 1, doc_text(lane, "phase"));
+    fill_percent(row, 2, lane);
+    fill_lag(row, 3, lane);
+    fill_count(row, 4, lane, "rate.copied_keys_per_s");
+    grid_format(row, 5, "%s %s", doc_text(lane, "feed.kind"), doc_text(lane, "feed.state"));
+    fill_count(row, 6, lane, "queue.dirty_keys");
+    grid_set(row, 7, problem ? problem : "");
+    row->style = problem ? STYLE_YELLOW : STYLE_PLAIN;
+}
+
+int listing_lanes(const struct session *s, const json_t *doc, struct buf *out)
+{
+    static const struct grid_row head = {
+        {"LANE", "PHASE", "PERCENT", "LAG", "KEYS/S", "FEED", "DIRTY", "PROBLEM"}, STYLE_BOLD};
+    struct grid g = {.t = &s->out, .out = out, .columns = 8};
+    const json_t *list = doc_get(doc, "lanes"), *each;
+    size_t i, count = json_array_size(list);
+
+    if (!count)
+        return buf_printf(out, "There are no lanes: the link is %s.\n", doc_text(doc, "state"));
+    struct grid_row *rows = calloc(count, sizeof(*rows));
+    if (!rows)
+        return -ENOMEM;
+    json_array_foreach(list, i, each) fill_lane(&rows[i], each);
+    int e = grid_put(&g, &head, rows, count);
+    free(rows);
+    return e;
+}
+
 /* --- limits --- */
 
 int listing_limits(const struct session *s, const json_t *doc, struct buf *out)

@@ -65,13 +65,18 @@ static void put_endpoint(struct rows *r, const json_t *doc, const char *side)
 {
     const json_t *e = doc_get(doc, side);
     const char *state = doc_text(e, "state"), *server = doc_text(e, "server");
+    uint64_t shards;
     double ms;
 
     if (!e || !rows_begin(r, side, STYLE_DIM))
         return;
     rows_text(r, STYLE_PLAIN, known(doc_text(e, "address"), "?"));
+    if (doc_number(e, "shards", &shards))
+        rows_format(r, STYLE_PLAIN, "  cluster of %llu shard%s", (unsigned long long)shards,
+                    shards == 1 ? "" : "s");
     if (server)
-        rows_format(r, STYLE_PLAIN, "  %s %s", server, known(doc_text(e, "version"), ""));
+        rows_format(r, STYLE_PLAIN, "%s %s %s", doc_get(e, "shards") ? "," : " ", server,
+                    known(doc_text(e, "version"), ""));
     if (state) {
         bool up = !strcmp(state, "up");
         rows_text(r, STYLE_PLAIN, "  ");
@@ -115,6 +120,31 @@ static void put_feed(struct rows *r, const json_t *doc)
     put_passed_over(r, feed);
 }
 
+/* "filter    user:*, cart:*; not *:tmp; string, hash" */
+static void put_filter(struct rows *r, const json_t *doc)
+{
+    static const struct {
+        const char *part, *before;
+    } parts[] = {{"filter.include", ""}, {"filter.exclude", "not "}, {"filter.types", "types "}};
+    const json_t *each;
+    bool any = false;
+    size_t i;
+
+    if (!doc_get(doc, "filter") || !rows_begin(r, "filter", STYLE_DIM))
+        return;
+    for (size_t p = 0; p < ARRAY_LEN(parts); p++) {
+        json_array_foreach(doc_get(doc, parts[p].part), i, each)
+        {
+            rows_format(r, STYLE_PLAIN, "%s%s%s",
+                        i     ? ", "
+                        : any ? "; "
+                              : "",
+                        i ? "" : parts[p].before, known(json_string_value(each), "?"));
+            any = true;
+        }
+    }
+}
+
 static void put_bar(struct rows *r, double percent)
 {
     char bar[BAR_MAX + 1];
@@ -136,7 +166,9 @@ static void put_snapshot(struct rows *r, const json_t *doc)
 
     if (!s || !rows_begin(r, "snapshot", STYLE_DIM))
         return;
-    if (done || !phase) {
+    if (phase && !strcmp(phase, "resumed")) {
+        rows_text(r, STYLE_PLAIN, "none: the source's stream was gone on with where it had been left");
+    } else if (done || !phase) {
         rows_text(r, STYLE_PLAIN, known(phase, "none"));
         rows_count(r, s, "scanned_keys", ", ", " keys");
     } else if (!strcmp(phase, "waiting")) {
@@ -151,6 +183,58 @@ static void put_snapshot(struct rows *r, const json_t *doc)
     }
     if (doc_number(s, "round", &round) && round > 1)
         rows_count(r, s, "round", ", round ", "");
+}
+
+/* How far each phase of a lane is. */
+static unsigned lane_rank(const json_t *lane)
+{
+    static const char *const phases[] = {"connecting", "gap", "scan", "sweep", "settling", "done", "live"};
+    const char *phase = known(doc_text(lane, "phase"), "");
+    unsigned rank = 0;
+
+    while (rank < ARRAY_LEN(phases) && strcmp(phases[rank], phase) != 0)
+        rank++;
+    return rank;
+}
+
+/* The one that is least far; of several, the one that is furthest behind. */
+static const json_t *worst_lane(const json_t *lanes, unsigned *ret_live)
+{
+    const json_t *each, *worst = NULL;
+    uint64_t ms, most_ms = 0;
+    size_t i;
+
+    *ret_live = 0;
+    json_array_foreach(lanes, i, each)
+    {
+        unsigned rank = lane_rank(each), least = worst ? lane_rank(worst) : rank;
+        const char *phase = known(doc_text(each, "phase"), "");
+        *ret_live += !strcmp(phase, "live");
+        if (!doc_number(each, "lag.ms", &ms))
+            ms = 0;
+        if (worst && (rank > least || (rank == least && ms <= most_ms)))
+            continue;
+        worst = each;
+        most_ms = ms;
+    }
+    return worst;
+}
+
+static void put_lanes(struct rows *r, const json_t *doc)
+{
+    const json_t *lanes = doc_get(doc, "lanes");
+    unsigned live;
+    const json_t *worst = worst_lane(lanes, &live);
+    double percent;
+
+    if (json_array_size(lanes) < 2 || !rows_begin(r, "lanes", STYLE_DIM))
+        return;
+    rows_format(r, STYLE_PLAIN, "%zu, %u live; last: %s %s", json_array_size(lanes), live,
+                known(doc_text(worst, "name"), "?"), known(doc_text(worst, "phase"), "?"));
+    if (strcmp(known(doc_text(worst, "phase"), ""), "live") != 0 &&
+        doc_real(worst, "snapshot.percent", &percent))
+        rows_format(r, STYLE_PLAIN, " %.1f %%", percent);
+    rows_ms(r, worst, "lag.ms", ", lag ", "");
 }
 
 static void put_lag(struct rows *r, const json_t *doc)
@@ -387,8 +471,10 @@ static void put_replication(struct rows *r, const json_t *doc)
 {
     put_endpoint(r, doc, "source");
     put_endpoint(r, doc, "target");
+    put_filter(r, doc);
     put_feed(r, doc);
     put_snapshot(r, doc);
+    put_lanes(r, doc);
     put_lag(r, doc);
     put_queue(r, doc);
     put_rate(r, doc);

@@ -60,7 +60,7 @@ struct term term_lines(const struct term *t)
     struct term lines = *t;
 
     if (!t->tty)
-        lines.width = WIDTH_PIPE;
+        lines.width = lines.height = WIDTH_PIPE;
     return lines;
 }
 

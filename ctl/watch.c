@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ctl/doc.h"
+#include "ctl/listing.h"
 #include "ctl/screen.h"
 #include "lib/core/clock.h"
 
@@ -42,8 +43,12 @@ static void show_screen(struct session *s, const json_t *doc)
     buf_init(&text, SESSION_TEXT_MAX);
     buf_init(&out, 2 * SESSION_TEXT_MAX);
     term_size(STDOUT_FILENO, &s->out);
-    screen_render(doc, &s->out, clock_wall_ms(), &text);
-    if (!put_screen(&text, &out))
+    int e = 0;
+    if (s->args->request.values[ARG_LANES].given)
+        e = listing_lanes(s, doc, &text);
+    else
+        screen_render(doc, &s->out, clock_wall_ms(), &text);
+    if (!e && !put_screen(&text, &out))
         session_print(&out);
     buf_free(&text);
     buf_free(&out);

@@ -21,6 +21,10 @@ const struct blocker_row blockers[BLOCKER_COUNT] = {
          "Look whether this is the right target. If its keys may go: riotctl resume --accept "
          "target_foreign",
          false, true},
+    [BLOCKER_CLUSTER] =
+        {"cluster",
+         "Give the host and port of a node as the URL, and leave `cluster` at auto; restart riotd.", true,
+         false},
     [BLOCKER_TARGET_EVICTS] = {"target_evicts",
                                "Set maxmemory-policy noeviction on the target, then: riotctl start. Or set "
                                "target.allow_eviction: yes and restart riotd.",
@@ -33,8 +37,8 @@ const struct blocker_row blockers[BLOCKER_COUNT] = {
          "Use a target at least as new as the source in DUMP format: upgrade it, then: riotctl start", true,
          false},
     [BLOCKER_DATABASE_MISSING] = {"database_missing",
-                                  "Raise `databases` in the target's configuration, or name the wanted ones "
-                                  "in riotd's `databases` and restart riotd.",
+                                  "Raise `databases` in the target's configuration, or name those that both "
+                                  "sides have in riotd's `databases` and restart riotd.",
                                   true, false},
     [BLOCKER_FEED_UNUSABLE] = {"feed_unusable",
                                "Change what the message names on the source, then: riotctl start. Or choose "
@@ -64,6 +68,8 @@ const struct blocker_row blockers[BLOCKER_COUNT] = {
          "Use a target that has functions (7.0 or newer), or give riotd +function|dump on both sides and "
          "+function|restore on the target.",
          false, false},
+    [BLOCKER_THIN_INFO] = {"thin_info", "To take it on trust: riotctl resume --accept thin_info", false,
+                           true},
     [BLOCKER_FENCED] =
         {"fenced",
          "See the message for what is fenced on which server, and put it right by hand. Then: riotctl "

@@ -8,6 +8,7 @@
 enum blocker {
     BLOCKER_SAME_SERVER,
     BLOCKER_REPLICATES,
+    BLOCKER_CLUSTER,
     BLOCKER_TARGET_IS_REPLICA,
     BLOCKER_TARGET_NOT_EMPTY,
     BLOCKER_TARGET_FOREIGN,
@@ -21,6 +22,7 @@ enum blocker {
     BLOCKER_DELETIONS_UNKNOWN,
     BLOCKER_FAILED_KEYS,
     BLOCKER_FUNCTIONS_REFUSED,
+    BLOCKER_THIN_INFO,
     BLOCKER_STATE_FILE,
     BLOCKER_FENCED, /* the link has failed in, or after, a cutover: something may be fenced */
     BLOCKER_COUNT

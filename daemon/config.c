@@ -54,6 +54,7 @@ struct config *config_free(struct config *c)
     url_free(&c->source.url);
     url_free(&c->target.url);
     free(c->scope.at);
+    filter_free(c->filter);
     free(c->file);
     free(c->origins);
     free(c);

@@ -11,13 +11,15 @@
 #include <stdio.h>
 #include "lib/core/sink.h"
 #include "lib/feed/feed.h"
-#include "lib/redis/endpoint.h"
+#include "lib/rdb/filter.h"
+#include "lib/redis/topology.h"
 
 #ifndef RIOT_CONFIG_FOLDER
 #define RIOT_CONFIG_FOLDER "/etc/riotd" /* NAME.yaml is in it */
 #endif
 #define CONFIG_FILE_MAX      MIB
 #define CONFIG_DATABASES_MAX 4096
+#define CONFIG_TEXTS_MAX     1024
 #define CONFIG_NAME_MAX      32
 #define CONFIG_URL_MAX       480
 #define CONFIG_PASSWORD_MAX  (64 * KIB)
@@ -34,6 +36,12 @@ struct config_databases {
     int *at;
 };
 
+/* A list of texts, in the order written. */
+struct config_texts {
+    size_t count;
+    char **at;
+};
+
 struct config_tls {
     enum tls_verify verify;
     char *ca_file, *cert_file, *key_file, *server_name; /* NULL: not given */
@@ -45,6 +53,8 @@ struct config_endpoint {
     char *password_file;       /* NULL: none */
     char *password_credential; /* NULL: none */
     uint64_t timeout_ms;
+    enum topology_mode cluster;
+    struct config_texts seeds, address_map; /* "host:port"; "FROM=TO" */
     struct config_tls tls;
 };
 
@@ -58,11 +68,15 @@ struct config {
     uint64_t target_wait_replicas; /* a cutover waits for so many of the target's replicas */
     bool target_wait_aof;          /* and for its append-only file */
     enum feed_kind feed;
+    bool psync_full_sync;              /* where there is no backlog */
     struct config_databases databases; /* as written */
     struct config_databases scope;     /* after config_check(): a /db of the source's URL taken in */
+    struct config_texts filter_include, filter_exclude, filter_types;
+    struct filter *filter; /* after config_check(): what they mean; NULL: there is none */
     uint64_t scan_count;
     uint64_t limit_memory, limit_keys_per_s, limit_bytes_per_s; /* 0: none; memory never is */
-    char *control_socket;                                       /* NULL: the default place */
+    uint64_t limit_coalesce_ms;
+    char *control_socket; /* NULL: the default place */
     enum sink_level log_level;
     bool autostart;
     char *file; /* the file that was read, or NULL */
@@ -152,6 +166,9 @@ void config_passwords_free(struct config_passwords *p); /* wipes */
  * follow. */
 MUST_CHECK int config_endpoint(const struct config *c, bool of_target, const char *password,
                                const char *instance, struct endpoint *ret, char why[CONFIG_WHY_MAX]);
+/* The topology of that side; the endpoint is borrowed for its life. -ENOMEM. */
+MUST_CHECK int config_topology(const struct config *c, bool of_target, struct loop *loop,
+                               const struct endpoint *e, struct topology **ret);
 /* Can the TLS files of both sides be read? As config_endpoint(). */
 MUST_CHECK int config_try_tls(const struct config *c, char why[CONFIG_WHY_MAX]);
 

@@ -61,6 +61,22 @@ static void check_tls(struct check *k, const struct config_endpoint *e, const ch
     wrong(k, path, "cert_file and key_file belong together: one is missing");
 }
 
+/* What is said of a cluster where there is none. */
+static void check_cluster(struct check *k, const struct config_endpoint *e, const char *section)
+{
+    static const char *const options[] = {"cluster", "seeds", "address_map"};
+    bool single = e->cluster == TOPOLOGY_SINGLE, path = e->url.path != NULL;
+    char name[CONFIG_PATH_MAX];
+
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        snprintf(name, sizeof(name), "%s.%s", section, options[i]);
+        if (i == 0 ? path && e->cluster == TOPOLOGY_CLUSTER : (path || single) && given(k->c, name))
+            wrong(k, name,
+                  path ? "is for a cluster, and a unix:// URL leads to one server"
+                       : "is for a cluster, and `cluster: no` says that this is none");
+    }
+}
+
 static void check_passwords(struct check *k, const struct config_endpoint *e, const char *path)
 {
     if (e->password_file && e->password_credential)
@@ -108,11 +124,14 @@ int config_check(struct config *c, struct config_errors *errors)
     check_url(&k, &c->target, "target.url", "is needed: where to copy to");
     check_tls(&k, &c->source, "source.tls");
     check_tls(&k, &c->target, "target.tls");
+    check_cluster(&k, &c->source, "source");
+    check_cluster(&k, &c->target, "target");
     check_passwords(&k, &c->source, "source.password_credential");
     check_passwords(&k, &c->target, "target.password_credential");
-    if (c->feed == FEED_PSYNC)
-        wrong(&k, "feed", "psync is not built yet: choose auto, tracking, notify or none");
     check_scope(&k);
+    c->filter = filter_free(c->filter);
+    if (config_filter(c, &c->filter) < 0)
+        k.result = -ENOMEM;
     return k.result;
 }
 

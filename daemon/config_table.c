@@ -26,6 +26,9 @@ static const struct config_word level_words[] = {{"debug", SINK_DEBUG},   {"info
 static const struct config_word tls_words[] = {
     {"full", TLS_VERIFY_FULL}, {"ca", TLS_VERIFY_CA}, {"none", TLS_VERIFY_NONE}, {NULL, 0}};
 
+static const struct config_word cluster_words[] = {
+    {"auto", TOPOLOGY_AUTO}, {"yes", TOPOLOGY_CLUSTER}, {"no", TOPOLOGY_SINGLE}, {NULL, 0}};
+
 /* Rows of one section stand together, and sections in the order of the example file. */
 const struct config_option config_options[] = {
     {.path = "name",
@@ -72,6 +75,26 @@ const struct config_option config_options[] = {
      .min = 100,
      .max = HOUR_MS,
      .help = "A connection is given up when not one byte came for so long while an answer is due."},
+    {.path = "source.cluster",
+     .type = TYPE_WORD,
+     .offset = FIELD(source.cluster),
+     .value = "auto",
+     .words = cluster_words,
+     .help =
+         "Whether the URL leads to a cluster. yes: its nodes are asked for the others, and all of them are "
+         "copied. no: to one server. auto: as the server says."},
+    {.path = "source.seeds",
+     .type = TYPE_ADDRESSES,
+     .offset = FIELD(source.seeds),
+     .example = "[10.0.0.6:6379, 10.0.0.7:6379]",
+     .help = "Further nodes of the cluster, which are asked when the URL's does not answer at the start."},
+    {.path = "source.address_map",
+     .type = TYPE_ADDRESS_MAP,
+     .offset = FIELD(source.address_map),
+     .example = "[10.0.0.5=203.0.113.9, 10.0.0.6:6379=203.0.113.9:7001]",
+     .help =
+         "Where nodes of the cluster are reached, if not at the addresses that they tell. Without a port, "
+         "an address stands for all its ports."},
     {.path = "source.tls.verify",
      .type = TYPE_WORD,
      .offset = FIELD(source.tls.verify),
@@ -139,6 +162,22 @@ const struct config_option config_options[] = {
      .min = 100,
      .max = HOUR_MS,
      .help = "As source.timeout."},
+    {.path = "target.cluster",
+     .type = TYPE_WORD,
+     .offset = FIELD(target.cluster),
+     .value = "auto",
+     .words = cluster_words,
+     .help = "As source.cluster."},
+    {.path = "target.seeds",
+     .type = TYPE_ADDRESSES,
+     .offset = FIELD(target.seeds),
+     .example = "[10.1.0.6:6379, 10.1.0.7:6379]",
+     .help = "As source.seeds."},
+    {.path = "target.address_map",
+     .type = TYPE_ADDRESS_MAP,
+     .offset = FIELD(target.address_map),
+     .example = "[10.1.0.5=203.0.113.10, 10.1.0.6:6379=203.0.113.10:7001]",
+     .help = "As source.address_map."},
     {.path = "target.tls.verify",
      .type = TYPE_WORD,
      .offset = FIELD(target.tls.verify),
@@ -206,17 +245,52 @@ const struct config_option config_options[] = {
      .offset = FIELD(feed),
      .value = "auto",
      .words = feed_words,
-     .help = "How changes on the source are learned. tracking: client-side caching (Redis 6.0 and later). "
-             "notify: keyspace "
-             "notifications. none: not at all, one pass and no more. auto: the first of psync, tracking and "
-             "notify that works. "
-             "psync is not built yet."},
+     .help =
+         "How changes on the source are learned. tracking: client-side caching (Redis 6.0 and later). "
+         "notify: keyspace "
+         "notifications. psync: the replication stream, as a replica has it, without a full "
+         "synchronisation. none: not at all, one pass and no more. auto: the first of psync, tracking and "
+         "notify that works."},
+    {.path = "psync.full_sync",
+     .type = TYPE_BOOL,
+     .offset = FIELD(psync_full_sync),
+     .value = "no",
+     .help = "The feed psync needs a replication backlog on the source, which it has once a replica was "
+             "attached. Where there is none, riotd may ask for a full synchronisation instead: of nothing, "
+             "from Redis 7.0 on, and else of all keys, which are read over. The source forks for it either "
+             "way. no: the feed cannot be used there, and auto takes the next."},
     {.path = "databases",
      .type = TYPE_DATABASES,
      .offset = FIELD(databases),
      .value = "all",
      .max = URL_DB_MAX,
      .help = "Which databases of the source are copied, each into the one of the same number."},
+
+    {.path = "filter.include",
+     .type = TYPE_GLOBS,
+     .offset = FIELD(filter_include),
+     .max = FILTER_GLOB_MAX,
+     .example = "['user:*', 'cart:[0-9]*']",
+     .help =
+         "Only keys whose names match one of these globs, as KEYS takes them: * ? [a-z] [^a-z] and \\ "
+         "before a sign that is meant as it is. \\xHH is one byte, for names that are no text; a comma in a "
+         "glob is \\x2c. Written in single quotes. What is out of scope is not copied, and on the target "
+         "neither read nor touched."},
+    {.path = "filter.exclude",
+     .type = TYPE_GLOBS,
+     .offset = FIELD(filter_exclude),
+     .max = FILTER_GLOB_MAX,
+     .example = "['*:tmp']",
+     .help = "Not keys whose names match one of these globs, be they included or not."},
+    {.path = "filter.types",
+     .type = TYPE_TYPES,
+     .offset = FIELD(filter_types),
+     .max = FILTER_GLOB_MAX,
+     .example = "[string, hash]",
+     .help =
+         "Only values of these types: string, list, set, zset, hash, stream, module (those of every "
+         "module). A key of the target that has another type is left alone. Needs the right to TYPE on both "
+         "sides."},
 
     {.path = "scan.count",
      .type = TYPE_NUMBER,
@@ -250,6 +324,14 @@ const struct config_option config_options[] = {
      .max = NUMBER_MAX,
      .flags = OPTION_LIMIT | OPTION_RELOAD,
      .help = "Copy at most so many bytes a second; 0 is no limit."},
+    {.path = "limits.coalesce",
+     .type = TYPE_DURATION,
+     .offset = FIELD(limit_coalesce_ms),
+     .value = "2ms",
+     .max = 1000,
+     .flags = OPTION_LIMIT | OPTION_RELOAD,
+     .help = "Under load a changed key waits before it is read, up to so long, so that its next changes are "
+             "copied with it. When little changes, or a drain waits, nothing waits; 0ms: never."},
 
     {.path = "control.socket",
      .type = TYPE_PATH,
@@ -279,7 +361,8 @@ const struct config_option config_options[] = {
 
 _Static_assert(ARRAY_LEN(config_options) == CONFIG_OPTIONS, "config_table.h counts the rows");
 _Static_assert(sizeof(enum config_existing) == sizeof(int) && sizeof(enum feed_kind) == sizeof(int) &&
-                   sizeof(enum sink_level) == sizeof(int) && sizeof(enum tls_verify) == sizeof(int),
+                   sizeof(enum sink_level) == sizeof(int) && sizeof(enum tls_verify) == sizeof(int) &&
+                   sizeof(enum topology_mode) == sizeof(int),
                "words are stored as int");
 
 size_t config_option_find(const char *path)

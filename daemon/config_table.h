@@ -7,8 +7,9 @@
 #define RIOTD_CONFIG_TABLE_H
 
 #include "daemon/config.h"
+#include "lib/core/buf.h"
 
-#define CONFIG_OPTIONS   32
+#define CONFIG_OPTIONS   43
 #define CONFIG_VALUE_MAX (64 * KIB) /* of a list written out; others have less */
 #define CONFIG_FLAG_MAX  32
 #define CONFIG_PATH_MAX  64
@@ -25,6 +26,10 @@ enum config_type {
     TYPE_BOOL,
     TYPE_WORD,
     TYPE_DATABASES,
+    TYPE_ADDRESSES,   /* a list of host:port */
+    TYPE_ADDRESS_MAP, /* a list of FROM=TO */
+    TYPE_GLOBS,       /* a list of globs */
+    TYPE_TYPES,       /* a list of names of types */
     TYPE_COUNT
 };
 
@@ -73,8 +78,19 @@ struct config_origins {
 /* Sets one field from text; nothing is changed on failure. -EINVAL with why, -ENOMEM. A value is never
  * repeated in why: it may be a password in the wrong place. */
 MUST_CHECK int config_value_set(struct config *c, size_t row, struct bytes text, char why[CONFIG_WHY_MAX]);
-/* Checks one element of a list. */
-MUST_CHECK int config_item_check(size_t row, struct bytes text, char why[CONFIG_WHY_MAX]);
+/* One element of a list of the file, checked, and appended to text as config_value_set() takes it. -ENOBUFS:
+ * the list is too long. */
+bool config_is_list(size_t row);
+MUST_CHECK int config_item_append(size_t row, struct bytes item, struct buf *text, char why[CONFIG_WHY_MAX]);
+
+/* Lists of texts: config_list.c. */
+int config_list_set(const struct config_option *o, void *field, struct bytes text, char why[CONFIG_WHY_MAX]);
+int config_list_render(const struct config_option *o, const void *field, char **ret);
+void config_list_free(struct config_texts *t);
+MUST_CHECK int config_list_append(const struct config_option *o, struct bytes item, struct buf *text,
+                                  char why[CONFIG_WHY_MAX]);
+/* What the lists of `filter` mean; NULL where none is given. */
+MUST_CHECK int config_filter(const struct config *c, struct filter **ret);
 /* As a file would write it; *ret NULL when it is not set. The caller frees. */
 MUST_CHECK int config_value_render(const struct config *c, size_t row, char **ret);
 void config_value_free(struct config *c, size_t row);

@@ -334,6 +334,11 @@ static const struct kind kinds[TYPE_COUNT] = {
     [TYPE_BOOL] = {"yes or no", set_bool, render_bool},
     [TYPE_WORD] = {"one of the words", set_word, render_word},
     [TYPE_DATABASES] = {"all, a number, or a list such as [0, 3]", set_databases, render_databases},
+    [TYPE_ADDRESSES] = {"a list of addresses, host or host:port", config_list_set, config_list_render},
+    [TYPE_ADDRESS_MAP] = {"a list of translations, FROM=TO", config_list_set, config_list_render},
+    [TYPE_GLOBS] = {"a list of globs", config_list_set, config_list_render},
+    [TYPE_TYPES] = {"a list of string, list, set, zset, hash, stream, module", config_list_set,
+                    config_list_render},
 };
 
 int config_value_set(struct config *c, size_t row, struct bytes text, char why[CONFIG_WHY_MAX])
@@ -348,13 +353,26 @@ int config_value_set(struct config *c, size_t row, struct bytes text, char why[C
     return kinds[o->type].set(o, field_of(c, o), text, why);
 }
 
-int config_item_check(size_t row, struct bytes text, char why[CONFIG_WHY_MAX])
+bool config_is_list(size_t row)
 {
-    int db;
-    if (config_options[row].type == TYPE_DATABASES)
-        return database(text, &db, why);
-    snprintf(why, CONFIG_WHY_MAX, "expected one value, not a list");
-    return -EINVAL;
+    enum config_type type = config_options[row].type;
+    return type == TYPE_DATABASES || type == TYPE_ADDRESSES || type == TYPE_ADDRESS_MAP ||
+           type == TYPE_GLOBS || type == TYPE_TYPES;
+}
+
+int config_item_append(size_t row, struct bytes item, struct buf *text, char why[CONFIG_WHY_MAX])
+{
+    const struct config_option *o = &config_options[row];
+    int db, err = 0;
+
+    if (o->type == TYPE_DATABASES)
+        err = database(item, &db, why);
+    if (!err && buf_len(text))
+        err = buf_append_str(text, ",");
+    if (err)
+        return err;
+    return o->type == TYPE_DATABASES ? buf_append(text, item.ptr, item.len)
+                                     : config_list_append(o, item, text, why);
 }
 
 int config_value_render(const struct config *c, size_t row, char **ret)
@@ -376,6 +394,8 @@ void config_value_free(struct config *c, size_t row)
         free(*(char **)field_of(c, o));
     else if (o->type == TYPE_DATABASES)
         free(((struct config_databases *)field_of(c, o))->at);
+    else if (config_is_list(row))
+        config_list_free(field_of(c, o));
 }
 
 void config_value_bounds(size_t row, char *out, size_t cap)

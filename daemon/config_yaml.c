@@ -170,15 +170,10 @@ static bool read_item(struct reader *r, size_t row, struct buf *text)
         skip_node(r);
         return false;
     }
-    struct bytes item = scalar(&r->event);
-    if (config_item_check(row, item, why) < 0) {
+    int err = config_item_append(row, scalar(&r->event), text, why);
+    if (err == -EINVAL)
         wrong(r, r->event.start_mark, path, why);
-        return false;
-    }
-    int err = buf_len(text) ? buf_append_str(text, ",") : 0;
-    if (err == 0)
-        err = buf_append(text, item.ptr, item.len);
-    if (err == -ENOBUFS)
+    else if (err == -ENOBUFS)
         wrong(r, r->event.start_mark, path, "the list is too long");
     else if (err < 0)
         stop(r, err);
@@ -191,7 +186,7 @@ static void read_list(struct reader *r, size_t row)
     struct buf text;
     bool good = true;
 
-    if (config_options[row].type != TYPE_DATABASES) {
+    if (!config_is_list(row)) {
         wrong(r, at, config_options[row].path, "expected one value, not a list");
         skip_node(r);
         return;

@@ -42,7 +42,8 @@ static const struct {
     [CUTOVER_PROVE_TARGET] = {"prove_target", "proves that the target has all, and ends copying",
                               60 * SECOND_US, step_prove_target, NULL},
     [CUTOVER_COMMIT] = {"commit", "writes down that the target owns the data", 0, step_commit, NULL},
-    [CUTOVER_RELEASE] = {"release", "lets go of the writes that wait; the source refuses them",
+    [CUTOVER_RELEASE] = {"release",
+                         "ends the pause, so that what waits is refused; with the fence hold it stays",
                          10 * SECOND_US, step_release, NULL},
 };
 _Static_assert(ARRAY_LEN(steps) == CUTOVER_STEPS, "each step has its row");
@@ -274,6 +275,7 @@ void cutover_fail(struct cutover *c, enum ctl_exit code, const char *format, ...
 static void deadline_fired(void *arg)
 {
     struct cutover *c = arg;
+    const char *why = c->status.steps[c->status.step].text; /* what it still waited for */
 
     if (c->mode == MODE_UNDOING)
         cutover_undo_late(c);
@@ -283,7 +285,7 @@ static void deadline_fired(void *arg)
         cutover_watch_committed(c);
     else
         cutover_fail(c, c->status.step == CUTOVER_VALIDATE ? CTL_REFUSED : CTL_ROLLED_BACK,
-                     "%s was not done in time", steps[c->status.step].name);
+                     "%s was not done in time%s%s", steps[c->status.step].name, why[0] ? ": " : "", why);
 }
 
 static void bound_fired(void *arg)
@@ -293,15 +295,27 @@ static void bound_fired(void *arg)
                  c->opt.max_write_pause_ms);
 }
 
+/* So is another shape of the source: the writers of a primary that is new do not wait. */
+static bool shape_changed(struct cutover *c)
+{
+    const char *why = c->status.step > CUTOVER_GATE ? fences_changed(c->fences) : NULL;
+
+    if (why)
+        cutover_fail(c, CTL_ROLLED_BACK, "%s", why);
+    return why != NULL;
+}
+
 /* A gap in the pause is the end of it, whatever step it is in. */
 static bool gap_came(struct cutover *c)
 {
     struct lane_generation now;
-    struct lane *lane = link_lane(c->link);
+    struct lanes *lanes = link_lanes(c->link);
 
-    if (!lane || !c->gaps_matter)
+    if (!lanes || !c->gaps_matter)
         return false;
-    lane_generation(lane, &now);
+    if (shape_changed(c))
+        return true;
+    lanes_generation(lanes, &now);
     if (now.gaps == c->gaps_before)
         return false;
     cutover_fail(c, CTL_ROLLED_BACK, "changes may have been missed: %s", cutover_link(c)->lane.last_gap);
@@ -379,13 +393,15 @@ int cutover_make_fence(struct cutover *c)
                                                .again = fenced_again,
                                                .unwatched = unwatched,
                                                .lifted = cutover_lifted_late};
-    const struct fence_options opt = {
-        .source = link_endpoint(c->link, LANE_SOURCE), .state = c->file, .log = c->log};
+    const struct fences_options opt = {.source = link_endpoint(c->link, LANE_SOURCE),
+                                       .topology = link_topology(c->link, LANE_SOURCE),
+                                       .state = c->file,
+                                       .log = c->log};
 
     defer_cancel(c->loop, &c->free_later);
-    c->fence = fence_free(c->fence);
+    c->fences = fences_free(c->fences);
     c->spot = spot_free(c->spot);
-    return fence_new(c->loop, &opt, &events, c, &c->fence);
+    return fences_new(c->loop, &opt, &events, c, &c->fences);
 }
 
 static void free_parts(void *arg)
@@ -394,7 +410,7 @@ static void free_parts(void *arg)
 
     c->spot = spot_free(c->spot);
     if (c->mode == MODE_NONE || c->mode == MODE_FINISHED)
-        c->fence = fence_free(c->fence);
+        c->fences = fences_free(c->fences);
 }
 
 void cutover_free_parts(struct cutover *c)
@@ -487,7 +503,7 @@ static int check_options(const struct cutover_options *opt, char why[LINK_WHY_MA
 static void reset(struct cutover *c, const struct cutover_options *opt)
 {
     memset(&c->status, 0, sizeof(c->status));
-    memset(&c->base, 0, sizeof(c->base));
+    c->base.known = false;
     c->status.any = true;
     c->status.dry_run = opt->dry_run;
     c->status.began_ms = clock_wall_ms();
@@ -661,16 +677,16 @@ void cutover_describe_fence(struct cutover *c, char *out, size_t cap)
         for (size_t j = 0; j < node->nsettings; j++)
             at = add(out, cap, at, "%s %s", j ? "," : "", node->settings[j].name);
     }
-    if (!at && s->stage == STAGE_PAUSING)
+    if (!at && (s->stage == STAGE_PAUSING || s->stage == STAGE_UNDOING))
         add(out, cap, at, "writes to the source wait, until a lease of %" PRIu64 " ms is over", s->lease_ms);
-    else if (at >= cap && cap > 4)
-        memcpy(out + cap - 4, "...", 4);
+    else if (at >= cap)
+        text_cut(out, cap);
 }
 
 static bool is_held(struct cutover *c)
 {
     if (c->mode == MODE_COMMITTED)
-        return c->fence && fence_is_held(c->fence) && !c->unseen;
+        return c->fences && fences_is_held(c->fences) && !c->unseen;
     if (c->mode == MODE_RELEASING)
         return true;
     return c->mode == MODE_STEPS && c->status.steps[CUTOVER_HARD_FENCE].state == STEP_DONE;
@@ -741,13 +757,14 @@ struct cutover *cutover_free(struct cutover *c)
     defer_cancel(c->loop, &c->undo_later);
     defer_cancel(c->loop, &c->free_later);
     spot_free(c->spot);
-    fence_free(c->fence);
+    fences_free(c->fences);
     timer_free(c->deadline);
     timer_free(c->bound);
     timer_free(c->poll);
     timer_free(c->again);
     timer_free(c->end_timer);
     free(c->dbs);
+    free(c->base.shards);
     free(c->link_status);
     free(c->report);
     free(c);

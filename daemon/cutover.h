@@ -7,7 +7,7 @@
 #ifndef RIOTD_CUTOVER_H
 #define RIOTD_CUTOVER_H
 
-#include "daemon/fence.h"
+#include "daemon/fences.h"
 #include "daemon/verification.h"
 
 enum cutover_step {

@@ -26,8 +26,8 @@ static void PRINTF_LIKE(4, 5)
     if (c->mode_before == MODE_STUCK && cutover_state(c)->stage == STAGE_UNDOING)
         cutover_state(c)->stage = c->stage_before;
     cutover_set_mode(c, c->mode_before);
-    if (c->mode == MODE_COMMITTED && c->fence)
-        fence_watch(c->fence, true);
+    if (c->mode == MODE_COMMITTED && c->fences)
+        fences_watch(c->fences, true);
     log_event_fields(c->log, EVENT_FINISH_FAILED, LOG_FIELDS(LOG_TEXT(REASON, text)),
                      "the old source could not be let go of: %s", text);
     operation_end(c->ops, c->operation, result, code, "%s", text);
@@ -132,9 +132,28 @@ static void write_down(struct cutover *c)
     end_finished(c);
 }
 
+/* What was let go is not on record any more: the rest is what stays. */
+static void give_up_fenced(struct cutover *c, const char *why)
+{
+    char fenced[160];
+
+    cutover_describe_fence(c, fenced, sizeof(fenced));
+    if (fenced[0])
+        give_up(c, "failed", CTL_FAILED,
+                "still fenced: %s; %.90s. What is not named takes writes again. Once that server is back: "
+                "riotctl finish --unfence",
+                fenced, why);
+    else
+        give_up(c, "failed", CTL_FAILED,
+                "the old source is still fenced; riotctl finish --unfence tries again: %s", why);
+}
+
 /* It would go on until every node has answered. */
 static void stop_lifting(struct cutover *c, const char *why)
 {
+    char text[300]; /* why is the fences', which are made anew */
+
+    snprintf(text, sizeof(text), "%s", why);
     timer_clear(c->deadline);
     if (c->mode_before == MODE_STUCK && c->force) {
         cutover_name_forgotten(c);
@@ -142,7 +161,7 @@ static void stop_lifting(struct cutover *c, const char *why)
     } else if (cutover_make_fence(c) < 0)
         give_up(c, "failed", CTL_FAILED, "out of memory");
     else
-        give_up(c, "failed", CTL_FAILED, "the old source is still fenced: %s", why);
+        give_up_fenced(c, text);
 }
 
 void cutover_finish_late(struct cutover *c)
@@ -173,7 +192,7 @@ static void unfence(struct cutover *c)
     if (c->mode_before == MODE_STUCK)
         cutover_state(c)->stage = STAGE_UNDOING;
     if (c->unfence)
-        fence_lift(c->fence, unfenced, c);
+        fences_lift(c->fences, unfenced, c);
     else
         write_down(c);
 }
@@ -228,7 +247,7 @@ static void finish_begin(void *arg)
     if (c->mode != MODE_FINISHING)
         return;
     if (c->status.fence == FENCE_HOLD && c->mode_before == MODE_COMMITTED)
-        fence_end_hold(c->fence, c->force, hold_ended, c);
+        fences_end_hold(c->fences, c->force, hold_ended, c);
     else
         put_back(c);
 }
@@ -281,7 +300,7 @@ int cutover_finish(struct cutover *c, bool unfence_too, bool force, char why[LIN
     int err = abandon ? 0 : may_finish(c, unfence_too, why);
     if (err)
         return err;
-    if (!c->fence && cutover_make_fence(c) < 0)
+    if (!c->fences && cutover_make_fence(c) < 0)
         return link_refuse(why, -EBUSY, "out of memory");
     if (operation_begin(c->ops, verbs[VERB_FINISH].name, &c->operation) < 0)
         return link_refuse(why, -EBUSY, OPERATIONS_BUSY);
@@ -296,7 +315,7 @@ int cutover_finish(struct cutover *c, bool unfence_too, bool force, char why[LIN
     c->force = force;
     c->left_alone = c->forgotten = false;
     cutover_set_mode(c, MODE_FINISHING);
-    fence_watch(c->fence, false);
+    fences_watch(c->fences, false);
     loop_defer(c->loop, &c->next_later, finish_begin, c);
     return 0;
 }

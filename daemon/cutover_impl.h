@@ -25,11 +25,16 @@ enum cutover_mode {
 };
 
 /* What is compared at the end with what was at the barrier. */
+struct cutover_counters { /* of the primary of a shard */
+    uint64_t write_calls, rdb_changes, last_save;
+};
 struct cutover_base {
     bool known;
     struct lane_generation generation;
-    uint64_t copied_keys; /* by the lane: deletions are not among them */
-    uint64_t write_calls, rdb_changes, last_save;
+    uint64_t copied_keys;    /* by the lanes: deletions are not among them */
+    uint64_t target_version; /* of its topology */
+    size_t nshards;
+    struct cutover_counters *shards; /* in the order of the fences */
 };
 
 struct cutover {
@@ -52,7 +57,7 @@ struct cutover {
     struct timer *poll;              /* while a step looks again and again, and for gaps */
     struct link_status *link_status; /* a place to read it into */
 
-    struct fence *fence;
+    struct fences *fences;
     struct fence_report *report; /* of the probe in validate */
     struct spot *spot;
     unsigned spot_runs;
@@ -155,11 +160,21 @@ void step_release(struct cutover *c);
 /* What is compared from here on: the lane's generation now, and the source's counters as last read. */
 void cutover_take_generation(struct cutover *c);
 void cutover_take_counters(struct cutover *c);
-/* The server behind the fence's connections is not the one that the lane copies from: a name leads elsewhere
- * since. */
-bool cutover_another_source(const struct cutover *c, const struct server_id *id);
+/* The server behind the connections of this shard's fence is not the one that its lane copies from: a name
+ * leads elsewhere since. */
+bool cutover_another_source(const struct cutover *c, size_t shard);
+/* One of the shards does not tell how many writes it runs. */
+bool cutover_cannot_count(const struct cutover *c);
+/* Nor how much it has changed: that nothing slipped in could not be proved (step 8). */
+bool cutover_cannot_prove(const struct cutover *c);
+/* What says that a server of either side is not there; NULL: all are. The gate waits for it, a while.
+ */
+const char *cutover_away(const struct lane_status *status);
+bool cutover_is_advice(enum lane_condition c); /* nothing is wrong with the copy */
+
+#define CUTOVER_MOVED_MAX 400
 /* Since then nothing was written to the source, and nothing missed; else why. */
-bool cutover_is_still(struct cutover *c, char why[200]);
+bool cutover_is_still(struct cutover *c, char why[CUTOVER_MOVED_MAX]);
 void step_release_again(struct cutover *c);      /* after a restart */
 void cutover_watch_committed(struct cutover *c); /* released: from now on it is watched */
 

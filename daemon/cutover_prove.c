@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/core/clock.h"
@@ -20,73 +21,115 @@
 
 void cutover_take_generation(struct cutover *c)
 {
-    struct lane *lane = link_lane(c->link);
+    struct lanes *lanes = link_lanes(c->link);
 
-    if (lane)
-        lane_generation(lane, &c->base.generation);
+    if (lanes)
+        lanes_generation(lanes, &c->base.generation);
+}
+
+static bool all_read(const struct cutover *c)
+{
+    for (size_t i = 0; i < fences_count(c->fences); i++)
+        if (!fences_sample(c->fences, i))
+            return false;
+    return true;
+}
+
+static uint64_t target_version(const struct cutover *c)
+{
+    const struct topology *t = link_topology(c->link, LANE_TARGET);
+    const struct topology_map *map = t ? topology_map(t) : NULL;
+    return map ? map->version : 0;
 }
 
 void cutover_take_counters(struct cutover *c)
 {
-    const struct watch_sample *s = fence_sample(c->fence);
+    size_t n = fences_count(c->fences);
+    struct cutover_counters *shards = all_read(c) ? realloc(c->base.shards, n * sizeof(*shards)) : NULL;
 
-    if (!s)
+    if (!shards)
         return;
+    c->base.shards = shards;
+    c->base.nshards = n;
+    for (size_t i = 0; i < n; i++) {
+        const struct watch_sample *s = fences_sample(c->fences, i);
+        shards[i] = (struct cutover_counters){.write_calls = s->has_stats ? s->write_calls : WATCH_UNKNOWN,
+                                              .rdb_changes = s->rdb_changes,
+                                              .last_save = s->last_save};
+    }
     c->base.known = true;
-    c->base.write_calls = s->has_stats ? s->write_calls : WATCH_UNKNOWN;
-    c->base.rdb_changes = s->rdb_changes;
-    c->base.last_save = s->last_save;
     c->base.copied_keys = cutover_link(c)->lane.copied_keys;
+    c->base.target_version = target_version(c);
 }
 
-static bool same_calls(const struct cutover *c, const struct watch_sample *s)
+bool cutover_cannot_count(const struct cutover *c)
 {
-    return s->has_stats && s->write_calls != WATCH_UNKNOWN && s->write_calls == c->base.write_calls;
+    for (size_t i = 0; i < c->base.nshards; i++)
+        if (c->base.shards[i].write_calls == WATCH_UNKNOWN)
+            return true;
+    return !c->base.known;
+}
+
+bool cutover_cannot_prove(const struct cutover *c)
+{
+    for (size_t i = 0; i < fences_count(c->fences); i++) {
+        const struct watch_sample *s = fences_sample(c->fences, i);
+        bool calls = s && s->has_stats && s->write_calls != WATCH_UNKNOWN;
+        bool changes = s && s->rdb_changes != WATCH_UNKNOWN && s->last_save != WATCH_UNKNOWN;
+        if (!calls && (!changes || c->status.fence == FENCE_NONE))
+            return true;
+    }
+    return false;
+}
+
+static bool same_calls(const struct cutover_counters *was, const struct watch_sample *s)
+{
+    return s->has_stats && s->write_calls != WATCH_UNKNOWN && s->write_calls == was->write_calls;
 }
 
 /* Of two readings of the dirty counter with no save between them. */
-static bool same_changes(const struct cutover *c, const struct watch_sample *s)
+static bool same_changes(const struct cutover_counters *was, const struct watch_sample *s)
 {
     return s->rdb_changes != WATCH_UNKNOWN && s->last_save != WATCH_UNKNOWN &&
-           s->rdb_changes == c->base.rdb_changes && s->last_save == c->base.last_save;
+           s->rdb_changes == was->rdb_changes && s->last_save == was->last_save;
 }
 
-static bool saved_since(const struct cutover *c, const struct watch_sample *s)
+static bool saved_since(const struct cutover_counters *was, const struct watch_sample *s)
 {
-    return s->last_save == WATCH_UNKNOWN || s->rdb_changes == WATCH_UNKNOWN ||
-           s->last_save != c->base.last_save;
+    return s->last_save == WATCH_UNKNOWN || s->rdb_changes == WATCH_UNKNOWN || s->last_save != was->last_save;
 }
 
 /* With the fence none expiry goes on: what ran out brings marks, and moves the dirty counter. Calls of write
- * commands decide, and that the lane had to copy no key that is there. */
-static const char *none_moved(struct cutover *c, const struct watch_sample *s)
+ * commands decide, and that the lanes had to copy no key that is there. */
+static const char *none_moved(struct cutover *c, const struct cutover_counters *was,
+                              const struct watch_sample *s)
 {
-    if (!same_calls(c, s))
+    if (!same_calls(was, s))
         return "write commands were called";
     if (cutover_link(c)->lane.copied_keys != c->base.copied_keys)
         return KEYS_CHANGED;
     return NULL;
 }
 
-static const char *moved(struct cutover *c, const struct watch_sample *s)
+static const char *moved(struct cutover *c, const struct cutover_counters *was, const struct watch_sample *s)
 {
     if (c->status.fence == FENCE_NONE)
-        return none_moved(c, s);
-    if (same_changes(c, s))
+        return none_moved(c, was, s);
+    if (same_changes(was, s))
         return NULL;
-    if (!saved_since(c, s))
+    if (!saved_since(was, s))
         return "its count of changes has moved";
-    return same_calls(c, s) ? NULL : "whether it took writes since cannot be told";
+    return same_calls(was, s) ? NULL : "whether it took writes since cannot be told";
 }
 
 static const char *generation_moved(struct cutover *c)
 {
-    struct lane *lane = link_lane(c->link);
+    struct lanes *lanes = link_lanes(c->link);
     struct lane_generation now;
 
-    if (!lane)
+    if (!lanes)
         return "the replication has ended";
-    lane_generation(lane, &now);
+    lanes_generation(lanes, &now);
     if (now.gaps != c->base.generation.gaps)
         return "changes may have been missed since the barrier";
     if (now.marks != c->base.generation.marks && c->status.fence != FENCE_NONE)
@@ -94,17 +137,20 @@ static const char *generation_moved(struct cutover *c)
     return NULL;
 }
 
-bool cutover_another_source(const struct cutover *c, const struct server_id *id)
+bool cutover_another_source(const struct cutover *c, size_t shard)
 {
-    const struct lane *lane = link_lane(c->link);
-    return !lane || strcmp(lane_approved(lane, LANE_SOURCE), id->run_id) != 0;
+    const struct lanes *lanes = link_lanes(c->link);
+    const char *address = fences_endpoint(c->fences, shard)->url.text;
+
+    return !lanes ||
+           strcmp(lanes_approved(lanes, LANE_SOURCE, address), fences_id(c->fences, shard)->run_id) != 0;
 }
 
-static const char *became_another(const struct cutover *c, const struct server_id *now)
+static const char *became_another(const struct cutover *c, size_t shard, const struct server_id *now)
 {
-    const struct server_id *was = &c->report->id;
+    const struct server_id *was = fences_id(c->fences, shard);
 
-    if (cutover_another_source(c, was))
+    if (cutover_another_source(c, shard))
         return "the server that is fenced is not the one that is copied from";
     if (strcmp(now->run_id, was->run_id) != 0)
         return "it was restarted or replaced";
@@ -115,22 +161,58 @@ static const char *became_another(const struct cutover *c, const struct server_i
     return NULL;
 }
 
-/* By the newest reading; NULL: nothing. */
-static const char *what_moved(struct cutover *c)
+static const char *shard_moved(struct cutover *c, size_t i)
 {
-    const struct watch_sample *s = fence_sample(c->fence);
-    const char *reason = s ? became_another(c, &s->id) : "it was not read";
+    const struct watch_sample *s = fences_sample(c->fences, i);
+    const char *reason = s ? became_another(c, i, &s->id) : "it was not read";
+
+    if (!reason && i >= c->base.nshards)
+        reason = "it was not read";
+    return reason ? reason : moved(c, &c->base.shards[i], s);
+}
+
+const char *cutover_away(const struct lane_status *status)
+{
+    static const enum lane_condition away[] = {LANE_SOURCE_DOWN,   LANE_TARGET_DOWN,    LANE_SOURCE_SILENT,
+                                               LANE_TARGET_SILENT, LANE_SOURCE_LOADING, LANE_TARGET_LOADING};
+
+    for (size_t i = 0; i < ARRAY_LEN(away); i++)
+        if (status->conditions[away[i]].on)
+            return status->conditions[away[i]].text;
+    return NULL;
+}
+
+bool cutover_is_advice(enum lane_condition c)
+{
+    return c == LANE_MEMORY_SHORT || c == LANE_OUT_OF_SCOPE;
+}
+
+/* By the newest readings; NULL: nothing. */
+static const char *what_moved(struct cutover *c, char text[CUTOVER_MOVED_MAX])
+{
+    const char *reason = fences_changed(c->fences);
+    size_t n = fences_count(c->fences);
 
     if (!reason)
         reason = generation_moved(c);
-    return reason ? reason : moved(c, s);
+    if (!reason && target_version(c) != c->base.target_version)
+        reason = "the nodes of the target, or which of them own which slots, are others than before";
+    for (size_t i = 0; i < n && !reason; i++) {
+        reason = shard_moved(c, i);
+        if (!reason || n == 1)
+            continue;
+        snprintf(text, CUTOVER_MOVED_MAX, "%s: %s", fences_endpoint(c->fences, i)->url.text, reason);
+        return text;
+    }
+    return reason;
 }
 
-bool cutover_is_still(struct cutover *c, char why[200])
+bool cutover_is_still(struct cutover *c, char why[CUTOVER_MOVED_MAX])
 {
-    const char *reason = what_moved(c);
+    char text[CUTOVER_MOVED_MAX];
+    const char *reason = what_moved(c, text);
 
-    snprintf(why, 200, "%s", reason ? reason : "");
+    snprintf(why, CUTOVER_MOVED_MAX, "%s", reason ? reason : "");
     return !reason;
 }
 
@@ -145,7 +227,7 @@ static bool is_proving(const struct cutover *c)
 static void source_read(int err, const char *why, void *arg)
 {
     struct cutover *c = arg;
-    char text[200];
+    char text[CUTOVER_MOVED_MAX];
 
     if (!is_proving(c))
         return;
@@ -168,15 +250,15 @@ static void proved(int err, const char *why, void *arg)
     if (err)
         cutover_fail(c, CTL_ROLLED_BACK, "the fence is not proved: %s", why);
     else
-        fence_read(c->fence, source_read, c);
+        fences_read(c->fences, source_read, c);
 }
 
 void step_prove_source(struct cutover *c)
 {
     if (c->status.fence == FENCE_NONE)
-        fence_read(c->fence, source_read, c);
+        fences_read(c->fences, source_read, c);
     else
-        fence_prove(c->fence, proved, c);
+        fences_prove(c->fences, proved, c);
 }
 
 /* 9. prove and seal the target. */
@@ -226,7 +308,7 @@ static void sealed(int err, const char *why, void *arg)
 
 static void seal(struct cutover *c)
 {
-    struct lane *lane = link_lane(c->link);
+    struct lanes *lanes = link_lanes(c->link);
     const struct lane_confirm confirm = {
         .replicas = (unsigned)c->config->target_wait_replicas,
         .aof = c->config->target_wait_aof,
@@ -234,7 +316,7 @@ static void seal(struct cutover *c)
         .timeout_ms = (unsigned)MIN(MAX(pause_left_ms(c) * 3 / 4, (uint64_t)CONFIRM_LEAST_MS),
                                     (uint64_t)CONFIRM_MOST_MS),
     };
-    int err = lane ? lane_seal(lane, &confirm, sealed, c) : -ENOTCONN;
+    int err = lanes ? lanes_seal(lanes, &confirm, sealed, c) : -ENOTCONN;
 
     if (err == -EBUSY)
         seal_later(c);
@@ -268,9 +350,8 @@ static void write_down(struct cutover *c)
     state->committed_ms = clock_wall_ms();
     state->lease_ms = c->status.fence == FENCE_HOLD ? c->opt.hold_lease_ms : 0;
     state->write_pause_ms = cutover_paused_ms(c);
-    state->write_calls = c->base.write_calls;
-    snprintf(state->run_id, sizeof(state->run_id), "%s", c->report->id.run_id);
-    snprintf(state->replid, sizeof(state->replid), "%s", c->report->id.replid);
+    for (size_t i = 0; i < c->base.nshards; i++)
+        fences_note_commit(c->fences, i, c->base.shards[i].write_calls);
 }
 
 static void kept_waiting(int err, const char *why, void *arg)
@@ -301,7 +382,7 @@ static void outcome_unknown(struct cutover *c)
         "%s", c->status.failed);
     link_cutover_failed(c->link, c->status.failed);
     if (c->status.fence == FENCE_HOLD)
-        fence_release(c->fence, c->opt.hold_lease_ms, kept_waiting, c);
+        fences_release(c->fences, c->opt.hold_lease_ms, kept_waiting, c);
     operation_end(c->ops, c->operation, "unknown", CTL_NEEDS_PERSON, "%s", c->status.failed);
     c->operation = 0;
 }
@@ -325,30 +406,31 @@ static uint64_t lease_needed_us(struct cutover *c)
     return c->status.fence == FENCE_HOLD ? MAX((uint64_t)HOLD_LEAST_US, 3 * state_save_us(c->file)) : 1;
 }
 
-static const char *commit_forbidden(struct cutover *c)
+static const char *commit_forbidden(struct cutover *c, char text[CUTOVER_MOVED_MAX])
 {
-    const char *reason = what_moved(c); /* it is read each second, also after the proof */
+    const char *reason = what_moved(c, text); /* they are read each second, also after the proof */
 
     if (reason || c->status.fence == FENCE_NONE)
         return reason;
     if (!pause_left_ms(c))
         return "writes have waited for longer than the bound";
-    if (!fence_is_paused(c->fence))
+    if (!fences_is_paused(c->fences))
         return "the write pause did not hold";
-    return fence_lease_left_us(c->fence) < lease_needed_us(c) ? "the write pause is about to end" : NULL;
+    return fences_lease_left_us(c->fences) < lease_needed_us(c) ? "the write pause is about to end" : NULL;
 }
 
 /* The disk may have taken longer than the lease, or the process have stood still: where nothing else keeps
  * writers away, they are counted from what was written down. */
 static void look_at_pause(struct cutover *c)
 {
-    c->pause_lapsed = c->status.fence == FENCE_HOLD && !fence_is_paused(c->fence);
+    c->pause_lapsed = c->status.fence == FENCE_HOLD && !fences_is_paused(c->fences);
 }
 
 void step_commit(struct cutover *c)
 {
     struct state_cutover *state = cutover_state(c);
-    const char *reason = commit_forbidden(c);
+    char text[CUTOVER_MOVED_MAX];
+    const char *reason = commit_forbidden(c, text);
 
     if (reason) {
         cutover_fail(c, CTL_ROLLED_BACK, "%s", reason);
@@ -419,8 +501,8 @@ void cutover_watch_committed(struct cutover *c)
     cutover_let_go(c);
     cutover_set_mode(c, MODE_COMMITTED);
     cutover_free_parts(c);
-    if (c->fence)
-        fence_watch(c->fence, true);
+    if (c->fences)
+        fences_watch(c->fences, true);
     tell_released(c);
     cutover_ended(c);
 }
@@ -431,7 +513,7 @@ static void released(int err, const char *why, void *arg)
 
     /* One that ran out is not renewed, but can be asked for anew. */
     if (err && c->mode == MODE_RELEASING && c->status.fence == FENCE_HOLD) {
-        c->pause_lapsed |= !fence_is_paused(c->fence);
+        c->pause_lapsed |= !fences_is_paused(c->fences);
         if (c->release_tries++ < RELEASE_TRIES) {
             step_release_again(c);
             return;
@@ -450,7 +532,7 @@ void step_release_again(struct cutover *c)
         released(0, "", c);
         return;
     }
-    fence_release(c->fence, cutover_state(c)->lease_ms, released, c);
+    fences_release(c->fences, cutover_state(c)->lease_ms, released, c);
 }
 
 void step_release(struct cutover *c)

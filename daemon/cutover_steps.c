@@ -33,10 +33,16 @@ static void plan(struct cutover *c, const char *format, ...)
     va_end(args);
 }
 
+/* How many a lease outlasts. Each shard writes down twice what it changes, one after the other. */
+static uint64_t saves(const struct cutover *c)
+{
+    return 10 + 2 * (fences_count(c->fences) - 1);
+}
+
 /* How long writers wait if riotd dies: long enough that neither a slow disk nor a slow network ends it. */
 static uint64_t lease_ms(struct cutover *c)
 {
-    uint64_t save_ms = 10 * state_save_us(c->file) / 1000;
+    uint64_t save_ms = saves(c) * state_save_us(c->file) / 1000;
     uint64_t trips_ms = 20ull * c->report->sample.round_trip_us / 1000;
 
     return MIN(MAX(MAX(save_ms, trips_ms), (uint64_t)LEASE_MIN_MS), c->opt.max_write_pause_ms);
@@ -89,7 +95,7 @@ static void make_plan(struct cutover *c)
     for (size_t i = 0; i < r->nnodes && i < 4; i++)
         plan(c, "its %s: %.150s", r->nodes[i].primary ? "primary" : "replica", r->nodes[i].address);
     if (r->nnodes > 4)
-        plan(c, "and %zu replicas more", r->nnodes - 4);
+        plan(c, "and %zu %s more", r->nnodes - 4, fences_count(c->fences) == 1 ? "replicas" : "nodes");
     plan(c, "it begins once the lag is at most %" PRIu64 " ms for %s; if not within %s, nothing is done",
          c->opt.max_lag_ms, text_ms_exact(c->opt.stable_for_ms, stable),
          text_ms_exact(c->opt.gate_timeout_ms, timeout));
@@ -153,29 +159,32 @@ static bool choose_fence(struct cutover *c)
 
 static bool is_primary(struct cutover *c)
 {
-    const struct server_id *id = &c->report->id;
-
-    if (id->role == ROLE_PRIMARY)
-        return true;
-    cutover_fail(c, CTL_REFUSED,
-                 "source_is_replica: the source at %s is a replica of %s:%u: give the URL of its primary in "
-                 "source.url, and restart riotd",
-                 link_endpoint(c->link, LANE_SOURCE)->url.text, id->primary_host, (unsigned)id->primary_port);
-    return false;
+    for (size_t i = 0; i < fences_count(c->fences); i++) {
+        const struct server_id *id = fences_id(c->fences, i);
+        if (id->role == ROLE_PRIMARY)
+            continue;
+        cutover_fail(c, CTL_REFUSED,
+                     "source_is_replica: the source at %s is a replica of %s:%u: give the URL of its primary "
+                     "in source.url, and restart riotd",
+                     fences_endpoint(c->fences, i)->url.text, id->primary_host, (unsigned)id->primary_port);
+        return false;
+    }
+    return true;
 }
 
 /* What is fenced and proved on one server while another is copied from proves nothing. */
 static bool is_copied_from(struct cutover *c)
 {
-    const struct server_id *id = &c->report->id;
-
-    if (!cutover_another_source(c, id))
-        return true;
-    cutover_fail(c, CTL_REFUSED,
-                 "another server answers at %.120s than the one that is copied from: its run id is %s. "
-                 "Restart riotd once the name leads to the right one",
-                 link_endpoint(c->link, LANE_SOURCE)->url.text, id->run_id);
-    return false;
+    for (size_t i = 0; i < fences_count(c->fences); i++) {
+        if (!cutover_another_source(c, i))
+            continue;
+        cutover_fail(c, CTL_REFUSED,
+                     "another server answers at %.120s than the one that is copied from: its run id is %s. "
+                     "Restart riotd once the name leads to the right one",
+                     fences_endpoint(c->fences, i)->url.text, fences_id(c->fences, i)->run_id);
+        return false;
+    }
+    return true;
 }
 
 static bool nodes_reached(struct cutover *c)
@@ -194,25 +203,32 @@ static bool nodes_reached(struct cutover *c)
 
 static bool disk_is_fast_enough(struct cutover *c)
 {
-    uint64_t save_ms = 10 * state_save_us(c->file) / 1000;
+    uint64_t save_ms = state_save_us(c->file) / 1000;
 
-    if (c->status.fence == FENCE_NONE || save_ms <= c->opt.max_write_pause_ms)
+    if (c->status.fence == FENCE_NONE || saves(c) * save_ms <= c->opt.max_write_pause_ms)
         return true;
-    cutover_fail(c, CTL_REFUSED,
-                 "writing the state file took %" PRIu64
-                 " ms: --max-write-pause is to be at least ten times that",
-                 save_ms / 10);
+    if (fences_count(c->fences) == 1)
+        cutover_fail(c, CTL_REFUSED,
+                     "writing the state file took %" PRIu64
+                     " ms: --max-write-pause is to be at least ten times that",
+                     save_ms);
+    else
+        cutover_fail(c, CTL_REFUSED,
+                     "writing the state file took %" PRIu64 " ms: for %zu shards --max-write-pause is to be "
+                     "at least %" PRIu64 " ms",
+                     save_ms, fences_count(c->fences), saves(c) * save_ms);
     return false;
 }
 
 /* What can be known now need not be found out while writers wait. */
-static bool target_can_confirm(struct cutover *c)
+static void can_confirm(enum lane_side side, const char *address, void *arg)
 {
-    struct lane *lane = link_lane(c->link);
-    const struct watch_sample *s = lane ? lane_last_sample(lane, LANE_TARGET) : NULL;
+    struct cutover *c = arg;
+    struct lanes *lanes = link_lanes(c->link);
+    const struct watch_sample *s = lanes ? lanes_last_sample(lanes, side, address) : NULL;
 
     if (!s)
-        return true;
+        return;
     if (s->nreplicas < c->config->target_wait_replicas)
         cutover_fail(c, CTL_REFUSED, "target.wait_replicas is %" PRIu64 ", and the target has %zu replicas",
                      c->config->target_wait_replicas, s->nreplicas);
@@ -220,13 +236,32 @@ static bool target_can_confirm(struct cutover *c)
         cutover_fail(c, CTL_REFUSED,
                      "target.wait_aof is set, and the target is %s: WAITAOF came with Redis 7.2",
                      s->id.version);
-    else
-        return true;
-    return false;
+}
+
+static bool target_can_confirm(struct cutover *c)
+{
+    link_each_primary(c->link, LANE_TARGET, can_confirm, c);
+    return cutover_in(c, CUTOVER_VALIDATE);
+}
+
+/* Nor is it when the writers wait, or, with none, have been stopped. */
+static bool source_can_tell(struct cutover *c)
+{
+    if (cutover_cannot_prove(c))
+        cutover_fail(c, CTL_REFUSED, "the source does not tell how many writes it runs%s",
+                     c->status.fence == FENCE_NONE ? ": that nobody writes cannot be shown"
+                                                   : ", nor what has changed: that none slips in cannot be");
+    return cutover_in(c, CUTOVER_VALIDATE);
 }
 
 static void dry_run_done(struct cutover *c)
 {
+    const char *away = cutover_away(&cutover_link(c)->lane);
+
+    if (away) {
+        cutover_fail(c, CTL_REFUSED, "a server is away: %s", away);
+        return;
+    }
     cutover_done(c, "it could begin");
     cutover_undo(c, CTL_OK);
 }
@@ -237,13 +272,13 @@ static void probed(int err, const char *why, void *arg)
 
     if (!cutover_in(c, CUTOVER_VALIDATE))
         return;
-    fence_report(c->fence, c->report);
+    fences_report(c->fences, c->report);
     if (err) {
         cutover_fail(c, CTL_REFUSED, "%s", why);
         return;
     }
     if (!is_primary(c) || !is_copied_from(c) || !choose_fence(c) || !nodes_reached(c) ||
-        !sentinel_allows(c) || !disk_is_fast_enough(c) || !target_can_confirm(c))
+        !sentinel_allows(c) || !disk_is_fast_enough(c) || !target_can_confirm(c) || !source_can_tell(c))
         return;
     make_plan(c);
     if (c->opt.dry_run)
@@ -280,7 +315,7 @@ void step_validate(struct cutover *c)
     else if (cutover_make_fence(c) < 0)
         cutover_fail(c, CTL_REFUSED, "out of memory");
     else
-        fence_probe(c->fence, probed, c);
+        fences_probe(c->fences, probed, c);
 }
 
 /* 2. gate. Nothing is fenced yet. */
@@ -316,23 +351,34 @@ static void spot_up(void *arg)
 
 static void spot_done(const struct spot_report *r, void *arg);
 
+static void approve_spot(enum lane_side side, const char *address, void *arg)
+{
+    struct cutover *c = arg;
+    struct lanes *lanes = link_lanes(c->link);
+
+    if (lanes)
+        spot_approve(c->spot, (int)side, address, lanes_approved(lanes, side, address));
+}
+
 static int make_spot(struct cutover *c)
 {
     static const struct spot_events events = {.up = spot_up, .done = spot_done};
-    struct lane *lane = link_lane(c->link);
     int64_t skew = c->report->clock_skew_ms;
     struct compare_options opt = {
         .source = link_endpoint(c->link, LANE_SOURCE),
         .target = link_endpoint(c->link, LANE_TARGET),
-        .into_db = c->config->target.url.db,
+        .topology = {link_topology(c->link, LANE_SOURCE), link_topology(c->link, LANE_TARGET)},
+        .into_db = link_into_db(c->link),
         .ttl_tolerance_ms = TTL_SLACK_MS + (uint64_t)(skew < 0 ? -skew : skew),
         .role = "spot",
+        .filter = c->config->filter,
     };
 
-    for (int side = 0; lane && side < 2; side++)
-        snprintf(opt.run_id[side], sizeof(opt.run_id[side]), "%s", lane_approved(lane, (enum lane_side)side));
     c->gathering = true;
-    return spot_new(c->loop, &opt, SPOT_NAMES_MAX, &events, c, &c->spot);
+    int err = spot_new(c->loop, &opt, SPOT_NAMES_MAX, &events, c, &c->spot);
+    for (enum lane_side side = LANE_SOURCE; !err && side <= LANE_TARGET; side++)
+        link_each_primary(c->link, side, approve_spot, c);
+    return err;
 }
 
 static void gate_verified(const struct verify_report *r, void *arg)
@@ -379,16 +425,16 @@ static void verify_all(struct cutover *c)
 
 void step_gate(struct cutover *c)
 {
-    struct lane *lane = link_lane(c->link);
+    struct lanes *lanes = link_lanes(c->link);
     struct lane_generation now;
 
-    if (!lane) {
+    if (!lanes) {
         cutover_fail(c, CTL_ROLLED_BACK, "the replication has ended");
         return;
     }
-    lane_generation(lane, &now);
+    lanes_generation(lanes, &now);
     c->gaps_before = now.gaps;
-    lane_retry(lane);
+    lanes_retry(lanes);
     timer_set(c->deadline, c->opt.gate_timeout_ms * 1000);
     if (c->opt.verify != CUTOVER_VERIFY_NONE && make_spot(c) < 0)
         cutover_fail(c, CTL_ROLLED_BACK, "out of memory");
@@ -417,8 +463,8 @@ static const char *not_yet(struct cutover *c, const struct link_status *s)
     for (size_t i = 0; i < BLOCKER_COUNT; i++)
         if (s->blockers[i].on)
             return s->blockers[i].message;
-    for (size_t i = 0; i < LANE_CONDITIONS; i++)
-        if (s->lane.conditions[i].on)
+    for (enum lane_condition i = 0; i < LANE_CONDITIONS; i++)
+        if (s->lane.conditions[i].on && !cutover_is_advice(i))
             return s->lane.conditions[i].text;
     if (s->lane.lag_ms > c->opt.max_lag_ms)
         return "the lag is too long";
@@ -469,16 +515,16 @@ static bool add_name(int db, struct bytes key, void *arg)
 
 static void start_counting(struct cutover *c)
 {
-    struct lane *lane = link_lane(c->link);
+    struct lanes *lanes = link_lanes(c->link);
     struct lane_generation now;
 
-    if (!lane)
+    if (!lanes)
         return;
-    lane_generation(lane, &now);
+    lanes_generation(lanes, &now);
     c->gaps_before = now.gaps;
     c->gaps_matter = true;
     if (c->spot)
-        lane_each_recent(lane, add_name, c);
+        lanes_each_recent(lanes, add_name, c);
 }
 
 static void paused(int err, const char *why, void *arg)
@@ -492,8 +538,8 @@ static void paused(int err, const char *why, void *arg)
         return;
     }
     /* Writers wait since the request was sent, and not while its note was written to the disk. */
-    if (fence_paused_us(c->fence))
-        c->pause_began_us = clock_mono_us() - fence_paused_us(c->fence);
+    if (fences_paused_us(c->fences))
+        c->pause_began_us = clock_mono_us() - fences_paused_us(c->fences);
     cutover_done(c, "writes wait; the lease is %" PRIu64 " ms", cutover_state(c)->lease_ms);
 }
 
@@ -505,17 +551,16 @@ static void pause_writes(struct cutover *c)
     *s = (struct state_cutover){.stage = STAGE_PAUSING,
                                 .fence = c->status.fence,
                                 .began_ms = c->status.began_ms,
-                                .lease_ms = lease_ms(c),
-                                .write_calls = WATCH_UNKNOWN};
-    if (cutover_save(c) < 0) { /* nothing was asked for: a pause that is there is somebody else's */
-        state_cutover_clear(s);
+                                .lease_ms = lease_ms(c)};
+    if (fences_note(c->fences) < 0 || cutover_save(c) < 0) {
+        state_cutover_clear(s); /* nothing was asked for: a pause that is there is somebody else's */
         cutover_fail(c, CTL_ROLLED_BACK, "the state file %s cannot be written", state_file_path(c->file));
         return;
     }
     c->fenced = true;
     c->pause_began_us = clock_mono_us();
     timer_set(c->bound, c->opt.max_write_pause_ms * 1000);
-    fence_pause(c->fence, s->lease_ms, c->opt.max_write_pause_ms, paused, c);
+    fences_pause(c->fences, s->lease_ms, c->opt.max_write_pause_ms, paused, c);
 }
 
 /* none: in place of a pause, nothing may have been written for so long. */
@@ -531,7 +576,7 @@ static void quiet_began(int err, const char *why, void *arg)
         return;
     }
     cutover_take_counters(c);
-    if (c->base.write_calls == WATCH_UNKNOWN) {
+    if (cutover_cannot_count(c)) {
         cutover_fail(c, CTL_REFUSED,
                      "the source does not tell how many writes it runs: that nobody writes cannot be shown");
         return;
@@ -547,7 +592,7 @@ static void quiet_drained(void *arg)
     if (!cutover_in(c, CUTOVER_SOFT_FENCE))
         return;
     cutover_take_generation(c);
-    fence_read(c->fence, quiet_began, c);
+    fences_read(c->fences, quiet_began, c);
 }
 
 static void prove_quiet(struct cutover *c)
@@ -561,7 +606,7 @@ static void prove_quiet(struct cutover *c)
 static void quiet_ended(int err, const char *why, void *arg)
 {
     struct cutover *c = arg;
-    char text[200];
+    char text[CUTOVER_MOVED_MAX];
 
     if (!cutover_in(c, CUTOVER_SOFT_FENCE))
         return;
@@ -580,7 +625,7 @@ void step_quiet_poll(struct cutover *c)
     if (clock_mono_us() - c->quiet_since_us < c->opt.quiet_for_ms * 1000)
         return;
     c->quiet_asked = true;
-    fence_read(c->fence, quiet_ended, c);
+    fences_read(c->fences, quiet_ended, c);
 }
 
 void step_soft_fence(struct cutover *c)
@@ -590,8 +635,9 @@ void step_soft_fence(struct cutover *c)
     /* One that was begun since reads from the target: it would go on past the commit. */
     if (verification_runs(c->verification) && verification_stop(c->verification, why) < 0)
         cutover_step_text(c, "%.100s", why);
-    if (!link_lane(c->link)) {
-        cutover_fail(c, CTL_ROLLED_BACK, "the replication has ended");
+    if (!link_lanes(c->link) || fences_changed(c->fences)) { /* in the gate, which may have taken long */
+        cutover_fail(c, CTL_ROLLED_BACK, "%s",
+                     link_lanes(c->link) ? fences_changed(c->fences) : "the replication has ended");
         return;
     }
     start_counting(c);
@@ -601,28 +647,17 @@ void step_soft_fence(struct cutover *c)
         pause_writes(c);
 }
 
-/* 4. barrier, and 5. drain: both are asked for at once, and share one barrier. */
+/* 4. barrier, and 5. drain: both are asked for at once, and share one barrier. The counts that prove that
+ * nothing was written since are of before it: what was written until then the barrier waits for, and what is
+ * written later moves them, though its mark may be on its way for long, as over a connection that was lost.
+ */
 
-static void drain_if_done(struct cutover *c)
+void step_drain(struct cutover *c)
 {
-    if (!c->drained || !c->base.known || !cutover_in(c, CUTOVER_DRAIN))
+    if (!c->drained || !cutover_in(c, CUTOVER_DRAIN))
         return;
     c->base.copied_keys = cutover_link(c)->lane.copied_keys;
     cutover_done(c, "the target has all that was written");
-}
-
-static void barrier_read(int err, const char *why, void *arg)
-{
-    struct cutover *c = arg;
-
-    if (!cutover_in(c, CUTOVER_DRAIN))
-        return;
-    if (err) {
-        cutover_fail(c, CTL_ROLLED_BACK, "the source cannot be looked at: %s", why);
-        return;
-    }
-    cutover_take_counters(c);
-    drain_if_done(c);
 }
 
 static void barrier_settled(void *arg)
@@ -642,32 +677,46 @@ static void all_drained(void *arg)
 
     c->draining = false;
     c->drained = true;
-    drain_if_done(c);
+    step_drain(c);
 }
 
-void step_barrier(struct cutover *c)
+static void begin_barrier(struct cutover *c)
 {
-    struct lane *lane = link_lane(c->link);
+    struct lanes *lanes = link_lanes(c->link);
 
-    c->base.known = false;
-    c->drained = false;
-    c->settling = lane && lane_settle(lane, barrier_settled, &c->settle_tag) == 0;
+    c->settling = lanes && lanes_settle(lanes, barrier_settled, &c->settle_tag) == 0;
     c->draining = c->settling && link_drain(c->link, all_drained, &c->drain_tag) == 0;
     if (!c->draining)
         cutover_fail(c, CTL_ROLLED_BACK, "the replication is not live");
 }
 
-void step_drain(struct cutover *c)
+static void counts_read(int err, const char *why, void *arg)
 {
-    fence_read(c->fence, barrier_read, c);
+    struct cutover *c = arg;
+
+    if (!cutover_in(c, CUTOVER_BARRIER))
+        return;
+    if (!err)
+        cutover_take_counters(c);
+    if (err || !c->base.known)
+        cutover_fail(c, CTL_ROLLED_BACK, "the source cannot be looked at: %s", err ? why : "out of memory");
+    else
+        begin_barrier(c);
+}
+
+void step_barrier(struct cutover *c)
+{
+    c->base.known = false;
+    c->drained = false;
+    fences_read(c->fences, counts_read, c);
 }
 
 void cutover_drop_drains(struct cutover *c)
 {
-    struct lane *lane = link_lane(c->link);
+    struct lanes *lanes = link_lanes(c->link);
 
-    if (c->settling && lane)
-        lane_drain_cancel(lane, &c->settle_tag);
+    if (c->settling && lanes)
+        lanes_drain_cancel(lanes, &c->settle_tag);
     if (c->draining)
         link_drain_cancel(c->link, &c->drain_tag);
     c->settling = c->draining = false;
@@ -745,6 +794,6 @@ void step_hard_fence(struct cutover *c)
     /* Written to the disk together with what is there before it is changed. With hold that is nothing, but
      * the lease: what holds over the commit, and a restart right after it, has to be in force before it. */
     cutover_state(c)->stage = STAGE_FENCING;
-    fence_hold_lease(c->fence, c->opt.hold_lease_ms);
-    fence_set(c->fence, c->status.fence, fence_is_set, c);
+    fences_hold_lease(c->fences, c->opt.hold_lease_ms);
+    fences_set(c->fences, c->status.fence, fence_is_set, c);
 }

@@ -3,7 +3,6 @@
 #include "daemon/cutover_impl.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -134,7 +133,7 @@ void cutover_lifted_late(int err, const char *why, void *arg)
 
 static void lift(struct cutover *c)
 {
-    fence_lift(c->fence, lifted, c);
+    fences_lift(c->fences, lifted, c);
 }
 
 void cutover_lift_again(struct cutover *c)
@@ -162,7 +161,7 @@ static void tell_late(struct cutover *c)
 /* A lease ends by itself, though nobody answers; the rest does not. That of a hold is long. */
 void cutover_undo_late(struct cutover *c)
 {
-    uint64_t now_us = clock_mono_us();
+    uint64_t now_us = loop_now_us(c->loop);
 
     if (c->only_paused && now_us >= c->lease_ends_us) {
         undone(c);
@@ -195,13 +194,10 @@ static void name_node(struct cutover *c, const struct state_node *node, const ch
 void cutover_name_forgotten(struct cutover *c)
 {
     const struct state_cutover *s = cutover_state(c);
-    char fenced[200];
+    char fenced[240];
 
     c->forgotten = c->left_alone = true;
     cutover_describe_fence(c, fenced, sizeof(fenced));
-    if (!fenced[0])
-        snprintf(fenced, sizeof(fenced),
-                 "nothing but a write pause, which ends by itself within %" PRIu64 " ms", s->lease_ms);
     snprintf(c->left, sizeof(c->left), "forgotten, and perhaps still fenced, see the journal for all: %s",
              fenced);
     log_event(c->log, EVENT_CUTOVER_NEEDS_PERSON, "%s", c->left);
@@ -215,7 +211,7 @@ static void abandon_begin(void *arg)
 
     if (c->mode == MODE_UNDOING) {
         cutover_name_forgotten(c);
-        c->fence = fence_free(c->fence);
+        c->fences = fences_free(c->fences);
         undone(c);
     } else if (c->mode == MODE_TRAILING) {
         cutover_name_forgotten(c);
@@ -244,7 +240,7 @@ static void begin_lifting(struct cutover *c)
     /* Originals are written down before they are changed: without any, nothing but a pause can be in force.
      */
     c->only_paused = state_settings_count(s) == 0;
-    c->lease_ends_us = clock_mono_us() + lease_us;
+    c->lease_ends_us = loop_now_us(c->loop) + lease_us; /* as the timer counts, or it comes before it */
     timer_set(c->deadline, c->only_paused ? MIN(lease_us, (uint64_t)LATE_US) : LATE_US);
     s->stage = STAGE_UNDOING;
     if (cutover_save(c) < 0)
@@ -255,10 +251,10 @@ static void begin_lifting(struct cutover *c)
 static void undo_begin(void *arg)
 {
     struct cutover *c = arg;
-    struct lane *lane = link_lane(c->link);
+    struct lanes *lanes = link_lanes(c->link);
 
-    if (lane && c->status.step >= CUTOVER_PROVE_TARGET)
-        lane_unseal(lane);
+    if (lanes && c->status.step >= CUTOVER_PROVE_TARGET)
+        lanes_unseal(lanes);
     if (!c->fenced) {
         undone(c);
         return;

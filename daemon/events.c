@@ -140,6 +140,33 @@ static const struct event events[] = {
     [EVENT_OVERRUN_ENDED] = {"overrun_ended", "9ce03f237cb84f0a80b215fc162f8d13", SINK_NOTICE,
         "there is room for changed keys again",
         "The resync that the overrun called for has begun. Nothing has to be done."},
+    [EVENT_MEMORY_SHORT] = {"memory_short", "711e090e03c74f57b9aecf9e599484b5", SINK_WARNING,
+        "limits.memory is too small for so many shards",
+        "Each shard of the source, and each way from one to a shard of the target, needs\n"
+        "some memory to work at all, and takes it: riotd uses as much as the text says.\n"
+        "Nothing is lost. Give it that, and in the configuration too, for example:\n"
+        "  riotctl -n @RIOT_LINK@ limit memory=256MiB"},
+    [EVENT_MEMORY_ENOUGH] = {"memory_enough", "e8740600a4c144e7b8141c7e87996cd7", SINK_NOTICE,
+        "limits.memory is enough for all shards",
+        "What riotd uses for keys that wait and values on their way is within\n"
+        "limits.memory again. Nothing has to be done."},
+    [EVENT_OUT_OF_SCOPE] = {"out_of_scope", "0ea3555d0156436cb4dd61381c640a78", SINK_WARNING,
+        "the filter leaves nothing of the source",
+        "The source has keys, and not one is within filter.include, filter.exclude and\n"
+        "filter.types: nothing is copied. If that is not meant, see what they are:\n"
+        "  riotctl -n @RIOT_LINK@ config"},
+    [EVENT_IN_SCOPE] = {"in_scope", "54d91c54e02746e5b84655079d889ac2", SINK_NOTICE,
+        "a key is within the filter",
+        "It was copied. Nothing has to be done."},
+    [EVENT_SOURCE_REPLICA] = {"source_replica", "a8fdde05213f7f86054f702258bc7c52", SINK_WARNING,
+        "the source is a replica",
+        "Its data is copied, as the replica has it; a cutover is refused, since writers\n"
+        "cannot be held back there. If the source was a primary before, as with a\n"
+        "failover, name its new primary as source.url, and restart riotd:\n"
+        "  systemctl restart riotd@@RIOT_LINK@"},
+    [EVENT_SOURCE_PRIMARY] = {"source_primary", "361a39fe23d22c96639c98b409f1ce2f", SINK_NOTICE,
+        "the source is a primary again",
+        "Nothing has to be done."},
     [EVENT_GAP] = {"gap", "513b5c3f1fc14c23bfb4117c26a25ccf", SINK_WARNING,
         "changes may have been missed; a resync follows by itself",
         "Why: @RIOT_REASON@. riotd never guesses what it may have missed: it goes\n"
@@ -170,9 +197,10 @@ static const struct event events[] = {
     [EVENT_SOURCE_REPLACED] = {"source_replaced", "434b5c9e3bc0476dbf767eff651c65c0", SINK_WARNING,
         "the source was restarted, or another server answers in its place",
         "Its run id is another one, or its role. Before a cutover all keys are gone\n"
-        "through again; if more than half of them are gone, nothing is deleted until a\n"
-        "person accepts it (blocked: source_shrank). After a commit the old source is\n"
-        "fenced again by itself. Look whether it is the server that you mean:\n"
+        "through again, unless source_followed is told. If more than half of them are\n"
+        "gone, nothing is deleted until a person accepts it (blocked: source_shrank).\n"
+        "After a commit the old source is fenced again by itself. Look whether it is\n"
+        "the server that you mean:\n"
         "  riotctl -n @RIOT_LINK@ status"},
     [EVENT_TARGET_LOST] = {"target_lost", "f8ee35e139224a08be6fc52fafb86e95", SINK_WARNING,
         "the target cannot be reached; it is tried again by itself",
@@ -223,6 +251,16 @@ static const struct event events[] = {
         "The text says what cannot be noticed there. The link goes on. Do not do these\n"
         "things on the source while it runs; if somebody did, this copies all again:\n"
         "  riotctl -n @RIOT_LINK@ stop && riotctl -n @RIOT_LINK@ start"},
+    [EVENT_NODES_CHANGED] = {"nodes_changed", "b0fc9eb7727d3df364458bc573e9dde5", SINK_NOTICE,
+        "a node of a cluster joined, left, or took over",
+        "riotd follows by itself: a shard whose primary is another one now is gone\n"
+        "through again, the others go on. Nothing has to be done. What each shard is at:\n"
+        "  riotctl -n @RIOT_LINK@ status --lanes"},
+    [EVENT_SLOTS_MOVED] = {"slots_moved", "e43802115776fc708f57dd0e3b1aeb53", SINK_NOTICE,
+        "slots of a cluster have moved to other nodes",
+        "riotd follows by itself: what moves is read where it is then. Nothing has to\n"
+        "be done. A cutover is not possible while slots move:\n"
+        "  riotctl -n @RIOT_LINK@ status --lanes"},
     /* the feed */
     [EVENT_FEED_CHOSEN] = {"feed_chosen", "5f2448b8497d41728e0a599e73c3feda", SINK_NOTICE,
         "how changes on the source are learned was settled",
@@ -230,14 +268,45 @@ static const struct event events[] = {
         "is this one and not another, and what each cannot see:\n"
         "  riotctl -n @RIOT_LINK@ check"},
     [EVENT_FEED_UNPROVEN] = {"feed_unproven", "f0a8e75255ff424a914f1fc51cd30e23", SINK_WARNING,
-        "the feed may not tell of all changes",
-        "riotd cannot see whether the source is set to tell of changes. The link goes\n"
-        "on, and this ends by itself with the first change that is told. To be safe,\n"
+        "it is not known yet whether the feed tells of all changes",
+        "With the feed `psync`: its connection is lost, or it waits for a full\n"
+        "synchronisation. Either ends by itself, and nothing is missed: what follows is\n"
+        "asked for, and where it cannot be had, all keys are gone through.\n"
+        "With `notify`: riotd cannot see whether the source is set to tell of changes.\n"
+        "The link goes on, and this ends with the first change that is told. To be safe,\n"
         "set what the text names on the source, and before a cutover:\n"
         "  riotctl -n @RIOT_LINK@ verify"},
     [EVENT_FEED_PROVEN] = {"feed_proven", "c39c0f81e521433b9403ab71a03fa9b5", SINK_NOTICE,
         "the feed is known to tell of changes",
         "What was in doubt is not any more. Nothing has to be done."},
+    [EVENT_FEED_BACK] = {"feed_back", "ea2d726e6038404a83a82ea1b55abd72", SINK_NOTICE,
+        "the replication connection was lost, and goes on where it was",
+        "The source had kept what followed, so nothing was missed, and nothing has to be\n"
+        "done. If it comes often, see the source's log for why it closes the connection:\n"
+        "where it is for output buffer limits, raise client-output-buffer-limit for\n"
+        "replicas there."},
+    [EVENT_RESYNC_NEEDED] = {"resync_needed", "65c3a87fe1ba4ca1bc026c7446dec72f", SINK_NOTICE,
+        "the stream of the source cannot be gone on with where it was left",
+        "The feed `psync` goes on where it was, after a lost connection and a restart of\n"
+        "riotd, as long as the source still has what follows and both servers are the\n"
+        "same. Here it is not so, and all keys are gone through once more: nothing is\n"
+        "lost, and nothing has to be done. Where this is often so for want of a backlog,\n"
+        "raise repl-backlog-size on the source."},
+    [EVENT_SOURCE_FOLLOWED] = {"source_followed", "55cb60620797450bbc7bc81dc8c8f84a", SINK_NOTICE,
+        "another server, or another history, goes on with the stream of the source",
+        "As after a failover or a restart. The feed `psync` goes on where it was; the\n"
+        "keys that were copied just before it are read once more, since the server that\n"
+        "took over may not have all of what the former one had. Where it cannot be gone\n"
+        "on so, a gap is told, and all keys are gone through. Nothing has to be done for\n"
+        "the copy. But a server that has become a replica cannot be cut over from: see\n"
+        "source_role in the check, and give the URL of its primary before that:\n"
+        "  riotctl -n @RIOT_LINK@ check"},
+    [EVENT_UNKNOWN_COMMAND] = {"unknown_command", "49fdb8347d2445e19a22a598a9201a6c", SINK_WARNING,
+        "the stream of the source has a command whose keys nobody tells",
+        "The feed `psync` knows the commands of Redis and Valkey, and asks the source\n"
+        "for others. What this one changed is not known, so all keys are gone through\n"
+        "each time that it comes. If it comes often, choose another feed:\n"
+        "  feed: tracking"},
     [EVENT_NOTIFY_SET] = {"notify_set", "f990012402384e05ad54ee3c0057f5a4", SINK_NOTICE,
         "notify-keyspace-events of the source was changed, and will be put back",
         "The feed `notify` needs it. What was set before is in the state file, and is\n"
@@ -282,6 +351,11 @@ static const struct event events[] = {
     [EVENT_FUNCTIONS_COPIED] = {"functions_copied", "24aa6823f5544b1c9f6f8c86b9e17d41", SINK_INFO,
         "the function libraries were copied",
         "Nothing has to be done."},
+    [EVENT_STRINGS_BY_DUMP] = {"strings_by_dump", "8b0c5ac9d5e24f0c8a44f0a6a2f4be17", SINK_WARNING,
+        "GET on the source, or SET on the target, is refused",
+        "Strings are copied by DUMP and RESTORE then, as all other types are: that is\n"
+        "as safe, but slower. Give riotd the right that the text names. It is asked\n"
+        "for again at each resync."},
     /* verify */
     [EVENT_VERIFY_STARTED] = {"verify_started", "b1cd5d51a6b74d51b7fa10eecafdf10a", SINK_NOTICE,
         "both sides are being compared",

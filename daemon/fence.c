@@ -32,6 +32,11 @@ int fence_save(struct fence *f)
     return err;
 }
 
+const char *fence_whose(const struct fence *f)
+{
+    return f->opt.shard ? fence_address(f) : "the source";
+}
+
 const struct fence_hard *fence_hard_of(enum fence_kind k)
 {
     if (k == FENCE_ACL)
@@ -61,6 +66,7 @@ static void release(struct fence *f)
     fence_pause_end(f);
     fence_watch_end(f);
     f->deadline = timer_free(f->deadline);
+    free(f->told);
     free(f->nodes);
     free(f);
 }
@@ -109,6 +115,8 @@ static void tell(void *arg)
         f->ev.lost(f->lost_what, f->lost_writes, f->arg);
     if (!f->freed && take(&f->say_again) && f->ev.again)
         f->ev.again(f->arg);
+    if (!f->freed && take(&f->say_empty) && f->ev.hold_empty)
+        f->ev.hold_empty(f->arg);
     if (!f->freed && f->read_answered)
         tell_read(f);
     if (!f->freed && f->answered)
@@ -347,7 +355,8 @@ int fence_new(struct loop *l, const struct fence_options *opt, const struct fenc
     f->opt = *opt;
     f->ev = *ev;
     f->arg = arg;
-    int err = timer_new(l, on_deadline, f, &f->deadline);
+    f->told = calloc(FENCE_NODES_MAX, sizeof(*f->told));
+    int err = f->told ? timer_new(l, on_deadline, f, &f->deadline) : -ENOMEM;
     if (err == 0)
         err = fence_pause_init(f);
     if (err == 0)
@@ -396,7 +405,7 @@ void fence_report(const struct fence *f, struct fence_report *ret)
 static void paused(struct fence *f, int err, const char *why)
 {
     if (err == 0)
-        log_event(f->opt.log, EVENT_FENCE_PAUSED, "writes to the source wait from now on");
+        log_event(f->opt.log, EVENT_FENCE_PAUSED, "writes to %s wait from now on", fence_whose(f));
     fence_answer(f, err, "%s", why);
 }
 
@@ -440,7 +449,7 @@ static void set_done(struct fence *f)
         return;
     }
     log_event_fields(f->opt.log, EVENT_FENCE_SET, LOG_FIELDS(LOG_TEXT(FENCE, fence_names[f->kind])),
-                     "writes to the source are refused from now on, by the fence %s, on %zu server%s",
+                     "writes to %s are refused from now on, by the fence %s, on %zu server%s", fence_whose(f),
                      fence_names[f->kind], f->nnodes, f->nnodes == 1 ? "" : "s");
     fence_answer(f, 0, "%s", "");
 }
@@ -458,17 +467,33 @@ static void originals_read(struct fence *f)
 
 static int make_record(struct fence *f, enum fence_kind kind)
 {
-    struct state_cutover *c = fence_record(f);
     struct state_node *node;
 
-    c->fence = kind;
+    fence_record(f)->fence = kind;
     for (size_t i = 0; i < f->nnodes; i++) {
-        const struct fence_node *n = f->nodes[i];
-        int err = state_node_add(c, n->address, n->id.run_id, n->primary, &node);
+        int err = fence_record_node(f->nodes[i], f->nodes[i]->id.run_id, &node);
         if (err < 0)
             return err;
     }
     return 0;
+}
+
+int fence_note(struct fence *f)
+{
+    struct state_node *node;
+    return fence_record_node(fence_primary(f), fence_primary(f)->id.run_id, &node);
+}
+
+/* One that was fenced before, and not taken back. */
+static const struct state_node *former_node(struct fence *f)
+{
+    const struct state_cutover *c = fence_record(f);
+
+    for (size_t i = 0; i < c->nnodes; i++) {
+        if (c->nodes[i].shard == f->opt.shard && c->nodes[i].nsettings)
+            return &c->nodes[i];
+    }
+    return NULL;
 }
 
 /* Hold. */
@@ -501,9 +526,9 @@ void fence_set(struct fence *f, enum fence_kind kind, fence_fn *fn, void *arg)
 {
     fence_begin(f, FENCE_SETTING, fn, arg);
     f->kind = kind == FENCE_AUTO ? f->report.chosen : kind;
-    if (fence_record(f)->nnodes > 0)
-        fence_answer(f, -EBUSY, "an earlier fence has not been taken back on %s",
-                     fence_record(f)->nodes[0].address);
+    const struct state_node *former = former_node(f);
+    if (former)
+        fence_answer(f, -EBUSY, "an earlier fence has not been taken back on %s", former->address);
     else if (f->report.nnodes == 0)
         fence_answer(f, -EINVAL, "the source has not been probed");
     else if (make_record(f, f->kind) < 0)
@@ -530,7 +555,7 @@ void fence_lift(struct fence *f, fence_fn *fn, void *arg)
     f->sampled = NULL;
     f->read_fn = NULL;
     f->read_seq = 0;
-    f->read_answered = f->say_lapsed = false;
+    f->read_answered = f->say_lapsed = f->say_empty = false;
     fence_watch(f, false);
     fence_wait(f, 0, NULL);
     fence_pause_forget(f);

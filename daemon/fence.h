@@ -1,4 +1,5 @@
-/* fence.h - how clients are kept from writing to the source, and how they are let go (CORRECTNESS 5).
+/* fence.h - how clients are kept from writing to one shard of the source, and how they are let go
+ * (CORRECTNESS 5). All shards together: fences.h.
  *
  * Soft: CLIENT PAUSE ... WRITE on the primary, a lease that ends by itself and is renewed until it is let go.
  * Hard: by ACL, by min-replicas, by a pause that stays renewed (hold), or by nothing (none), on the primary
@@ -24,10 +25,17 @@
 
 struct fence;
 
+#define FENCE_NODES_MAX 65 /* of one shard */
+
 struct fence_options {
-    const struct endpoint *source; /* borrowed */
+    const struct endpoint *source; /* borrowed: of the primary */
     struct state_file *state;
     struct log *log;
+    /* 0: one server, whose replicas are those that it tells of. Else one of a cluster's, by its number in the
+     * record: its replicas are those of the topology, at most FENCE_NODES_MAX - 1 of them into ret. */
+    unsigned shard;
+    size_t (*replicas)(struct watch_replica *ret, void *arg);
+    void *replicas_arg;
 };
 
 struct fence_events {
@@ -41,6 +49,9 @@ struct fence_events {
     void (*unwatched)(const char *why, void *arg); /* the source cannot be asked; NULL: it can again */
     /* After fence_lift() had answered -EHOSTUNREACH: all is put back by now, or (-EEXIST) left alone. */
     void (*lifted)(int err, const char *why, void *arg);
+    /* The clients of a hold have stayed away for long enough: fence_hold_go(), or it is said again. Without
+     * it, it goes on by itself. */
+    void (*hold_empty)(void *arg);
 };
 
 MUST_CHECK int fence_new(struct loop *l, const struct fence_options *opt, const struct fence_events *ev,
@@ -56,6 +67,20 @@ struct fence_kind_report {
     bool allowed;
     char why_not[200];
 };
+struct fence_node_report {
+    char address[300];
+    bool primary, reached;
+    char why[160]; /* not reached */
+};
+/* As the primary of a shard sees its cluster. The hashes are the same as long as what they are made of is. */
+struct fence_view {
+    bool known, moving;     /* a slot of its own is on its way, or one to it */
+    char id[41];            /* its own */
+    unsigned slots, owners; /* its own; and how many nodes own any */
+    uint64_t map;           /* who owns what: the same on every node */
+    uint64_t nodes;         /* that, and which nodes there are, in which role, of which epoch */
+    char why[160];          /* not known */
+};
 struct fence_report {
     struct server_id id; /* of the primary */
     bool can_pause;      /* CLIENT PAUSE ... WRITE (6.2+), and the right to it */
@@ -63,17 +88,20 @@ struct fence_report {
     struct fence_kind_report kinds[FENCE_KINDS]; /* auto: is any allowed? */
     enum fence_kind chosen; /* what auto would take: the first allowed of acl, min-replicas, hold */
     size_t nnodes;
-    struct {
-        char address[300];
-        bool primary, reached;
-        char why[160]; /* not reached */
-    } nodes[STATE_NODES_MAX];
-    unsigned sentinels; /* their connections to the primary (names sentinel-...-cmd) */
+    const struct fence_node_report *nodes; /* borrowed until the next probe */
+    size_t users, users_len;               /* of the ACL of all nodes, and their lines */
+    struct fence_view view;                /* in a cluster */
+    unsigned sentinels;                    /* their connections to the primary (names sentinel-...-cmd) */
     int64_t clock_skew_ms;
     struct watch_sample sample; /* of the primary. Its lists are not kept: NULL */
 };
 void fence_probe(struct fence *f, fence_fn *fn, void *arg);
 void fence_report(const struct fence *f, struct fence_report *ret); /* of the last probe */
+/* What auto takes, by what of a report is allowed. */
+void fence_choose(struct fence_report *r);
+
+/* Writes the primary into the record, which its owner saves: what is paused is known after a crash too. */
+MUST_CHECK int fence_note(struct fence *f);
 
 /* The soft fence. The lease is counted from before the request was sent; it is renewed at a third of it. No
  * renewal goes beyond `bound_ms` from the first; 0: no bound. */
@@ -104,15 +132,26 @@ const struct watch_sample *fence_sample(const struct fence *f); /* or NULL */
  * primary is as it was and its writers are free, but the replicas that why names have not answered for 10 s;
  * it goes on with them, `lifted` tells the end of it, and until then no other step may be asked for. */
 void fence_lift(struct fence *f, fence_fn *fn, void *arg);
+/* Another one is the primary now: what it may still keep waiting are not the shard's writers. A lift does not
+ * wait for it longer than for a replica. */
+void fence_demoted(struct fence *f);
 
 /* After the commit. UNPAUSE, or with hold: the pause is renewed with hold_lease_ms from now on. */
 void fence_release(struct fence *f, uint64_t hold_lease_ms, fence_fn *fn, void *arg);
 /* Looks at every node each second, new ones too, and fences again what is not fenced. */
 void fence_watch(struct fence *f, bool on);
 bool fence_is_held(const struct fence *f); /* while watching: as last read back */
+/* While watching: the primary is at `source` from now on, which lives as long as the fence; so does the
+ * former one. -ENOMEM, -ENOSPC. */
+MUST_CHECK int fence_promote(struct fence *f, const struct endpoint *source);
+bool fence_has(const struct fence *f, const char *address); /* among its nodes */
+void fence_drop(struct fence *f, const char *address); /* that is not its primary: another's from now on */
+const char *fence_address(const struct fence *f);      /* of its primary: "host:port", or a path */
 /* finish with hold: kills all clients of the source but riotd's and replicas, until none came back for 2 s,
  * then ends the pause and counts writes for 10 s (told as `lost`). -EBUSY: clients came back, why names them;
  * not with force. */
 void fence_end_hold(struct fence *f, bool force, fence_fn *fn, void *arg);
+bool fence_hold_is_empty(const struct fence *f); /* nobody came back for 2 s, as last looked */
+void fence_hold_go(struct fence *f);
 
 #endif

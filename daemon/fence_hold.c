@@ -88,6 +88,12 @@ static bool kill_all(struct fence_node *n, struct bytes list, size_t *ret_count)
     return true;
 }
 
+static void tell_empty(struct fence *f)
+{
+    f->say_empty = true;
+    fence_tell(f);
+}
+
 static void on_list(struct conn *c, const struct reply *r, void *arg)
 {
     struct fence_node *n = arg;
@@ -108,10 +114,26 @@ static void on_list(struct conn *c, const struct reply *r, void *arg)
     if (seen || !f->hold.killed)
         f->hold.empty_since_us = now;
     f->hold.killed = true;
-    if (f->hold.force || now - f->hold.empty_since_us >= EMPTY_US)
-        fence_pause_let_go(f, unpaused);
-    else
-        fence_wait(f, LOOK_US, look_again);
+    f->hold.empty = now - f->hold.empty_since_us >= EMPTY_US;
+    fence_wait(f, LOOK_US, look_again);
+    if (f->hold.force || (f->hold.empty && !f->ev.hold_empty))
+        fence_hold_go(f);
+    else if (f->hold.empty)
+        tell_empty(f);
+}
+
+bool fence_hold_is_empty(const struct fence *f)
+{
+    return f->hold.empty;
+}
+
+void fence_hold_go(struct fence *f)
+{
+    if (f->step != FENCE_ENDING_HOLD || f->hold.going)
+        return;
+    f->hold.going = true;
+    fence_wait(f, 0, NULL);
+    fence_pause_let_go(f, unpaused);
 }
 
 static void look(struct fence_node *n)
@@ -137,6 +159,8 @@ static void look_again(struct fence *f)
         fence_wait(f, LOOK_US, look_again);
         if (n->ready && !h->asking)
             look(n);
+    } else if (h->empty) {
+        fence_answer(f, -EAGAIN, "its clients are gone, but not those of the other shards");
     } else if (h->refused[0]) {
         fence_answer(f, -EACCES, "clients of the source cannot be killed: %s", h->refused);
     } else if (h->who[0]) {

@@ -67,6 +67,7 @@ struct fence_node {
     bool client_list, client_kill;
     unsigned sentinels;
     size_t users, users_len; /* of its ACL, and their lines */
+    struct fence_view view;  /* of a primary in a cluster, as probed */
     int64_t asked_wall_ms, clock_skew_ms;
 
     /* The watch. */
@@ -130,7 +131,7 @@ struct fence_pause {
 
 /* The end of a hold. */
 struct fence_hold {
-    bool force, asking, killed, ended;
+    bool force, asking, killed, empty, going, ended;
     uint64_t began_us, empty_since_us;
     char who[256]; /* came back last */
     char refused[FENCE_WHY_MAX];
@@ -145,9 +146,10 @@ struct fence {
     bool freed;
 
     size_t nnodes;
-    struct fence_node **nodes; /* the primary is the first */
-    struct watch *watch;       /* of the primary, from the first need on */
-    bool armed;                /* something was changed, or will be: connections are noted in the file */
+    struct fence_node **nodes;  /* the primary is the first */
+    struct watch *watch;        /* of the primary, from the first need on */
+    struct watch_replica *told; /* by the topology: a place for them */
+    bool armed;                 /* something was changed, or will be: connections are noted in the file */
 
     enum fence_step step;
     fence_fn *fn;
@@ -175,18 +177,20 @@ struct fence {
     bool read_answered;
     int read_err;
     char read_why[FENCE_WHY_MAX];
-    bool say_lapsed, say_lost, say_again, say_unwatched, say_watched, say_lifted;
+    bool say_lapsed, say_lost, say_again, say_unwatched, say_watched, say_lifted, say_empty;
     char lapsed_why[FENCE_WHY_MAX], lost_what[FENCE_TEXT_MAX], unwatched_why[FENCE_WHY_MAX];
     uint64_t lost_writes;
 
     struct fence_report report;
+    struct fence_node_report node_reports[FENCE_NODES_MAX];
     struct fence_pause pause;
 
     /* The undo. */
-    bool primary_lifted, unpaused, patience_over, was_fenced;
+    bool primary_lifted, unpaused, patience_over, was_fenced, demoted;
 
     /* The watch. */
     bool watching, is_held, unwatched, counting, was_lost, first_sample, odd;
+    bool uncounted; /* what another primary took before is not known */
     struct timer *tick;
     char base_run_id[RUN_ID_MAX]; /* what slipped in is counted from here */
     uint64_t base_calls;
@@ -198,6 +202,7 @@ struct fence {
 /* fence.c */
 uint64_t fence_now_us(void); /* counts suspend too */
 struct state_cutover *fence_record(struct fence *f);
+const char *fence_whose(const struct fence *f); /* writes: "the source", or a shard's address; for people */
 void fence_begin(struct fence *f, enum fence_step step, fence_fn *fn, void *arg);
 void fence_end_step(struct fence *f);
 void fence_answer(struct fence *f, int err, const char *format, ...) PRINTF_LIKE(3, 4);
@@ -223,8 +228,13 @@ MUST_CHECK int fence_node_new(struct fence *f, const char *host, uint16_t port, 
 MUST_CHECK int fence_primary_new(struct fence *f);
 void fence_node_free(struct fence_node *n);
 void fence_nodes_free(struct fence *f);
+/* The replicas that there are: as the sample tells, or, in a cluster, the topology. */
+size_t fence_replicas(struct fence *f, const struct watch_sample *s, const struct watch_replica **ret);
 /* Nodes for these replicas, and no others. */
-MUST_CHECK int fence_nodes_follow(struct fence *f, const struct watch_sample *s, bool drop_others);
+MUST_CHECK int fence_nodes_follow(struct fence *f, size_t n, const struct watch_replica *replicas,
+                                  bool drop_others);
+/* Its record, made if there is none. */
+MUST_CHECK int fence_record_node(struct fence_node *n, const char *run_id, struct state_node **ret);
 MUST_CHECK int fence_nodes_from_record(struct fence *f);
 MUST_CHECK int fence_arm(
     struct fence *f); /* what may be changed from now on is changed by known connections */
@@ -238,6 +248,11 @@ const char *fence_error(const struct reply *r, char out[FENCE_WHY_MAX]); /* for 
 
 /* fence_probe.c */
 void fence_probe_begin(struct fence *f);
+
+/* fence_cluster.c */
+void fence_view_read(const struct reply *r, struct fence_view *ret);
+/* What of it has changed; NULL: nothing. */
+const char *fence_view_changed(const struct fence_view *was, const struct fence_view *now);
 
 /* fence_prove.c */
 void fence_prove_begin(struct fence *f);
@@ -256,6 +271,7 @@ void fence_pause_up(struct fence *f); /* the primary's connection is ready */
 void fence_pause_down(struct fence *f);
 void fence_pause_let_go(struct fence *f, void (*ended)(struct fence *f));
 void fence_pause_forget(struct fence *f); /* callbacks; the lease goes on */
+void fence_pause_drop(struct fence *f);   /* all of it: it was another server's */
 /* Did it hold until now? TIME is asked; fn: err -ETIMEDOUT. */
 bool fence_pause_held(struct fence *f, int64_t server_us, char why[FENCE_WHY_MAX]);
 

@@ -1,5 +1,6 @@
 /* The servers of the source, and a connection to each. */
 #include "daemon/fence_impl.h"
+#include "lib/redis/address.h"
 #include "lib/redis/info.h"
 
 #include <errno.h>
@@ -66,6 +67,18 @@ static void on_info_server(struct conn *c, const struct reply *r, void *arg)
     keep_info(n, r);
 }
 
+/* "slave0:ip=riotd:LINK:INSTANCE,port=0,...": the link's own feed, which says so where a replica tells its
+ * address. */
+static void uncount_own_feed(struct bytes name, struct bytes value, void *arg)
+{
+    struct fence_node *n = arg;
+    char own[sizeof(n->endpoint.client) + 8];
+
+    snprintf(own, sizeof(own), "ip=%s,", n->endpoint.client);
+    if (bytes_starts(name, "slave") && n->connected > 0 && bytes_starts(value, own))
+        n->connected--;
+}
+
 static void on_info_replication(struct conn *c, const struct reply *r, void *arg)
 {
     struct fence_node *n = arg;
@@ -76,6 +89,7 @@ static void on_info_replication(struct conn *c, const struct reply *r, void *arg
     server_id_parse(buf_bytes(&n->info), &n->seen);
     if (!info_find_u64(buf_bytes(&n->info), "connected_slaves", &n->connected))
         n->connected = 0;
+    info_each(buf_bytes(&n->info), uncount_own_feed, n);
     buf_consume(&n->info, buf_len(&n->info));
     n->who_known(n);
 }
@@ -333,7 +347,7 @@ static struct fence_node *blank_node(struct fence *f)
 
 int fence_node_new(struct fence *f, const char *host, uint16_t port, struct fence_node **ret)
 {
-    if (f->nnodes == STATE_NODES_MAX)
+    if (f->nnodes == FENCE_NODES_MAX)
         return -ENOSPC;
     struct fence_node *n = blank_node(f);
     if (!n)
@@ -357,6 +371,8 @@ int fence_primary_new(struct fence *f)
     if (!n)
         return -ENOMEM;
     n->primary = true;
+    if (url->host)
+        snprintf(n->host, sizeof(n->host), "%s", url->host);
     if (url->path)
         snprintf(n->address, sizeof(n->address), "%s", url->path);
     else
@@ -365,20 +381,31 @@ int fence_primary_new(struct fence *f)
     return add_node(f, n);
 }
 
-static bool is_told(const struct fence_node *n, const struct watch_sample *s)
+size_t fence_replicas(struct fence *f, const struct watch_sample *s, const struct watch_replica **ret)
 {
-    for (size_t i = 0; i < s->nreplicas; i++) {
-        if (strcmp(n->host, s->replicas[i].host) == 0 && n->endpoint.url.port == s->replicas[i].port)
+    *ret = f->opt.replicas ? f->told : s->replicas;
+    return f->opt.replicas ? f->opt.replicas(f->told, f->opt.replicas_arg) : s->nreplicas;
+}
+
+static bool is_at(const struct fence_node *n, const struct watch_replica *r)
+{
+    return strcmp(n->host, r->host) == 0 && n->endpoint.url.port == r->port;
+}
+
+static bool is_told(const struct fence_node *n, size_t count, const struct watch_replica *replicas)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_at(n, &replicas[i]))
             return true;
     }
     return false;
 }
 
-static void drop_untold(struct fence *f, const struct watch_sample *s)
+static void drop_untold(struct fence *f, size_t n, const struct watch_replica *replicas)
 {
     size_t kept = 1;
     for (size_t i = 1; i < f->nnodes; i++) {
-        if (is_told(f->nodes[i], s))
+        if (is_told(f->nodes[i], n, replicas))
             f->nodes[kept++] = f->nodes[i];
         else
             fence_node_free(f->nodes[i]);
@@ -389,24 +416,58 @@ static void drop_untold(struct fence *f, const struct watch_sample *s)
 static struct fence_node *find_replica(struct fence *f, const struct watch_replica *r)
 {
     for (size_t i = 1; i < f->nnodes; i++) {
-        if (strcmp(f->nodes[i]->host, r->host) == 0 && f->nodes[i]->endpoint.url.port == r->port)
+        if (is_at(f->nodes[i], r))
             return f->nodes[i];
     }
     return NULL;
 }
 
-int fence_nodes_follow(struct fence *f, const struct watch_sample *s, bool drop_others)
+int fence_nodes_follow(struct fence *f, size_t count, const struct watch_replica *replicas, bool drop_others)
 {
     if (drop_others)
-        drop_untold(f, s);
-    for (size_t i = 0; i < s->nreplicas; i++) {
-        struct fence_node *n = find_replica(f, &s->replicas[i]);
-        int err = n ? 0 : fence_node_new(f, s->replicas[i].host, s->replicas[i].port, &n);
+        drop_untold(f, count, replicas);
+    for (size_t i = 0; i < count; i++) {
+        struct fence_node *n = find_replica(f, &replicas[i]);
+        int err = n ? 0 : fence_node_new(f, replicas[i].host, replicas[i].port, &n);
         if (err < 0)
             return err;
-        n->online = s->replicas[i].online;
+        n->online = replicas[i].online;
     }
     return 0;
+}
+
+int fence_record_node(struct fence_node *n, const char *run_id, struct state_node **ret)
+{
+    struct state_cutover *c = fence_record(n->fence);
+
+    *ret = state_node_find(c, n->address);
+    if (*ret)
+        return 0;
+    int err = state_node_add(c, n->address, run_id, n->primary, ret);
+    if (err == 0)
+        (*ret)->shard = n->fence->opt.shard;
+    return err;
+}
+
+bool fence_has(const struct fence *f, const char *address)
+{
+    return fence_node_find(f, address) != NULL;
+}
+
+void fence_drop(struct fence *f, const char *address)
+{
+    for (size_t i = 1; i < f->nnodes; i++) {
+        if (strcmp(f->nodes[i]->address, address) != 0)
+            continue;
+        fence_node_free(f->nodes[i]);
+        memmove(&f->nodes[i], &f->nodes[i + 1], (--f->nnodes - i) * sizeof(struct fence_node *));
+        return;
+    }
+}
+
+const char *fence_address(const struct fence *f)
+{
+    return fence_primary(f)->address;
 }
 
 static int node_at_path(struct fence *f, const char *path)
@@ -422,23 +483,13 @@ static int node_at_path(struct fence *f, const char *path)
 /* "host:port", "[::1]:port", "/path" */
 static int node_at(struct fence *f, const char *address)
 {
+    struct address at;
+    struct fence_node *n;
+
     if (address[0] == '/')
         return node_at_path(f, address);
-    char host[sizeof(((struct fence_node *)0)->host)];
-    struct bytes at = bytes_str(address);
-    const char *colon = strrchr(address, ':');
-    struct fence_node *n;
-    uint64_t port;
-
-    if (!colon || bytes_to_u64(bytes_str(colon + 1), &port) < 0 || port > UINT16_MAX)
-        return -EINVAL;
-    at.len = (size_t)(colon - address);
-    if (at.len > 2 && at.ptr[0] == '[')
-        at = bytes_of(at.ptr + 1, at.len - 2);
-    if (at.len >= sizeof(host))
-        return -EINVAL;
-    snprintf(host, sizeof(host), "%.*s", (int)at.len, at.ptr);
-    return fence_node_new(f, host, (uint16_t)port, &n);
+    int err = address_parse_told(bytes_str(address), &at);
+    return err ? err : fence_node_new(f, at.host, at.port, &n);
 }
 
 int fence_nodes_from_record(struct fence *f)
@@ -446,7 +497,8 @@ int fence_nodes_from_record(struct fence *f)
     const struct state_cutover *c = fence_record(f);
     for (size_t i = 0; i < c->nnodes; i++) {
         const struct state_node *r = &c->nodes[i];
-        int err = fence_node_find(f, r->address) ? 0 : node_at(f, r->address);
+        bool ours = r->shard == f->opt.shard && !fence_node_find(f, r->address);
+        int err = ours ? node_at(f, r->address) : 0;
         if (err < 0)
             return err;
     }

@@ -391,6 +391,14 @@ void fence_pause_forget(struct fence *f)
     p->ended = NULL;
 }
 
+void fence_pause_drop(struct fence *f)
+{
+    struct timer *timer = f->pause.timer;
+
+    timer_clear(timer);
+    f->pause = (struct fence_pause){.timer = timer};
+}
+
 bool fence_is_paused(const struct fence *f)
 {
     const struct fence_pause *p = &f->pause;

@@ -262,6 +262,13 @@ static void on_modules(struct conn *c, const struct reply *r, void *arg)
                           "which are not told before 7.0");
 }
 
+static void on_view(struct conn *c, const struct reply *r, void *arg)
+{
+    struct fence_node *n = arg;
+    (void)c;
+    fence_view_read(r, &n->view);
+}
+
 static void ask_rights(struct fence_node *n)
 {
     const struct bytes set[] = {BYTES("ACL"), BYTES("SETUSER"), bytes_str(n->user), BYTES(NO_RULE)};
@@ -269,6 +276,7 @@ static void ask_rights(struct fence_node *n)
 
     if (fence_call(n, on_clients, "CLIENT LIST") && fence_call(n, on_kill, KILL_NOBODY) &&
         (!n->primary || fence_call(n, on_pause, "CLIENT PAUSE x WRITE")) &&
+        (!n->primary || !n->fence->opt.shard || fence_call(n, on_view, "CLUSTER NODES")) &&
         (!n->user[0] || (fence_call(n, on_users, "ACL LIST") && fence_call(n, on_cat, "ACL CAT write") &&
                          fence_call_argv(n, on_setuser, ARRAY_LEN(set), set) &&
                          fence_call_argv(n, on_deluser, ARRAY_LEN(del), del))) &&
@@ -357,6 +365,7 @@ static void probe_node(struct fence_node *n)
     n->reached = n->client_list = n->client_kill = false;
     n->sentinels = 0;
     n->users = n->users_len = 0;
+    n->view = (struct fence_view){.known = false};
     fence_ask_who(n, who_is_known);
 }
 
@@ -384,23 +393,18 @@ static void judge_kind(struct fence *f, enum fence_kind k)
 }
 
 /* What is found only while writes wait would fail each time. */
-static void judge_users(struct fence *f)
+static void judge_users(struct fence_report *r)
 {
-    struct fence_kind_report *kind = &f->report.kinds[FENCE_ACL];
-    size_t users = 0, len = 0;
+    struct fence_kind_report *kind = &r->kinds[FENCE_ACL];
 
-    for (size_t i = 0; i < f->nnodes; i++) {
-        users += f->nodes[i]->users;
-        len += f->nodes[i]->users_len;
-    }
-    if (!kind->allowed || (users <= STATE_SETTINGS_MAX && len <= USERS_LEN_MAX))
+    if (!kind->allowed || (r->users <= STATE_SETTINGS_MAX && r->users_len <= USERS_LEN_MAX))
         return;
     kind->allowed = false;
     snprintf(
         kind->why_not, sizeof(kind->why_not),
         "there are %zu users on all servers, with rules of %zu bytes: more than the %u, or %u bytes, that "
         "are kept track of",
-        users, len, STATE_SETTINGS_MAX, USERS_LEN_MAX);
+        r->users, r->users_len, STATE_SETTINGS_MAX, USERS_LEN_MAX);
 }
 
 static void judge_hold(struct fence *f)
@@ -419,22 +423,13 @@ static void judge_hold(struct fence *f)
     hold->allowed = !hold->why_not[0];
 }
 
-/* A hard fence is put in place while writes wait. */
-static void judge_kinds(struct fence *f)
+void fence_choose(struct fence_report *r)
 {
-    static const enum fence_kind hard[] = {FENCE_ACL, FENCE_MIN_REPLICAS};
     static const enum fence_kind in_order[] = {FENCE_ACL, FENCE_MIN_REPLICAS, FENCE_HOLD};
-    struct fence_report *r = &f->report;
 
-    for (size_t i = 0; i < ARRAY_LEN(hard); i++) {
-        r->kinds[hard[i]].allowed = r->can_pause;
-        if (!r->can_pause)
-            snprintf(r->kinds[hard[i]].why_not, sizeof(r->kinds[0].why_not), "%s", r->why_no_pause);
-        judge_kind(f, hard[i]);
-    }
-    judge_users(f);
-    judge_hold(f);
+    judge_users(r);
     r->kinds[FENCE_NONE].allowed = true;
+    r->chosen = FENCE_AUTO;
     for (size_t i = 0; i < ARRAY_LEN(in_order) && r->chosen == FENCE_AUTO; i++) {
         if (r->kinds[in_order[i]].allowed)
             r->chosen = in_order[i];
@@ -445,15 +440,33 @@ static void judge_kinds(struct fence *f)
                  "no fence can be had here but none, for which writers are stopped by hand");
 }
 
+/* A hard fence is put in place while writes wait. */
+static void judge_kinds(struct fence *f)
+{
+    static const enum fence_kind hard[] = {FENCE_ACL, FENCE_MIN_REPLICAS};
+    struct fence_report *r = &f->report;
+
+    for (size_t i = 0; i < ARRAY_LEN(hard); i++) {
+        r->kinds[hard[i]].allowed = r->can_pause;
+        if (!r->can_pause)
+            snprintf(r->kinds[hard[i]].why_not, sizeof(r->kinds[0].why_not), "%s", r->why_no_pause);
+        judge_kind(f, hard[i]);
+    }
+    judge_hold(f);
+    fence_choose(r);
+}
+
 static void report_node(struct fence *f, size_t i)
 {
     const struct fence_node *n = f->nodes[i];
-    char *address = f->report.nodes[i].address, *why = f->report.nodes[i].why;
+    struct fence_node_report *r = &f->node_reports[i];
 
-    snprintf(address, sizeof(f->report.nodes[i].address), "%s", n->address);
-    snprintf(why, sizeof(f->report.nodes[i].why), "%s", n->why);
-    f->report.nodes[i].primary = n->primary;
-    f->report.nodes[i].reached = n->reached && n->err == 0;
+    snprintf(r->address, sizeof(r->address), "%s", n->address);
+    snprintf(r->why, sizeof(r->why), "%s", n->why);
+    r->primary = n->primary;
+    r->reached = n->reached && n->err == 0;
+    f->report.users += n->users;
+    f->report.users_len += n->users_len;
 }
 
 static void probed(struct fence *f)
@@ -469,7 +482,9 @@ static void probed(struct fence *f)
                                       .can_pause = !primary->why_no_pause[0],
                                       .sentinels = primary->sentinels,
                                       .clock_skew_ms = primary->clock_skew_ms,
-                                      .nnodes = f->nnodes};
+                                      .view = primary->view,
+                                      .nnodes = f->nnodes,
+                                      .nodes = f->node_reports};
     snprintf(f->report.why_no_pause, sizeof(f->report.why_no_pause), "%s", primary->why_no_pause);
     if (s)
         f->report.sample = *s;
@@ -491,10 +506,12 @@ static void primary_is_known(struct fence *f, const char *unreadable)
         fence_answer(f, -EACCES, "%s", unreadable ? unreadable : "INFO cannot be read");
         return;
     }
-    int err = fence_nodes_follow(f, s, true);
+    const struct watch_replica *replicas;
+    size_t n = fence_replicas(f, s, &replicas);
+    int err = fence_nodes_follow(f, n, replicas, true);
     if (err < 0) {
         fence_answer(f, err, "the source has more replicas than the %d that are kept track of",
-                     STATE_NODES_MAX - 1);
+                     FENCE_NODES_MAX - 1);
         return;
     }
     fence_primary(f)->id = s->id;

@@ -35,10 +35,8 @@ static void on_time(struct conn *c, const struct reply *r, void *arg)
         fence_node_done(n, 0, "%s", "");
 }
 
-static void who_is_known(struct fence_node *n)
+static void ask_rest(struct fence_node *n)
 {
-    if (!same(n))
-        return;
     if (n->primary && n->connected != n->fence->nnodes - 1)
         fence_node_done(n, -ESTALE, "its replicas are others than before");
     else if (!n->primary && n->connected > 0 && fence_hard_of(n->fence->kind))
@@ -49,6 +47,32 @@ static void who_is_known(struct fence_node *n)
         fence_hard_of(n->fence->kind)->check(n);
     else
         fence_node_done(n, 0, "%s", "");
+}
+
+/* What it does not know yet of a failover, of a node that came or left, or of a slot that moved, is told by
+ * another one. */
+static void on_view(struct conn *c, const struct reply *r, void *arg)
+{
+    struct fence_node *n = arg;
+    struct fence_view now;
+    (void)c;
+
+    fence_view_read(r, &now);
+    const char *why = fence_view_changed(&n->view, &now);
+    if (why)
+        fence_node_done(n, -ESTALE, "%s", why);
+    else
+        ask_rest(n);
+}
+
+static void who_is_known(struct fence_node *n)
+{
+    if (!same(n))
+        return;
+    if (n->primary && n->fence->opt.shard)
+        fence_call(n, on_view, "CLUSTER NODES");
+    else
+        ask_rest(n);
 }
 
 static void prove_node(struct fence_node *n)
@@ -65,16 +89,17 @@ static void proved(struct fence *f)
         fence_answer(f, 0, "%s", "");
 }
 
-static bool are_all_known(const struct fence *f, const struct watch_sample *s)
+static bool are_all_known(struct fence *f, const struct watch_sample *s)
 {
+    const struct watch_replica *replicas;
+    size_t n = fence_replicas(f, s, &replicas);
     char address[300];
 
-    if (s->more_replicas || s->nreplicas != f->nnodes - 1)
+    if (s->more_replicas || n != f->nnodes - 1)
         return false;
-    for (size_t i = 0; i < s->nreplicas; i++) {
-        const char *host = s->replicas[i].host;
-        snprintf(address, sizeof(address), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
-                 s->replicas[i].port);
+    for (size_t i = 0; i < n; i++) {
+        const char *host = replicas[i].host;
+        snprintf(address, sizeof(address), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, replicas[i].port);
         if (!fence_node_find(f, address))
             return false;
     }

@@ -33,8 +33,8 @@ static void all_lifted(struct fence *f)
     int err = f->left[0] ? -EEXIST : 0;
 
     if (!f->left[0] && f->was_fenced)
-        log_event(f->opt.log, EVENT_FENCE_LIFTED, "writes to the source are let go again, on %zu server%s",
-                  f->nnodes, f->nnodes == 1 ? "" : "s");
+        log_event(f->opt.log, EVENT_FENCE_LIFTED, "writes to %s are let go again, on %zu server%s",
+                  fence_whose(f), f->nnodes, f->nnodes == 1 ? "" : "s");
     if (!f->patience_over) {
         fence_answer(f, err, "%s", f->left);
         return;
@@ -63,8 +63,9 @@ static void out_of_patience(struct fence *f)
 
     f->patience_over = true;
     name_missing(f, names, sizeof(names));
-    snprintf(f->why, sizeof(f->why), "the primary's writers are free; not put back yet: %.400s%s%.500s",
-             names, f->left[0] ? "; " : "", f->left);
+    snprintf(f->why, sizeof(f->why), "%snot put back yet: %.400s%s%.500s",
+             f->primary_lifted ? "the primary's writers are free; " : "", names, f->left[0] ? "; " : "",
+             f->left);
     f->err = -EHOSTUNREACH;
     f->answered = true;
     fence_tell(f);
@@ -76,11 +77,21 @@ static void unpaused(struct fence *f)
     settle(f);
 }
 
+/* Of one that is no primary any more, and does not answer: it ends by itself. */
+static void give_pause_up(struct fence *f)
+{
+    fence_pause_forget(f);
+    unpaused(f);
+}
+
 static void let_go(struct fence *f)
 {
-    if (f->pause.ending || f->unpaused)
+    if (f->unpaused)
         return;
-    fence_pause_let_go(f, unpaused);
+    if (!f->pause.ending)
+        fence_pause_let_go(f, unpaused);
+    if (f->demoted && !f->unpaused)
+        fence_wait(f, GRACE_US, give_pause_up);
 }
 
 static void on_settle(void *arg)
@@ -99,7 +110,7 @@ static bool pause_may_be_ours(struct fence *f)
 
 static void settle(struct fence *f)
 {
-    if (!f->primary_lifted)
+    if (!f->primary_lifted && !f->demoted)
         return;
     if (!f->unpaused && !pause_may_be_ours(f))
         f->unpaused = true;
@@ -137,6 +148,15 @@ void fence_lift_node_later(struct fence_node *n)
     timer_set(n->again, LATER_US);
 }
 
+void fence_demoted(struct fence *f)
+{
+    if (f->demoted)
+        return;
+    f->demoted = true;
+    if (f->step == FENCE_LIFTING)
+        loop_defer(f->loop, &f->settle_later, on_settle, f);
+}
+
 static void lift_node(struct fence_node *n)
 {
     fence_hard_of(n->fence->kind)->lift(n);
@@ -160,4 +180,6 @@ void fence_lift_begin(struct fence *f)
     if (fence_arm(f) < 0)
         f->armed = true;
     fence_round_begin(f, lift_node, is_changed, NULL, 0);
+    if (f->demoted)
+        loop_defer(f->loop, &f->settle_later, on_settle, f);
 }

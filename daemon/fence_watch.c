@@ -41,11 +41,12 @@ static bool all_held(const struct fence *f)
 static uint64_t count_writes(struct fence *f, const struct watch_sample *s)
 {
     bool same = strcmp(f->base_run_id, s->id.run_id) == 0;
-    uint64_t before = same ? f->base_calls : 0, writes = WATCH_UNKNOWN;
+    uint64_t before = f->uncounted ? WATCH_UNKNOWN : same ? f->base_calls : 0, writes = WATCH_UNKNOWN;
 
     if (s->has_stats && s->write_calls != WATCH_UNKNOWN && before != WATCH_UNKNOWN &&
         s->write_calls >= before)
         writes = s->write_calls - before;
+    f->uncounted = false;
     f->base_calls = s->has_stats ? s->write_calls : WATCH_UNKNOWN;
     snprintf(f->base_run_id, sizeof(f->base_run_id), "%s", s->id.run_id);
     return writes;
@@ -61,12 +62,12 @@ static void tell_lost(struct fence *f, uint64_t writes)
 
 void fence_count_from_commit(struct fence *f)
 {
-    const struct state_cutover *c = fence_record(f);
+    const struct state_node *r = state_node_find(fence_record(f), fence_primary(f)->address);
 
-    if (f->base_run_id[0])
+    if (f->base_run_id[0] || !r)
         return;
-    snprintf(f->base_run_id, sizeof(f->base_run_id), "%s", c->run_id);
-    f->base_calls = c->write_calls;
+    snprintf(f->base_run_id, sizeof(f->base_run_id), "%s", r->run_id);
+    f->base_calls = r->write_calls;
 }
 
 void fence_tell_slipped(struct fence *f, const char *what)
@@ -107,6 +108,8 @@ static void collect_lost(struct fence *f, struct fence_node *n)
 static void settle(struct fence *f)
 {
     f->is_held = all_held(f);
+    if (f->is_held && f->uncounted && !f->counting && fence_sample(f))
+        count_writes(f, fence_sample(f)); /* from here on */
     if (!f->is_held || !f->was_lost || f->counting)
         return;
     f->was_lost = false;
@@ -148,21 +151,12 @@ static void look_at_pause(struct fence_node *n)
         fence_node_done(n, 0, "%s", "");
 }
 
-static int know_node(struct fence_node *n)
-{
-    struct state_cutover *c = fence_record(n->fence);
-    struct state_node *r;
-
-    if (state_node_find(c, n->address))
-        return 0;
-    return state_node_add(c, n->address, n->seen.run_id, n->primary, &r);
-}
-
 static void who_is_known(struct fence_node *n)
 {
     const struct fence_hard *hard = fence_hard_of(fence_record(n->fence)->fence);
 
-    int err = know_node(n);
+    struct state_node *r;
+    int err = fence_record_node(n, n->seen.run_id, &r);
     if (err < 0) {
         fence_node_done(n, err, "it cannot be kept track of: %s", strerror(-err));
         return;
@@ -260,16 +254,20 @@ static void on_tick(void *arg)
     tell_silence(f);
 }
 
+static bool is_primary_of(const struct fence_node *n, const struct endpoint *e)
+{
+    return e->url.host && strcmp(n->host, e->url.host) == 0 && n->endpoint.url.port == e->url.port;
+}
+
 /* Where it replicates from, should it have been demoted. */
 static void follow_primary(struct fence *f, const struct server_id *id)
 {
     struct watch_replica other = {.port = id->primary_port, .online = true};
-    const struct watch_sample one = {.nreplicas = 1, .replicas = &other};
 
-    if (id->role != ROLE_REPLICA || !id->primary_port)
+    if (id->role != ROLE_REPLICA || !id->primary_port || f->opt.shard)
         return;
     snprintf(other.host, sizeof(other.host), "%s", id->primary_host);
-    if (fence_nodes_follow(f, &one, false) < 0)
+    if (fence_nodes_follow(f, 1, &other, false) < 0)
         log_debug(f->opt.log, "%s cannot be watched", other.host);
 }
 
@@ -283,13 +281,15 @@ static void look_at_new_ones(struct fence *f, size_t from)
 
 void fence_watch_sample(struct fence *f, const struct watch_sample *s)
 {
+    const struct watch_replica *replicas;
     size_t before = f->nnodes;
 
     if (!is_on(f))
         return;
+    size_t n = fence_replicas(f, s, &replicas);
     for (size_t i = 1; i < f->nnodes; i++)
         f->nodes[i]->online = false;
-    if (fence_nodes_follow(f, s, false) < 0)
+    if (fence_nodes_follow(f, n, replicas, false) < 0)
         log_debug(f->opt.log, "not every replica of the source can be watched");
     follow_primary(f, &s->id);
     look_at_new_ones(f, before);
@@ -344,6 +344,65 @@ bool fence_is_watching(const struct fence *f)
 bool fence_is_held(const struct fence *f)
 {
     return is_on(f) && f->is_held;
+}
+
+/* Another primary. */
+
+static int make_first(struct fence *f, const struct endpoint *source)
+{
+    size_t i = 0, before = f->nnodes;
+
+    f->opt.source = source;
+    for (; i < f->nnodes && !is_primary_of(f->nodes[i], source); i++)
+        ;
+    int err = i < f->nnodes ? 0 : fence_primary_new(f);
+    if (err < 0)
+        return err;
+    struct fence_node *n = f->nodes[i];
+    f->nodes[i] = f->nodes[0];
+    f->nodes[0] = n;
+    look_at_new_ones(f, before);
+    return 0;
+}
+
+static void note_roles(struct fence *f, struct fence_node *former)
+{
+    struct state_node *r = state_node_find(fence_record(f), former->address);
+
+    former->primary = false;
+    fence_primary(f)->primary = true;
+    if (r)
+        r->primary = false;
+    if (fence_record_node(fence_primary(f), "", &r) == 0)
+        r->primary = true;
+    if (fence_save(f) < 0)
+        log_debug(f->opt.log, "that %s is a primary now is not written down", fence_primary(f)->address);
+}
+
+/* What the former one was asked for is not this one's; and what it took before cannot be told from what the
+ * former one had told it. */
+int fence_promote(struct fence *f, const struct endpoint *source)
+{
+    struct fence_node *former = fence_primary(f);
+    const struct endpoint *before = f->opt.source;
+    int err = make_first(f, source);
+
+    if (err < 0) {
+        f->opt.source = before;
+        return err;
+    }
+    if (f->pause.on && former->ready)
+        conn_reset(former->conn, "another one is the primary");
+    former->ready = former->ready && !f->pause.on;
+    fence_pause_drop(f);
+    note_roles(f, former);
+    f->watch = watch_free(f->watch);
+    fence_want_sample(f, f->sampled);
+    f->uncounted = true;
+    f->first_sample = false;
+    if (fence_record(f)->fence == FENCE_HOLD)
+        fence_watch_lapsed(f, "it is the primary now, and writes did not wait there");
+    return 0;
 }
 
 int fence_watch_init(struct fence *f)

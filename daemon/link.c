@@ -19,8 +19,8 @@ static const struct {
 } states[] = {
     [LINK_IDLE] = {"idle", BIT(LINK_CONNECTING) | BIT(LINK_CUTOVER) | BIT(LINK_COMMITTED) |
                                BIT(LINK_FINISHED) | BIT(LINK_FAILED)},
-    [LINK_CONNECTING] = {"connecting", BIT(LINK_SNAPSHOT) | BIT(LINK_RESYNC) | BIT(LINK_PAUSED) |
-                                           BIT(LINK_IDLE) | BIT(LINK_FAILED)},
+    [LINK_CONNECTING] = {"connecting", BIT(LINK_SNAPSHOT) | BIT(LINK_RESYNC) | BIT(LINK_LIVE) |
+                                           BIT(LINK_PAUSED) | BIT(LINK_IDLE) | BIT(LINK_FAILED)},
     [LINK_SNAPSHOT] = {"snapshot", BIT(LINK_LIVE) | BIT(LINK_RESYNC) | BIT(LINK_PAUSED) | BIT(LINK_IDLE) |
                                        BIT(LINK_FAILED)},
     [LINK_RESYNC] = {"resync", BIT(LINK_LIVE) | BIT(LINK_PAUSED) | BIT(LINK_IDLE) | BIT(LINK_FAILED)},
@@ -118,9 +118,9 @@ static void keep_totals(struct link *k)
 {
     struct lane_status last;
 
-    if (!k->lane)
+    if (!k->lanes)
         return;
-    lane_status(k->lane, &last);
+    lanes_status(k->lanes, &last);
     add_totals(&k->past, &last);
     if (last.last_gap[0])
         memcpy(k->past.last_gap, last.last_gap, sizeof(k->past.last_gap));
@@ -132,7 +132,10 @@ static void free_lane_later(void *arg)
     struct link *k = arg;
 
     keep_totals(k);
-    k->lane = lane_free(k->lane);
+    k->lanes = lanes_free(k->lanes);
+    link_census_forget(k);
+    link_want(k, LANE_SOURCE, false);
+    link_want(k, LANE_TARGET, false);
     k->stopping = false;
     k->ev.lane_gone(k->arg);
     if (k->stopped) {
@@ -147,6 +150,7 @@ void link_drop_lane(struct link *k)
     timer_clear(k->keep_timer);
     timer_clear(k->stop_timer);
     link_probe_end(k);
+    link_put_back_end(k);
     k->stopping = true;
     loop_defer(k->loop, &k->stop_later, free_lane_later, k);
 }
@@ -158,8 +162,7 @@ static void stop_done(struct link *k)
     link_drop_lane(k);
 }
 
-/* What was not put back was told by the feed. */
-static void lane_stopped(bool put_back, void *arg)
+static void rest_put_back(bool put_back, void *arg)
 {
     struct link *k = arg;
     (void)put_back;
@@ -167,10 +170,23 @@ static void lane_stopped(bool put_back, void *arg)
         stop_done(k);
 }
 
+/* What was not put back was told by the feed. What is still on record is of nodes that no lane has to do with
+ * any more, since another took over from them. */
+static void lanes_stopped(bool put_back, void *arg)
+{
+    struct link *k = arg;
+    bool more = put_back && state_of(k->file)->nnotify > 0;
+
+    if (!timer_is_set(k->stop_timer))
+        return;
+    if (!more || link_put_back(k, k->stop_bound_us, rest_put_back, k) < 0)
+        stop_done(k);
+}
+
 static void stop_fired(void *arg)
 {
     struct link *k = arg;
-    if (state_of(k->file)->notify.run_id[0])
+    if (state_of(k->file)->nnotify)
         log_event(k->log, EVENT_NOTIFY_NOT_PUT_BACK,
                   "notify-keyspace-events of the source could not be put back in time: the state file "
                   "remembers it");
@@ -180,13 +196,14 @@ static void stop_fired(void *arg)
 /* What was changed on the source is put back, for at most so long; then the lane is dropped. */
 static void end_lane(struct link *k, uint64_t bound_us)
 {
-    if (!k->lane) {
+    if (!k->lanes) {
         link_drop_lane(k);
         return;
     }
     k->stopping = true;
+    k->stop_bound_us = bound_us;
     timer_set(k->stop_timer, bound_us);
-    lane_stop(k->lane, lane_stopped, k);
+    lanes_stop(k->lanes, lanes_stopped, k);
 }
 
 void link_fail(struct link *k, enum blocker b, const char *format, ...)
@@ -218,7 +235,8 @@ static const char *phase_reason(struct link *k, enum lane_phase phase, unsigned 
 {
     switch (phase) {
     case LANE_LIVE:
-        return "the target has all keys; changes follow as they come";
+        return round ? "the target has all keys; changes follow as they come"
+                     : "the source's stream was gone on with where it had been left: no pass over all keys";
     case LANE_GAP:
         return k->reason;
     default:
@@ -258,7 +276,7 @@ void link_follow_phase(struct link *k, enum lane_phase phase)
         k->ev.changed(k->arg);
         return;
     }
-    lane_status(k->lane, &status);
+    lanes_status(k->lanes, &status);
     if (phase == LANE_DONE)
         one_pass_done(k);
     else
@@ -267,20 +285,35 @@ void link_follow_phase(struct link *k, enum lane_phase phase)
     k->ev.changed(k->arg);
 }
 
-static void on_phase(struct lane *l, enum lane_phase phase, void *arg)
+static void on_phase(enum lane_phase phase, void *arg)
 {
-    (void)l;
+    if (phase != LANE_CONNECTING && phase != LANE_LIVE)
+        link_place_forget(arg);
     link_tell_pass(arg, phase);
     link_follow_phase(arg, phase);
+}
+
+static void on_regrouped(void *arg)
+{
+    link_place_look(arg);
+}
+
+static void on_lanes_changed(void *arg)
+{
+    struct link *k = arg;
+
+    link_census_lanes_changed(k);
+    link_look_at_nodes(k);
+    k->ev.changed(k->arg);
 }
 
 static void on_gap(struct lane *l, const char *reason, void *arg)
 {
     struct link *k = arg;
-    (void)l;
 
-    log_event_fields(k->log, EVENT_GAP, LOG_FIELDS(LOG_TEXT(REASON, reason)),
-                     "changes may have been missed: %s", reason);
+    link_place_forget(k);
+    link_tell_gap(k, l, reason);
+    link_doubt_source(k, lane_name(l));
     if (k->state == LINK_SNAPSHOT || k->state == LINK_LIVE)
         link_set_state(k, LINK_RESYNC, "%s", reason);
     else if (k->state == LINK_RESYNC)
@@ -302,8 +335,10 @@ static void on_feed_unusable(struct lane *l, const char *why, void *arg)
 static int on_record(struct lane *l, const struct notify_record *rec, void *arg)
 {
     struct link *k = arg;
-    (void)l;
-    state_of(k->file)->notify = *rec;
+    int err = state_notify_set(state_of(k->file), lane_name(l), rec);
+
+    if (err)
+        return err;
     return k->stopping ? state_save(k->file) : link_save(k);
 }
 
@@ -311,76 +346,131 @@ static int on_writer_id(struct lane *l, const char *run_id, uint64_t client_id, 
 {
     struct link *k = arg;
     (void)l;
-    state_connection_add(state_of(k->file), STATE_TARGET, run_id, client_id);
-    return link_save(k);
+    int err = state_connection_add(state_of(k->file), STATE_TARGET, run_id, client_id);
+    return err ? err : link_save(k);
+}
+
+/* It goes from the file with the next save. */
+static void on_writer_dead(struct lane *l, const char *run_id, uint64_t client_id, void *arg)
+{
+    struct link *k = arg;
+    (void)l;
+    state_connection_forget(state_of(k->file), STATE_TARGET, run_id, client_id);
+}
+
+/* As a lane begins at that address. */
+static void recorded(const char *address, struct notify_record *ret, void *arg)
+{
+    const struct link *k = arg;
+    const struct state *s = state_of(k->file);
+
+    *ret = (struct notify_record){.run_id = ""};
+    for (size_t i = 0; i < s->nnotify; i++)
+        if (strcmp(s->notify[i].address, address) == 0)
+            *ret = s->notify[i].record;
+}
+
+/* What the targets have in common. */
+static void fill_target_options(struct link *k, struct lane_options *opt)
+{
+    const struct probed_side *targets = &k->probed[LANE_TARGET];
+
+    opt->unswept = true;
+    opt->value_max = UINT64_MAX;
+    for (size_t i = 0; i < targets->count; i++) {
+        const struct probe *p = &targets->at[i].probe;
+        opt->unswept &= p->has_keyspace && p->ndbs == 0;
+        opt->value_max = MIN(opt->value_max, p->proto_max_bulk_len);
+    }
+}
+
+/* All that may still write to the target, whichever of its servers they led to. */
+static size_t former_writers(const struct state *s, struct conn_former ret[STATE_IDS_MAX])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->nconnections; i++) {
+        if (s->connections[i].side != STATE_TARGET || !s->connections[i].client_id)
+            continue;
+        ret[n].client_id = s->connections[i].client_id;
+        snprintf(ret[n++].run_id, sizeof(ret[0].run_id), "%s", s->connections[i].run_id);
+    }
+    return n;
 }
 
 static void fill_options(struct link *k, struct lane_options *opt)
 {
     const struct config *c = k->config;
-    const struct state *s = state_of(k->file);
-    const struct probe *target = &k->probes[LANE_TARGET];
 
     *opt = (struct lane_options){
         .source = &k->endpoints[LANE_SOURCE],
         .target = &k->endpoints[LANE_TARGET],
         .feed = c->feed,
-        .recorded = s->notify,
+        .full_sync = c->psync_full_sync,
         .dbs = c->scope.all ? NULL : c->scope.at,
         .ndbs = c->scope.all ? 0 : c->scope.count,
-        .into_db = c->target.url.db,
+        .into_db = k->into_db,
         .merge = c->existing_keys == EXISTING_MERGE,
         .may_evict = c->allow_eviction,
-        .unswept = target->has_keyspace && target->ndbs == 0,
         .scan_count = (unsigned)c->scan_count,
         .memory = c->limit_memory,
         .keys_per_s = c->limit_keys_per_s,
         .bytes_per_s = c->limit_bytes_per_s,
-        .value_max = target->proto_max_bulk_len,
+        .coalesce_us = c->limit_coalesce_ms * 1000,
         .sink = log_sink(k->log),
+        .filter = c->filter,
     };
+    fill_target_options(k, opt);
     /* Of the feeds that `auto` may choose, only this one names the database. */
     if (opt->merge && opt->feed == FEED_AUTO)
         opt->feed = FEED_NOTIFY;
-    for (size_t i = 0; i < s->nconnections; i++) {
-        if (s->connections[i].side != STATE_TARGET ||
-            strcmp(s->connections[i].run_id, target->id.run_id) != 0)
-            continue;
-        opt->former_id = s->connections[i].client_id;
-        snprintf(opt->former_run_id, sizeof(opt->former_run_id), "%s", s->connections[i].run_id);
-    }
 }
 
-void link_lane_ready(struct link *k)
+static void approve_probed(struct link *k)
 {
-    static const struct lane_events events = {
-        .phase = on_phase,
-        .gap = on_gap,
-        .feed_chosen = link_tell_feed,
-        .feed_unusable = on_feed_unusable,
-        .record = on_record,
-        .writer_id = on_writer_id,
-        .sample = link_sample,
-        .condition = link_tell_condition,
-        .key_failed = link_tell_failed_key,
-        .census = link_census,
-    };
-    struct lane_options opt;
-    char source[RUN_ID_MAX], target[RUN_ID_MAX];
+    for (enum lane_side side = LANE_SOURCE; side <= LANE_TARGET; side++)
+        for (size_t i = 0; i < k->probed[side].count; i++) {
+            const struct probed *p = &k->probed[side].at[i];
+            lanes_approve(k->lanes, side, p->endpoint.url.text, p->probe.id.run_id);
+        }
+}
 
-    fill_options(k, &opt);
-    memcpy(source, k->probes[LANE_SOURCE].id.run_id, sizeof(source));
-    memcpy(target, k->probes[LANE_TARGET].id.run_id, sizeof(target));
-    int err = lane_new(k->loop, &opt, &events, k, &k->lane);
+void link_lanes_ready(struct link *k)
+{
+    static const struct lanes_events events = {
+        .phase = on_phase,
+        .regrouped = on_regrouped,
+        .changed = on_lanes_changed,
+        .lane =
+            {
+                .gap = on_gap,
+                .feed_chosen = link_tell_feed,
+                .feed_unusable = on_feed_unusable,
+                .record = on_record,
+                .writer_id = on_writer_id,
+                .writer_dead = on_writer_dead,
+                .sample = link_sample,
+                .condition = link_tell_condition,
+                .key_failed = link_tell_failed_key,
+                .census = link_census,
+            },
+    };
+    struct lanes_options opt = {
+        .source = k->topologies[LANE_SOURCE], .target = k->topologies[LANE_TARGET], .recorded = recorded};
+
+    fill_options(k, &opt.lane);
+    opt.place = link_place(k);
+    opt.lane.former = k->former;
+    opt.lane.nformer = former_writers(state_of(k->file), k->former);
+    int err = lanes_new(k->loop, &opt, &events, k, &k->lanes);
     if (err) {
-        log_event(k->log, EVENT_INTERNAL_ERROR, "a lane could not be made: %s", strerror(-err));
+        log_event(k->log, EVENT_INTERNAL_ERROR, "the lanes could not be made: %s", strerror(-err));
         timer_set(k->again, KEEP_US);
         return;
     }
-    lane_hold_deletes(k->lane, k->held != 0);
-    lane_approve(k->lane, LANE_SOURCE, source);
-    lane_approve(k->lane, LANE_TARGET, target);
-    lane_pause(k->lane, k->pause_wanted);
+    lanes_hold_deletes(k->lanes, k->held != 0);
+    approve_probed(k);
+    lanes_pause(k->lanes, k->pause_wanted);
     if (k->pause_wanted)
         link_set_state(k, LINK_PAUSED, "it was paused before riotd was restarted");
     timer_set(k->keep_timer, KEEP_US);
@@ -391,7 +481,7 @@ void link_lane_ready(struct link *k)
 static void again_fired(void *arg)
 {
     struct link *k = arg;
-    if (k->lane)
+    if (k->lanes)
         link_release_probes(k);
     else if (k->state == LINK_CONNECTING)
         link_probe(k);
@@ -410,30 +500,18 @@ void link_refresh_blockers(struct link *k, const struct lane_status *status)
                    status->functions_error);
     else
         link_unblock(k, BLOCKER_FUNCTIONS_REFUSED);
+    link_look_at_info(k);
 }
 
 static void keep_fired(void *arg)
 {
     struct link *k = arg;
     timer_set(k->keep_timer, KEEP_US);
-    if (k->lane && !k->stopping)
+    if (k->lanes && !k->stopping)
         link_remember(k);
 }
 
 /* Making it. */
-
-static int make_endpoints(struct link *k, const struct config_passwords *passwords)
-{
-    const char *instance = state_of(k->file)->instance;
-    char why[CONFIG_WHY_MAX];
-    int err = config_endpoint(k->config, false, passwords->source, instance, &k->endpoints[LANE_SOURCE], why);
-
-    if (!err)
-        err = config_endpoint(k->config, true, passwords->target, instance, &k->endpoints[LANE_TARGET], why);
-    if (err)
-        log_event(k->log, EVENT_CONFIG_ERROR, "%s", why);
-    return err;
-}
 
 int link_new(struct loop *loop, const struct link_options *opt, const struct link_events *ev, void *arg,
              struct link **ret)
@@ -447,11 +525,18 @@ int link_new(struct loop *loop, const struct link_options *opt, const struct lin
     k->log = opt->log;
     k->ev = *ev;
     k->arg = arg;
+    k->into_db = opt->config->target.url.db;
     k->since_ms = clock_wall_ms();
     snprintf(k->reason, sizeof(k->reason), "not started");
-    int err = make_endpoints(k, opt->passwords);
+    int err = link_make_endpoints(k, opt->passwords);
+    if (!err)
+        err = link_nodes_begin(k);
     if (!err)
         err = timer_new(loop, again_fired, k, &k->again);
+    if (!err)
+        err = timer_new(loop, link_map_fired, k, &k->map_timer);
+    if (!err)
+        err = timer_new(loop, link_slots_fired, k, &k->slots_timer);
     if (!err)
         err = timer_new(loop, keep_fired, k, &k->keep_timer);
     if (!err)
@@ -472,7 +557,11 @@ struct link *link_free(struct link *k)
     defer_cancel(k->loop, &k->stop_later);
     link_release_probes(k);
     link_put_back_end(k);
-    lane_free(k->lane);
+    lanes_free(k->lanes);
+    link_nodes_end(k);
+    link_census_forget(k);
+    timer_free(k->map_timer);
+    timer_free(k->slots_timer);
     timer_free(k->again);
     timer_free(k->keep_timer);
     timer_free(k->stop_timer);
@@ -501,6 +590,7 @@ static int set_desired(struct link *k, enum state_desired desired, char why[LINK
 static void connect_servers(struct link *k, const char *reason)
 {
     memset(k->blockers, 0, sizeof(k->blockers));
+    k->trusted[0] = '\0';
     k->held = 0;
     k->census_pending = false;
     link_set_state(k, LINK_CONNECTING, "%s", reason);
@@ -518,7 +608,7 @@ int link_start(struct link *k, bool anew, char why[LINK_WHY_MAX])
         k->state != LINK_FINISHED)
         return link_refuse(why, -EALREADY, "the link is %s: start works in idle and failed%s",
                            states[k->state].name, k->state == LINK_PAUSED ? "; see resume" : "");
-    if (k->lane)
+    if (k->lanes)
         return link_refuse(why, -EPERM, "the link is being stopped: try again in a moment");
     err = anew ? link_forget(k, why) : set_desired(k, DESIRED_RUNNING, why);
     if (err)
@@ -534,14 +624,14 @@ int link_pause(struct link *k, char why[LINK_WHY_MAX])
         return link_refuse_in_cutover(why);
     if (k->state == LINK_PAUSED)
         return 0;
-    if (!k->lane || k->stopping || k->state == LINK_CONNECTING)
+    if (!k->lanes || k->stopping || k->state == LINK_CONNECTING)
         return link_refuse(why, -EPERM, "the link is %s: pause works in snapshot, resync and live",
                            states[k->state].name);
     int err = set_desired(k, DESIRED_PAUSED, why);
     if (err)
         return err;
     k->pause_wanted = true;
-    lane_pause(k->lane, true);
+    lanes_pause(k->lanes, true);
     link_set_state(k, LINK_PAUSED, "copying rests; changes are still noted");
     return 0;
 }
@@ -558,8 +648,8 @@ int link_resume(struct link *k, char why[LINK_WHY_MAX])
     if (err)
         return err;
     k->pause_wanted = false;
-    lane_pause(k->lane, false);
-    lane_status(k->lane, &status);
+    lanes_pause(k->lanes, false);
+    lanes_status(k->lanes, &status);
     if (status.gap_pending && status.round)
         link_set_state(k, LINK_RESYNC,
                        "changes were missed during the pause: all keys are gone through again");
@@ -581,10 +671,12 @@ int link_accept(struct link *k, struct bytes code, char why[LINK_WHY_MAX])
         return link_refuse(why, -ENOENT, "there is no blocker %s", bytes_escape(code, text, sizeof(text)));
     if (!blockers[b].acceptable)
         return link_refuse(why, -EPERM, "%s cannot be accepted. %s", blockers[b].code, blockers[b].hint);
-    if (!k->blockers[b].on || !k->lane)
+    if (!k->blockers[b].on || !k->lanes)
         return link_refuse(why, -ENOENT, "%s does not block the link now", blockers[b].code);
     log_event_fields(k->log, EVENT_ACCEPTED, LOG_FIELDS(LOG_TEXT(BLOCKER, blockers[b].code)),
                      "the blocker %s was accepted: %s", blockers[b].code, k->blockers[b].message);
+    if (b == BLOCKER_THIN_INFO)
+        memcpy(k->trusted, k->blockers[b].message, sizeof(k->trusted));
     link_unblock(k, b);
     if (b == BLOCKER_SOURCE_SHRANK)
         link_trust_source(k);
@@ -600,8 +692,12 @@ void link_stop(struct link *k, bool keep, uint64_t bound_us, void (*fn)(void *ar
     if (!keep && set_desired(k, DESIRED_IDLE, why) < 0)
         log_event_fields(k->log, EVENT_STATE_FILE_ERROR, LOG_FIELDS(LOG_TEXT(FILE, state_file_path(k->file))),
                          "%s", why);
-    if (keep && k->lane && !k->stopping)
+    if (!keep) /* a start begins anew: who knows what is done with the target until then */
+        link_place_forget(k);
+    if (keep && k->lanes && !k->stopping) {
+        link_place_keep(k, true);
         link_remember(k);
+    }
     k->stopped = fn;
     k->stopped_arg = arg;
     k->keep = keep;
@@ -613,7 +709,7 @@ void link_stop(struct link *k, bool keep, uint64_t bound_us, void (*fn)(void *ar
             timer_set(k->stop_timer, bound_us);
         return;
     }
-    if (!k->lane && !keep)
+    if (!k->lanes && !keep)
         link_set_state(k, LINK_IDLE, "stopped");
     end_lane(k, bound_us);
 }
@@ -635,46 +731,27 @@ void link_begin(struct link *k)
     connect_servers(k, desired == DESIRED_NONE ? "started by autostart" : "riotd was started");
 }
 
-int link_prepare_tls(struct link *k, char why[LINK_WHY_MAX])
-{
-    char text[TLS_WHY_MAX];
-    int err = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(k->endpoints) && !err; i++) {
-        struct endpoint *e = &k->endpoints[i];
-        err = e->tls ? tls_prepare(e->tls, text) : 0;
-        if (err)
-            snprintf(why, LINK_WHY_MAX, "%s.tls.%s", e->side, text);
-    }
-    return err;
-}
-
-void link_settle_tls(struct link *k, bool taken)
-{
-    for (size_t i = 0; i < ARRAY_LEN(k->endpoints); i++)
-        if (k->endpoints[i].tls)
-            (taken ? tls_take : tls_drop)(k->endpoints[i].tls);
-}
-
 /* A cutover lifts those of speed. */
 void link_limits_changed(struct link *k)
 {
     bool lifted = k->state == LINK_CUTOVER;
 
-    if (k->lane)
-        lane_limits(k->lane, k->config->limit_memory, lifted ? 0 : k->config->limit_keys_per_s,
-                    lifted ? 0 : k->config->limit_bytes_per_s);
+    if (!k->lanes)
+        return;
+    lanes_limits(k->lanes, k->config->limit_memory, lifted ? 0 : k->config->limit_keys_per_s,
+                 lifted ? 0 : k->config->limit_bytes_per_s);
+    lanes_coalesce(k->lanes, lifted ? 0 : k->config->limit_coalesce_ms * 1000);
 }
 
 int link_drain(struct link *k, void (*fn)(void *arg), void *arg)
 {
-    return k->lane && !k->stopping ? lane_drain(k->lane, fn, arg) : -ENOTCONN;
+    return k->lanes && !k->stopping ? lanes_drain(k->lanes, fn, arg) : -ENOTCONN;
 }
 
 void link_drain_cancel(struct link *k, void *arg)
 {
-    if (k->lane)
-        lane_drain_cancel(k->lane, arg);
+    if (k->lanes)
+        lanes_drain_cancel(k->lanes, arg);
 }
 
 /* Telling of it. */
@@ -685,27 +762,29 @@ void link_status(struct link *k, struct link_status *ret)
     ret->state = k->state;
     ret->since_ms = k->since_ms;
     ret->reason = k->reason;
-    ret->has_lane = k->lane != NULL;
+    ret->has_lane = k->lanes != NULL;
     ret->lane.memory_limit_bytes = k->config->limit_memory;
     ret->lane.eta_ms = -1;
     ret->lane.feed.kind = k->config->feed;
     ret->lane.feed.state = "stopped";
-    if (k->lane)
-        lane_status(k->lane, &ret->lane);
-    if (k->lane && !k->stopping)
+    if (k->lanes)
+        lanes_status(k->lanes, &ret->lane);
+    if (k->lanes && !k->stopping)
         link_refresh_blockers(k, &ret->lane);
     add_totals(&ret->lane, &k->past);
     if (!ret->lane.last_gap[0])
         memcpy(ret->lane.last_gap, k->past.last_gap, sizeof(ret->lane.last_gap));
     memcpy(ret->blockers, k->blockers, sizeof(ret->blockers));
     memcpy(ret->waiting, k->waiting, sizeof(ret->waiting));
-    for (size_t i = 0; i < ARRAY_LEN(k->endpoints); i++)
+    for (size_t i = 0; i < ARRAY_LEN(k->endpoints); i++) {
         ret->endpoints[i] = &k->endpoints[i];
+        ret->nodes[i] = &k->nodes[i];
+    }
 }
 
 void link_each_failed(const struct link *k,
                       void (*fn)(int db, struct bytes key, const char *reason, void *arg), void *arg)
 {
-    if (k->lane)
-        lane_each_failed(k->lane, fn, arg);
+    if (k->lanes)
+        lanes_each_failed(k->lanes, fn, arg);
 }

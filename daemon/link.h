@@ -11,7 +11,7 @@
 #include "daemon/config.h"
 #include "daemon/log.h"
 #include "daemon/state_file.h"
-#include "lib/copy/lane.h"
+#include "lib/copy/lanes.h"
 #include "lib/core/text.h"
 
 enum link_state {
@@ -77,9 +77,16 @@ enum link_state link_state(const struct link *k);
 
 /* For verify and the cutover. */
 
-struct lane *link_lane(
-    struct link *k); /* NULL: there is none, or it is being ended. `lane_gone` is said when it goes */
+/* Of that side: for as long as the link lives. */
+struct topology *link_topology(const struct link *k, enum lane_side side);
+/* The addresses of that side's primaries, by the map as it is now. */
+void link_each_primary(const struct link *k, enum lane_side side,
+                       void (*fn)(enum lane_side side, const char *address, void *arg), void *arg);
+/* NULL: there are none, or they are being ended. `lane_gone` is said when they go. */
+struct lanes *link_lanes(struct link *k);
 const struct endpoint *link_endpoint(const struct link *k, enum lane_side side);
+/* The target's database that all goes into; URL_DB_NONE: the same as on the source. */
+int link_into_db(const struct link *k);
 /* The databases of the scope, of the source, from malloc (NULL: memory is out). All of them are known only
  * while there is a lane. */
 int *link_dbs(const struct link *k, size_t *ret_n);
@@ -119,6 +126,21 @@ struct link_waiting {
     char text[200];
 };
 
+/* A node of one side, as the topology tells of it. */
+struct link_node {
+    char address[STATE_URL_MAX];
+    char id[NODE_ID_MAX];
+    bool primary, failing;
+    unsigned slots, told_slots;
+    size_t shard;
+};
+struct link_nodes {
+    uint64_t version; /* of the map; 0: not known yet */
+    bool cluster, covered, moving;
+    size_t count, primaries; /* primaries: those that own slots */
+    struct link_node *at;
+};
+
 struct link_status {
     enum link_state state;
     int64_t since_ms;
@@ -129,6 +151,7 @@ struct link_status {
     /* Before there is a lane: what each side is waited for with. "" nothing. */
     struct link_waiting waiting[2];
     const struct endpoint *endpoints[2];
+    const struct link_nodes *nodes[2];
 };
 void link_status(struct link *k, struct link_status *ret);
 void link_each_failed(const struct link *k,

@@ -7,9 +7,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct lane *link_lane(struct link *k)
+struct lanes *link_lanes(struct link *k)
 {
-    return k->stopping ? NULL : k->lane;
+    return k->stopping ? NULL : k->lanes;
+}
+
+struct topology *link_topology(const struct link *k, enum lane_side side)
+{
+    return k->topologies[side];
+}
+
+void link_each_primary(const struct link *k, enum lane_side side,
+                       void (*fn)(enum lane_side side, const char *address, void *arg), void *arg)
+{
+    const struct topology_map *m = topology_map(k->topologies[side]);
+
+    for (size_t i = 0; m && i < m->nshards; i++) {
+        struct endpoint e;
+        if (topology_endpoint(k->topologies[side], &m->shards[i].primary, &e) < 0)
+            continue; /* memory is out */
+        fn(side, e.url.text, arg);
+        endpoint_node_clear(&e);
+    }
+}
+
+int link_into_db(const struct link *k)
+{
+    return k->into_db;
 }
 
 const struct endpoint *link_endpoint(const struct link *k, enum lane_side side)
@@ -21,8 +45,8 @@ int *link_dbs(const struct link *k, size_t *ret_n)
 {
     const struct config_databases *scope = &k->config->scope;
 
-    if (k->lane)
-        return lane_dbs(k->lane, ret_n);
+    if (k->lanes)
+        return lanes_dbs(k->lanes, ret_n);
     size_t n = scope->all ? 0 : scope->count;
     int *dbs = calloc(MAX(n, (size_t)1), sizeof(*dbs));
     if (!dbs)
@@ -89,30 +113,45 @@ static void tell_what_stays_fenced(struct link *k, const struct state_cutover *c
                  fence_names[c->fence], c->fence == FENCE_HOLD ? "its pause ends with its lease" : text);
 }
 
+/* What it may be asked to forget is taken out, so that it can be put back. What is still to be undone is not
+ * forgotten. */
+static struct state take_out(struct state *s)
+{
+    struct state out = *s;
+
+    s->target_owned = (struct state_owned){.owned = false};
+    s->sources = s->targets = (struct state_servers){.count = 0};
+    if (s->cutover.stage >= STAGE_COMMITTED)
+        s->cutover = (struct state_cutover){.stage = STAGE_NONE};
+    return out;
+}
+
+static void drop(struct state *out)
+{
+    state_servers_clear(&out->target_owned.servers);
+    state_servers_clear(&out->sources);
+    state_servers_clear(&out->targets);
+}
+
 int link_forget(struct link *k, char why[LINK_WHY_MAX])
 {
-    struct state *s = state_of(k->file), *before = malloc(sizeof(*before));
-    if (!before)
-        return link_refuse(why, -EIO, "out of memory");
-    *before = *s;
-    /* Taken out, so that it can be put back. What is still to be undone is not forgotten. */
-    bool committed = s->cutover.stage >= STAGE_COMMITTED;
-    if (committed)
-        s->cutover = (struct state_cutover){.stage = STAGE_NONE};
+    struct state *s = state_of(k->file), before = take_out(s);
+    bool committed = before.cutover.stage >= STAGE_COMMITTED;
+
     state_reset(s);
     s->desired = DESIRED_RUNNING;
     int err = state_save(k->file);
     if (err) {
-        *s = *before;
-        link_refuse(why, -EIO, "the state file %s cannot be written: %s", state_file_path(k->file),
-                    strerror(-err));
-        err = -EIO;
-    } else if (committed) {
-        tell_what_stays_fenced(k, &before->cutover);
-        state_nodes_clear(&before->cutover);
+        *s = before;
+        return link_refuse(why, -EIO, "the state file %s cannot be written: %s", state_file_path(k->file),
+                           strerror(-err));
     }
-    free(before);
-    return err;
+    if (committed) {
+        tell_what_stays_fenced(k, &before.cutover);
+        state_nodes_clear(&before.cutover);
+    }
+    drop(&before);
+    return 0;
 }
 
 /* The cutover's states. */
@@ -145,12 +184,12 @@ int link_cutover(struct link *k, char why[LINK_WHY_MAX])
 
     if (k->in_cutover)
         return link_refuse(why, -EBUSY, "a cutover is under way already");
-    if (!link_lane(k) || k->state != LINK_LIVE)
+    if (!link_lanes(k) || k->state != LINK_LIVE)
         return link_refuse(why, -EPERM, "the link is %s: a cutover begins in live",
                            link_state_name(k->state));
     if (state_of(k->file)->cutover.stage != STAGE_NONE)
         return link_refuse(why, -EPERM, "the state file tells of another cutover that has not ended");
-    lane_status(k->lane, &status);
+    lanes_status(k->lanes, &status);
     link_refresh_blockers(k, &status);
     int err = refuse_blocked(k, why);
     if (!err)
@@ -172,15 +211,15 @@ void link_cutover_undone(struct link *k, const char *reason)
     struct lane_status status;
 
     k->in_cutover = false;
-    if (k->lane)
-        lane_unseal(k->lane);
+    if (k->lanes)
+        lanes_unseal(k->lanes);
     if (k->state != LINK_CUTOVER)
         return;
-    if (!k->lane) {
+    if (!k->lanes) {
         link_begin(k);
         return;
     }
-    lane_status(k->lane, &status);
+    lanes_status(k->lanes, &status);
     link_set_state(k, link_state_of_phase(status.gap_pending ? LANE_GAP : status.phase, status.round), "%s",
                    reason);
     link_limits_changed(k);
@@ -189,7 +228,7 @@ void link_cutover_undone(struct link *k, const char *reason)
 static void leave_cutover(struct link *k, enum link_state next, const char *reason)
 {
     k->in_cutover = false;
-    if (k->lane)
+    if (k->lanes)
         link_drop_lane(k);
     link_set_state(k, next, "%s", reason);
 }
@@ -226,15 +265,35 @@ void link_begin_after_cutover(struct link *k, bool undoing, const char *reason)
 
 /* Notify flags. */
 
-struct link_put_back {
-    struct link *link;
+struct link_put_back;
+
+struct put_back_node {
+    struct link_put_back *all;
+    struct endpoint endpoint;
+    char run_id[RUN_ID_MAX];
     struct conn *conn;
     struct putback putback;
-    bool ok;
+    bool begun, ok;
+};
+
+struct link_put_back {
+    struct link *link;
+    size_t count, due;
+    struct put_back_node *at;
     struct defer later;
     void (*fn)(bool put_back, void *arg);
     void *arg;
 };
+
+static void end_node(struct put_back_node *n)
+{
+    if (n->begun)
+        putback_cancel(&n->putback);
+    conn_free(n->conn);
+    if (n->begun)
+        putback_end(&n->putback);
+    endpoint_node_clear(&n->endpoint);
+}
 
 void link_put_back_end(struct link *k)
 {
@@ -244,27 +303,29 @@ void link_put_back_end(struct link *k)
     if (!p)
         return;
     defer_cancel(k->loop, &p->later);
-    putback_cancel(&p->putback);
-    conn_free(p->conn);
-    putback_end(&p->putback);
+    for (size_t i = 0; i < p->count; i++)
+        end_node(&p->at[i]);
+    free(p->at);
     free(p);
 }
 
 /* What is put back and not known to be is asked for again; the other way round it would be forgotten. */
-static bool clear_record(struct link *k)
+static bool clear_records(struct link_put_back *p)
 {
-    struct state *s = state_of(k->file);
-    struct notify_record before = s->notify;
+    struct link *k = p->link;
+    bool all = true;
 
-    s->notify = (struct notify_record){.run_id = ""};
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->at[i].ok)
+            state_notify_remove(state_of(k->file), p->at[i].run_id);
+        all &= p->at[i].ok;
+    }
     int err = state_save(k->file);
-    if (!err)
-        return true;
-    s->notify = before;
-    log_event(k->log, EVENT_NOTIFY_RECORD,
-              "notify-keyspace-events of the source is put back, but that cannot be written down: %s",
-              strerror(-err));
-    return false;
+    if (err)
+        log_event(k->log, EVENT_NOTIFY_RECORD,
+                  "notify-keyspace-events of the source is put back, but that cannot be written down: %s",
+                  strerror(-err));
+    return all && !err;
 }
 
 static void put_back_over(void *arg)
@@ -273,10 +334,8 @@ static void put_back_over(void *arg)
     struct link *k = p->link;
     void (*fn)(bool put_back, void *arg) = p->fn;
     void *fn_arg = p->arg;
-    bool ok = p->ok;
+    bool ok = clear_records(p);
 
-    if (ok && state_of(k->file)->notify.run_id[0])
-        ok = clear_record(k);
     link_put_back_end(k);
     fn(ok, fn_arg);
 }
@@ -284,32 +343,69 @@ static void put_back_over(void *arg)
 /* The conversation and its connection are on the stack. */
 static void put_back_done(bool ok, void *arg)
 {
-    struct link_put_back *p = arg;
-    p->ok = ok;
-    loop_defer(p->link->loop, &p->later, put_back_over, p);
+    struct put_back_node *n = arg;
+    struct link_put_back *p = n->all;
+
+    n->ok = ok;
+    if (--p->due == 0)
+        loop_defer(p->link->loop, &p->later, put_back_over, p);
+}
+
+/* Where the record says that it was changed. */
+static int endpoint_of(const struct link *k, const char *address, struct endpoint *ret)
+{
+    char why[URL_WHY_MAX];
+    struct url u;
+    bool elsewhere = url_parse(address, &u, why) == 0;
+    bool tcp = elsewhere && u.host;
+    int err = endpoint_node(&k->endpoints[LANE_SOURCE], tcp ? u.host : NULL, tcp ? u.port : 0, ret);
+
+    if (elsewhere)
+        url_free(&u);
+    return err;
+}
+
+static int put_back_node(struct link_put_back *p, const struct state_notify *record, uint64_t bound_us)
+{
+    static const struct conn_events events = {0};
+    struct link *k = p->link;
+    struct put_back_node *n = &p->at[p->count];
+    struct conn_options opt = {.endpoint = &n->endpoint,
+                               .role = "putback",
+                               .in_max = 64 * KIB,
+                               .out_max = 64 * KIB,
+                               .out_high = 64 * KIB,
+                               .fenced = true};
+
+    n->all = p;
+    snprintf(n->run_id, sizeof(n->run_id), "%s", record->record.run_id);
+    int err = endpoint_of(k, record->address, &n->endpoint);
+    if (err)
+        return err;
+    p->count++;
+    err = putback_init(&n->putback, k->loop, log_sink(k->log));
+    n->begun = !err;
+    if (!err)
+        err = conn_new(k->loop, &opt, &events, NULL, &n->conn);
+    if (!err)
+        putback_start(&n->putback, n->conn, &record->record, MAX(bound_us / 1000, (uint64_t)1), put_back_done,
+                      n);
+    return err;
 }
 
 static int put_back_begin(struct link_put_back *p, uint64_t bound_us)
 {
-    struct link *k = p->link;
-    const struct notify_record *record = &state_of(k->file)->notify;
-    const struct conn_options opt = {.endpoint = &k->endpoints[LANE_SOURCE],
-                                     .role = "putback",
-                                     .in_max = 64 * KIB,
-                                     .out_max = 64 * KIB,
-                                     .out_high = 64 * KIB,
-                                     .fenced = true};
-    const struct conn_events events = {0};
+    const struct state *s = state_of(p->link->file);
+    int err = 0;
 
-    if (!record->run_id[0]) {
-        put_back_done(true, p);
-        return 0;
-    }
-    int err = putback_init(&p->putback, k->loop, log_sink(k->log));
-    if (!err)
-        err = conn_new(k->loop, &opt, &events, NULL, &p->conn);
-    if (!err)
-        putback_start(&p->putback, p->conn, record, MAX(bound_us / 1000, (uint64_t)1), put_back_done, p);
+    p->at = calloc(MAX(s->nnotify, (size_t)1), sizeof(*p->at));
+    if (!p->at)
+        return -ENOMEM;
+    p->due = s->nnotify;
+    if (!p->due)
+        loop_defer(p->link->loop, &p->later, put_back_over, p);
+    for (size_t i = 0; i < s->nnotify && !err; i++)
+        err = put_back_node(p, &s->notify[i], bound_us);
     return err;
 }
 

@@ -12,63 +12,152 @@ static void describe(const struct probe *p, char *out, size_t cap)
              server_role_name(p->id.role));
 }
 
+/* "Redis 7.0.15, a primary", or "a cluster of 3 shards, Redis 7.0.15". */
+static void describe_side(const struct link *k, enum lane_side side, char *out, size_t cap)
+{
+    const struct probed_side *s = &k->probed[side];
+    const struct server_id *id = &s->at[0].probe.id;
+
+    if (k->nodes[side].cluster)
+        snprintf(out, cap, "a cluster of %zu shard%s, %s %s", s->count, s->count == 1 ? "" : "s",
+                 id->kind == SERVER_VALKEY ? "Valkey" : "Redis", id->version);
+    else
+        describe(&s->at[0].probe, out, cap);
+}
+
+/* Another node told of the cluster: nobody would notice until that one is gone too. */
+static void tell_url(struct link *k, enum lane_side side)
+{
+    const char *why = topology_base_why(k->topologies[side]), *name = k->endpoints[side].side;
+
+    if (why[0])
+        log_event_fields(k->log, EVENT_CONFIG_WARNING,
+                         LOG_FIELDS(LOG_TEXT(ENDPOINT, name), LOG_TEXT(ADDRESS, k->endpoints[side].url.text),
+                                    LOG_TEXT(REASON, why)),
+                         "nothing is learned at %s (%s): the cluster was found by another of %s.seeds; put a "
+                         "node that lives into %s.url",
+                         k->endpoints[side].url.text, why, name, name);
+}
+
 void link_tell_servers(struct link *k)
 {
-    char source[80], target[80];
+    char source[100], target[100];
 
-    describe(&k->probes[LANE_SOURCE], source, sizeof(source));
-    describe(&k->probes[LANE_TARGET], target, sizeof(target));
+    tell_url(k, LANE_SOURCE);
+    tell_url(k, LANE_TARGET);
+
+    describe_side(k, LANE_SOURCE, source, sizeof(source));
+    describe_side(k, LANE_TARGET, target, sizeof(target));
     log_event(k->log, EVENT_CONNECTED, "both servers answer: the source is %s; the target is %s", source,
               target);
+}
+
+/* NULL where there is one lane: what is said is of the link then. */
+const char *link_lane_name(const struct link *k, const struct lane *l)
+{
+    return k->lanes && k->nodes[LANE_SOURCE].primaries > 1 ? lane_name(l) : NULL;
+}
+
+/* "10.0.0.5:6379: " where there are several, for a line about one. Returns out. */
+const char *link_lane_prefix(const struct link *k, const struct lane *l, char out[LANE_PREFIX_MAX])
+{
+    const char *name = link_lane_name(k, l);
+
+    out[0] = '\0';
+    if (name)
+        snprintf(out, LANE_PREFIX_MAX, "%.200s: ", name);
+    return out;
+}
+
+/* What keeps the source from a better feed is told here, once. */
+static const char *why_not_better(struct lane *l, char *out, size_t cap)
+{
+    struct lane_status s;
+    size_t at = 0;
+
+    lane_status(l, &s);
+    out[0] = '\0';
+    for (size_t i = 0; i < s.feed.npassed_over && at < cap; i++)
+        at += (size_t)snprintf(out + at, cap - at, "%s`%s`: %s", i ? "; " : "; not by ",
+                               feed_kind_name(s.feed.passed_over[i].kind), s.feed.passed_over[i].why);
+    return out;
 }
 
 void link_tell_feed(struct lane *l, enum feed_kind kind, void *arg)
 {
     struct link *k = arg;
-    (void)l;
+    char lane[LANE_PREFIX_MAX], why_not[FEED_KINDS * 220];
 
     const char *name = feed_kind_name(kind);
-    const struct log_field *fields = LOG_FIELDS(LOG_TEXT(FEED, name));
+    const struct log_field *fields = LOG_FIELDS(LOG_TEXT(LANE, link_lane_name(k, l)), LOG_TEXT(FEED, name));
+    link_lane_prefix(k, l, lane);
     if (kind == FEED_NONE)
         log_event_fields(k->log, EVENT_FEED_CHOSEN, fields,
-                         "changes on the source are not followed: one pass is made");
+                         "%schanges on the source are not followed: one pass is made", lane);
     else
         log_event_fields(k->log, EVENT_FEED_CHOSEN, fields,
-                         "changes on the source are learned by the feed `%s`", name);
+                         "%schanges on the source are learned by the feed `%s`%s", lane, name,
+                         why_not_better(l, why_not, sizeof(why_not)));
 }
 
-void link_tell_waiting(struct link *k, enum lane_side side, const char *why)
+void link_tell_gap(struct link *k, const struct lane *l, const char *reason)
 {
-    const struct endpoint *e = &k->endpoints[side];
+    char lane[LANE_PREFIX_MAX];
+
+    log_event_fields(k->log, EVENT_GAP,
+                     LOG_FIELDS(LOG_TEXT(LANE, link_lane_name(k, l)), LOG_TEXT(REASON, reason)),
+                     "%schanges may have been missed: %s", link_lane_prefix(k, l, lane), reason);
+}
+
+void link_tell_waiting(struct link *k, const struct endpoint *e, const char *why)
+{
     log_event_fields(
         k->log, EVENT_WAITING,
         LOG_FIELDS(LOG_TEXT(ENDPOINT, e->side), LOG_TEXT(ADDRESS, e->url.text), LOG_TEXT(REASON, why)),
         "waiting for the %s at %s: %s", e->side, e->url.text, why);
 }
 
-void link_tell_replaced(struct link *k, enum lane_side side, const char *run_id, const char *before)
+void link_tell_replaced(struct link *k, enum lane_side side, const char *address, const char *run_id,
+                        const char *before)
 {
-    const struct endpoint *e = &k->endpoints[side];
+    const char *name = k->endpoints[side].side;
     log_event_fields(
         k->log, side == LANE_SOURCE ? EVENT_SOURCE_REPLACED : EVENT_TARGET_REPLACED,
-        LOG_FIELDS(LOG_TEXT(ENDPOINT, e->side), LOG_TEXT(ADDRESS, e->url.text), LOG_TEXT(RUN_ID, run_id)),
-        "the %s was restarted or replaced: run id %s, before %s", e->side, run_id, before);
+        LOG_FIELDS(LOG_TEXT(ENDPOINT, name), LOG_TEXT(ADDRESS, address), LOG_TEXT(RUN_ID, run_id)),
+        "%s%s was restarted or replaced: run id %s, before %s", k->nodes[side].cluster ? "" : "the ",
+        k->nodes[side].cluster ? address : name, run_id, before);
 }
 
-void link_tell_owned(struct link *k)
+void link_tell_owned(struct link *k, const char *address)
 {
-    const struct endpoint *e = &k->endpoints[LANE_TARGET];
-    log_event_fields(k->log, EVENT_OWNED,
-                     LOG_FIELDS(LOG_TEXT(ENDPOINT, e->side), LOG_TEXT(ADDRESS, e->url.text)),
-                     "the target %s is this link's own from now on", e->url.text);
+    log_event_fields(
+        k->log, EVENT_OWNED,
+        LOG_FIELDS(LOG_TEXT(ENDPOINT, k->endpoints[LANE_TARGET].side), LOG_TEXT(ADDRESS, address)),
+        "the target %s is this link's own from now on", address);
+}
+
+void link_tell_node(struct link *k, enum lane_side side, const char *address, const char *what)
+{
+    const char *name = k->endpoints[side].side;
+    log_event_fields(k->log, EVENT_NODES_CHANGED,
+                     LOG_FIELDS(LOG_TEXT(ENDPOINT, name), LOG_TEXT(ADDRESS, address), LOG_TEXT(REASON, what)),
+                     "the %s's cluster has changed: %s %s", name, address, what);
+}
+
+void link_tell_slots(struct link *k, enum lane_side side, const char *what)
+{
+    const char *name = k->endpoints[side].side;
+    log_event_fields(k->log, EVENT_SLOTS_MOVED, LOG_FIELDS(LOG_TEXT(ENDPOINT, name), LOG_TEXT(REASON, what)),
+                     "slots of the %s have moved: %s", name, what);
 }
 
 /* A pass over all keys, from its scan to its last copy. */
 
+/* Before the first pass nothing is copied: what has been is a lane's that began before others could. */
 static void pass_begins(struct link *k, const struct lane_status *now)
 {
     k->pass_began_us = loop_now_us(k->loop);
-    k->before_pass = *now;
+    k->before_pass = now->round > 1 ? *now : (struct lane_status){0};
 }
 
 static void pass_ends(struct link *k, const struct lane_status *now)
@@ -95,7 +184,7 @@ void link_tell_pass(struct link *k, enum lane_phase phase)
 
     if (k->stopping || (phase != LANE_SCAN && phase != LANE_LIVE && phase != LANE_DONE))
         return;
-    lane_status(k->lane, &now);
+    lanes_status(k->lanes, &now);
     if (phase == LANE_SCAN)
         pass_begins(k, &now);
     else if (k->pass_began_us)
@@ -129,36 +218,45 @@ static const struct {
                              "the target accepts again"},
     [LANE_OVERRUN] = {EVENT_OVERRUN, EVENT_OVERRUN_ENDED, LANE_TARGET,
                       "changes come faster than they are copied", "there is room for changed keys again"},
-    [LANE_FEED_UNPROVEN] = {EVENT_FEED_UNPROVEN, EVENT_FEED_PROVEN, LANE_SOURCE, "the feed may miss changes",
+    [LANE_FEED_UNPROVEN] = {EVENT_FEED_UNPROVEN, EVENT_FEED_PROVEN, LANE_SOURCE,
+                            "it is not known yet whether the feed tells of all changes",
                             "the feed is in order again"},
+    [LANE_OUT_OF_SCOPE] = {EVENT_OUT_OF_SCOPE, EVENT_IN_SCOPE, LANE_SOURCE, "nothing is copied",
+                           "a key is within the filter"},
+    [LANE_SOURCE_REPLICA] = {EVENT_SOURCE_REPLICA, EVENT_SOURCE_PRIMARY, LANE_SOURCE,
+                             "the source is a replica", "the source is a primary again"},
+    [LANE_MEMORY_SHORT] = {EVENT_MEMORY_SHORT, EVENT_MEMORY_ENOUGH, LANE_SOURCE, "limits.memory is too small",
+                           "limits.memory is enough"},
 };
 _Static_assert(ARRAY_LEN(condition_events) == LANE_CONDITIONS, "each condition has its events");
 
 void link_tell_condition(struct lane *l, enum lane_condition c, const char *text, void *arg)
 {
     struct link *k = arg;
-    const struct endpoint *e = &k->endpoints[condition_events[c].side];
-    (void)l;
+    enum lane_side side = condition_events[c].side;
+    const struct endpoint *e = &k->endpoints[side];
+    char lane[LANE_PREFIX_MAX];
 
     if (k->stopping)
         return;
-    const struct log_field *fields =
-        LOG_FIELDS(LOG_TEXT(CONDITION, lane_condition_code(c)), LOG_TEXT(ENDPOINT, e->side),
-                   LOG_TEXT(ADDRESS, e->url.text), LOG_TEXT(REASON, text));
+    const struct log_field *fields = LOG_FIELDS(
+        LOG_TEXT(CONDITION, lane_condition_code(c)), LOG_TEXT(LANE, link_lane_name(k, l)),
+        LOG_TEXT(ENDPOINT, e->side), LOG_TEXT(ADDRESS, side == LANE_SOURCE ? lane_name(l) : e->url.text),
+        LOG_TEXT(REASON, text));
+    link_lane_prefix(k, l, lane);
     if (text)
-        log_event_fields(k->log, condition_events[c].begins, fields, "%s: %s", condition_events[c].what,
-                         text);
+        log_event_fields(k->log, condition_events[c].begins, fields, "%s%s: %s", lane,
+                         condition_events[c].what, text);
     else
-        log_event_fields(k->log, condition_events[c].ends, fields, "%s", condition_events[c].over);
+        log_event_fields(k->log, condition_events[c].ends, fields, "%s%s", lane, condition_events[c].over);
 }
 
 void link_tell_failed_key(struct lane *l, int db, struct bytes key, const char *reason, void *arg)
 {
     struct link *k = arg;
     char name[200];
-    (void)l;
     log_event_fields(k->log, EVENT_KEY_FAILED,
-                     LOG_FIELDS(LOG_NUMBER(DB, (uint64_t)db),
+                     LOG_FIELDS(LOG_TEXT(LANE, link_lane_name(k, l)), LOG_NUMBER(DB, (uint64_t)db),
                                 LOG_TEXT(KEY, bytes_escape(key, name, sizeof(name))),
                                 LOG_TEXT(REASON, reason)),
                      "the key \"%s\" of database %d cannot be copied: %s", name, db, reason);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "lib/core/buf.h"
 #include "lib/core/clock.h"
+#include "lib/core/text.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define DATAGRAM_MAX                                                                                         \
@@ -83,15 +84,6 @@ static void make_plain(char *text)
     }
 }
 
-/* A cut one ends in "...", and in the middle of no character. */
-static void cut(char *text, size_t cap)
-{
-    size_t end = cap - 4;
-    while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80)
-        end--;
-    memcpy(text + end, "...", 4);
-}
-
 /* Where lines go. */
 
 static bool is_journal(int fd)
@@ -156,7 +148,7 @@ static void field(struct log *l, const char *name, const char *value)
     if (!value)
         return;
     if ((size_t)snprintf(plain, sizeof(plain), "%s", value) >= sizeof(plain))
-        cut(plain, sizeof(plain));
+        text_cut(plain, sizeof(plain));
     make_plain(plain);
     if (buf_printf(&l->out, "%s=%s\n", name, plain) < 0)
         return; /* a field less: the line itself came first */
@@ -200,7 +192,7 @@ static bool to_text(struct log *l, const struct log_entry *e)
     if (n < 0)
         return false;
     if ((size_t)n >= sizeof(line) - 1)
-        cut(line, sizeof(line) - 1);
+        text_cut(line, sizeof(line) - 1);
     size_t len = strlen(line);
     line[len++] = '\n';
     return write_now(l, line, len);
@@ -265,7 +257,7 @@ static void vlog(struct log *l, enum event_id id, enum sink_level level, const s
     if (n < 0)
         return;
     if ((size_t)n >= sizeof(text))
-        cut(text, sizeof(text));
+        text_cut(text, sizeof(text));
     make_plain(text);
     emit(l, event_get(id), level, fields, text);
 }

@@ -40,6 +40,7 @@ enum log_field_id {
     /* the facts of some */
     FIELD_REASON,
     FIELD_FROM,
+    FIELD_LANE,
     FIELD_ENDPOINT,
     FIELD_ADDRESS,
     FIELD_RUN_ID,
@@ -75,6 +76,7 @@ enum log_field_id {
     FIELD_LIMIT_MEMORY,
     FIELD_LIMIT_KEYS_PER_S,
     FIELD_LIMIT_BYTES_PER_S,
+    FIELD_LIMIT_COALESCE_MS,
     FIELD_OPTION,
     FIELD_BEFORE,
     FIELD_AFTER,

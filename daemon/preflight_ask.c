@@ -24,69 +24,89 @@
 #define BUF_SIZE  (64 * KIB)
 #define WORDS_MAX 10
 #define KEY_BYTES 16
+#define KEY_TRIES 200000 /* for a node of few slots */
 
 #define BOTH            (OF_SOURCE | OF_TARGET)
+#define SLOW_STRINGS    "strings are copied by DUMP and RESTORE, which is slower"
 #define KEYSPACE_EVENTS "__keyspace@*__:*" /* what the feed `notify` subscribes to */
 
 const struct right_row right_rows[RIGHTS] = {
-    [MAY_PING] = {"PING", "", "+ping", OF_SOURCE, NEED_COPY, 0, 0, NULL},
-    [MAY_INFO] = {"INFO", "server", "+info", BOTH, NEED_COPY, 0, 0, NULL},
-    [MAY_SELECT] = {"SELECT", "0", "+select", BOTH, NEED_COPY, 0, 0, NULL},
-    [MAY_SCAN] = {"SCAN", "0", "+scan", BOTH, NEED_COPY, 0, 0, NULL},
-    [MAY_DUMP] = {"DUMP", "@", "+dump", BOTH, NEED_READ, 0, 0, NULL},
-    [MAY_PEXPIRETIME] = {"PEXPIRETIME", "@", "+pexpiretime", BOTH, NEED_READ, 70000, 0, NULL},
-    [MAY_PTTL] = {"PTTL", "@", "+pttl", BOTH, NEED_READ, 0, 70000, NULL},
-    [MAY_TIME] = {"TIME", "", "+time", BOTH, NEED_SAFETY, 70000, 0, "clocks cannot be compared"},
-    [MAY_OLD_TIME] = {"TIME", "", "+time", BOTH, NEED_READ, 0, 70000, NULL},
-    [MAY_EXISTS] = {"EXISTS", "@", "+exists", OF_SOURCE, NEED_READ, 0, 0, NULL},
-    [MAY_RESTORE] = {"RESTORE", "@ 0 x", "+restore", OF_TARGET, NEED_COPY, 0, 0, NULL},
-    [MAY_UNLINK] = {"UNLINK", "@", "+unlink", OF_TARGET, NEED_COPY, 0, 0, NULL},
-    [MAY_MULTI] = {"MULTI", "", "+multi", BOTH, NEED_READ, 0, 0, NULL},
-    [MAY_EXEC] = {"EXEC", "", "+exec", BOTH, NEED_READ, 0, 0, NULL},
-    [MAY_RANDOMKEY] = {"RANDOMKEY", "", "+randomkey", OF_SOURCE, NEED_VERIFY, 0, 0, NULL},
+    [MAY_PING] = {"PING", "", "+ping", OF_SOURCE, NEED_COPY, 0, 0, NULL, false},
+    [MAY_INFO] = {"INFO", "server", "+info", BOTH, NEED_COPY, 0, 0, NULL, false},
+    [MAY_SELECT] = {"SELECT", "0", "+select", BOTH, NEED_COPY, 0, 0, NULL, false},
+    [MAY_SCAN] = {"SCAN", "0", "+scan", BOTH, NEED_COPY, 0, 0, NULL, false},
+    [MAY_DUMP] = {"DUMP", "@", "+dump", BOTH, NEED_READ, 0, 0, NULL, false},
+    [MAY_PEXPIRETIME] = {"PEXPIRETIME", "@", "+pexpiretime", BOTH, NEED_READ, 70000, 0, NULL, false},
+    [MAY_PTTL] = {"PTTL", "@", "+pttl", BOTH, NEED_READ, 0, 70000, NULL, false},
+    [MAY_TIME] = {"TIME", "", "+time", BOTH, NEED_SAFETY, 70000, 0, "clocks cannot be compared", false},
+    [MAY_OLD_TIME] = {"TIME", "", "+time", BOTH, NEED_READ, 0, 70000, NULL, false},
+    [MAY_EXISTS] = {"EXISTS", "@", "+exists", OF_SOURCE, NEED_READ, 0, 0, NULL, false},
+    [MAY_GET] = {"GET", "@", "+get", OF_SOURCE, NEED_SAFETY, 0, 0, SLOW_STRINGS, false},
+    [MAY_MGET] = {"MGET", "@", "+mget", BOTH, NEED_SAFETY, 0, 0,
+                  "strings are read one by one, and compared by DUMP, which is slower", false},
+    [MAY_RESTORE] = {"RESTORE", "@ 0 x", "+restore", OF_TARGET, NEED_COPY, 0, 0, NULL, false},
+    [MAY_SET] = {"SET", "@ x XX", "+set", OF_TARGET, NEED_SAFETY, 60200, 0, SLOW_STRINGS, false},
+    [MAY_MSET] = {"MSET", "@ x @", "+mset", OF_TARGET, NEED_SAFETY, 60200, 0,
+                  "strings are written one by one, which is slower", false},
+    [MAY_UNLINK] = {"UNLINK", "@", "+unlink", OF_TARGET, NEED_COPY, 0, 0, NULL, false},
+    [MAY_MULTI] = {"MULTI", "", "+multi", BOTH, NEED_READ, 0, 0, NULL, false},
+    [MAY_EXEC] = {"EXEC", "", "+exec", BOTH, NEED_READ, 0, 0, NULL, false},
+    [MAY_RANDOMKEY] = {"RANDOMKEY", "", "+randomkey", OF_SOURCE, NEED_VERIFY, 0, 0, NULL, false},
     [MAY_XINFO_GROUPS] = {"XINFO GROUPS", "@", "+xinfo|groups", OF_SOURCE, NEED_SAFETY, 0, 0,
-                          "streams are copied again rather than compared"},
+                          "streams are copied again rather than compared", false},
     [MAY_XINFO_CONSUMERS] = {"XINFO CONSUMERS", "@ x", "+xinfo|consumers", OF_SOURCE, NEED_SAFETY, 0, 0,
-                             "streams with groups are copied again rather than compared"},
+                             "streams with groups are copied again rather than compared", false},
     [MAY_CLIENT_ID] = {"CLIENT ID", "", "+client|id", BOTH, NEED_SAFETY, 0, 0,
-                       "a lost connection cannot be proved dead"},
+                       "a lost connection cannot be proved dead", false},
     [MAY_CLIENT_SETNAME] = {"CLIENT SETNAME", "x", "+client|setname", BOTH, NEED_SAFETY, 0, 0,
-                            "connections have no name"},
+                            "connections have no name", false},
     [MAY_CLIENT_LIST] = {"CLIENT LIST", "", "+client|list", BOTH, NEED_SAFETY, 0, 0,
-                         "another riotd cannot be seen"},
+                         "another riotd cannot be seen", false},
     [MAY_CLIENT_KILL] = {"CLIENT KILL", "ID x", "+client|kill", BOTH, NEED_SAFETY, 0, 0,
-                         "a lost connection cannot be killed"},
+                         "a lost connection cannot be killed", false},
     [MAY_NO_TOUCH] = {"CLIENT NO-TOUCH", "ON", "+client|no-touch", BOTH, NEED_SAFETY, 70200, 0,
-                      "reading counts as use for LRU and LFU"},
+                      "reading counts as use for LRU and LFU", false},
     [MAY_CONFIG_GET] = {"CONFIG GET", "databases", "+config|get", BOTH, NEED_SAFETY, 0, 0,
-                        "limits are not known"},
+                        "limits are not known", false},
     [MAY_COMMAND] = {"COMMAND INFO", "ping", "+command|info", BOTH, NEED_SAFETY, 0, 0,
-                     "what it can do is reckoned by its version"},
+                     "what it can do is reckoned by its version", false},
     [MAY_MODULE_LIST] = {"MODULE LIST", "", "+module|list", BOTH, NEED_SAFETY, 0, 0,
-                         "whether it has modules is not known"},
-    [MAY_PAUSE] = {"CLIENT PAUSE", "x WRITE", "+client|pause", OF_SOURCE, NEED_CUTOVER, 60200, 0, NULL},
-    [MAY_UNPAUSE] = {"CLIENT UNPAUSE", "", "+client|unpause", OF_SOURCE, NEED_CUTOVER, 60200, 0, NULL},
-    [MAY_TRACKING] = {"CLIENT TRACKING", "OFF", "+client|tracking", OF_SOURCE, NEED_FEED, 60000, 0, NULL},
+                         "whether it has modules is not known", false},
+    [MAY_PAUSE] = {"CLIENT PAUSE", "x WRITE", "+client|pause", OF_SOURCE, NEED_CUTOVER, 60200, 0, NULL,
+                   false},
+    [MAY_UNPAUSE] = {"CLIENT UNPAUSE", "", "+client|unpause", OF_SOURCE, NEED_CUTOVER, 60200, 0, NULL, false},
+    [MAY_TRACKING] = {"CLIENT TRACKING", "OFF", "+client|tracking", OF_SOURCE, NEED_FEED, 60000, 0, NULL,
+                      false},
     [MAY_TRACKINGINFO] = {"CLIENT TRACKINGINFO", "", "+client|trackinginfo", OF_SOURCE, NEED_FEED, 60200, 0,
-                          NULL},
-    [MAY_GETREDIR] = {"CLIENT GETREDIR", "", "+client|getredir", OF_SOURCE, NEED_FEED, 60000, 60200, NULL},
+                          NULL, false},
+    [MAY_GETREDIR] = {"CLIENT GETREDIR", "", "+client|getredir", OF_SOURCE, NEED_FEED, 60000, 60200, NULL,
+                      false},
     [MAY_SUBSCRIBE] = {"SUBSCRIBE", RECEIVER_INVALIDATIONS, "+subscribe &" RECEIVER_INVALIDATIONS, OF_SOURCE,
-                       NEED_FEED, 0, 0, NULL},
+                       NEED_FEED, 0, 0, NULL, false},
     [MAY_PSUBSCRIBE] = {"PSUBSCRIBE", KEYSPACE_EVENTS, "+psubscribe &" KEYSPACE_EVENTS, OF_SOURCE, NEED_FEED,
-                        0, 0, NULL},
-    [MAY_CONFIG_SET] = {"CONFIG SET", FLAGS_NAME " ?", "+config|set", OF_SOURCE, NEED_FEED, 0, 0, NULL},
-    [MAY_FUNCTION_DUMP] = {"FUNCTION DUMP", "", "+function|dump", BOTH, NEED_FUNCTIONS, 70000, 0, NULL},
+                        0, 0, NULL, false},
+    [MAY_CONFIG_SET] = {"CONFIG SET", FLAGS_NAME " ?", "+config|set", OF_SOURCE, NEED_FEED, 0, 0, NULL,
+                        false},
+    [MAY_REPLCONF] = {"REPLCONF", "capa psync2", "+replconf", OF_SOURCE, NEED_FEED, 0, 0, NULL, false},
+    [MAY_PSYNC] = {"PSYNC", "x 1", "+psync", OF_SOURCE, NEED_FEED, 0, 0, NULL, false},
+    [MAY_FUNCTION_DUMP] = {"FUNCTION DUMP", "", "+function|dump", BOTH, NEED_FUNCTIONS, 70000, 0, NULL,
+                           false},
     [MAY_FUNCTION_RESTORE] = {"FUNCTION RESTORE", "x", "+function|restore", OF_TARGET, NEED_FUNCTIONS, 70000,
-                              0, NULL},
-    [MAY_WAIT] = {"WAIT", "0 1", "+wait", OF_TARGET, NEED_WAIT, 0, 0, NULL},
-    [MAY_WAITAOF] = {"WAITAOF", "0 0 1", "+waitaof", OF_TARGET, NEED_WAITAOF, 70200, 0, NULL},
+                              0, NULL, false},
+    [MAY_WAIT] = {"WAIT", "0 1", "+wait", OF_TARGET, NEED_WAIT, 0, 0, NULL, false},
+    [MAY_WAITAOF] = {"WAITAOF", "0 0 1", "+waitaof", OF_TARGET, NEED_WAITAOF, 70200, 0, NULL, false},
+    [MAY_TYPE] = {"TYPE", "@", "+type", BOTH, NEED_TYPES, 0, 0, NULL, false},
+    [MAY_CLUSTER_NODES] = {"CLUSTER NODES", "", "+cluster|nodes", BOTH, NEED_COPY, 0, 0, NULL, true},
+    [MAY_ASKING] = {"ASKING", "", "+asking", BOTH, NEED_READ, 0, 0, NULL, true},
 };
 
 bool right_applies(enum right_id id, bool of_target, const struct server_id *server)
 {
     const struct right_row *row = &right_rows[id];
 
-    if (!(row->sides & (of_target ? OF_TARGET : OF_SOURCE)))
+    if (!(row->sides & (of_target ? OF_TARGET : OF_SOURCE)) || (row->of_cluster && !server->cluster))
+        return false;
+    if (id == MAY_NO_TOUCH && server->cluster) /* some servers crash on it while slots move */
         return false;
     if (server->redis == 0) /* not told: taken for a new one */
         return row->until == 0;
@@ -110,11 +130,17 @@ void preflight_side_init(struct preflight_side *s)
         .ops_per_s = PREFLIGHT_UNKNOWN,
         .replicas = PREFLIGHT_UNKNOWN,
         .aof = PREFLIGHT_UNKNOWN,
+        .commands = PREFLIGHT_UNKNOWN,
+        .evicted = PREFLIGHT_UNKNOWN,
         .saving_failed = PREFLIGHT_UNKNOWN,
         .appending_failed = PREFLIGHT_UNKNOWN,
         .idle_timeout_s = PREFLIGHT_UNKNOWN,
         .bulk_len = PREFLIGHT_UNKNOWN,
         .sentinels = PREFLIGHT_UNKNOWN,
+        .backlog = PREFLIGHT_UNKNOWN,
+        .backlog_size = PREFLIGHT_UNKNOWN,
+        .input_kb = PREFLIGHT_UNKNOWN,
+        .min_replicas = PREFLIGHT_UNKNOWN,
     };
 }
 
@@ -184,6 +210,10 @@ static uint64_t *number_of(struct preflight_side *s, struct bytes name)
         {"instantaneous_ops_per_sec", &s->ops_per_s},
         {"connected_slaves", &s->replicas},
         {"aof_enabled", &s->aof},
+        {"total_commands_processed", &s->commands},
+        {"evicted_keys", &s->evicted},
+        {"repl_backlog_active", &s->backlog},
+        {"repl_backlog_size", &s->backlog_size},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
@@ -213,10 +243,17 @@ static void take_line(struct bytes name, struct bytes value, void *arg)
 
     if (number && bytes_to_u64(value, &n) == 0)
         *number = n;
+    else if (bytes_is(name, "instantaneous_input_kbps") && bytes_to_u64(bytes_cut(&value, '.'), &n) == 0)
+        s->input_kb = n;
+    else if (bytes_is(name, "slave_read_only"))
+        s->takes_own_writes = bytes_is(value, "0");
     else if (bytes_is(name, "rdb_last_bgsave_status"))
         s->saving_failed = !bytes_is(value, "ok");
     else if (bytes_is(name, "aof_last_write_status"))
         s->appending_failed = !bytes_is(value, "ok");
+    else if (bytes_starts(name, "slave") && bytes_starts(value, "ip=riotd:") &&
+             s->replicas != PREFLIGHT_UNKNOWN)
+        s->replicas -= MIN(s->replicas, (uint64_t)1); /* the feed psync: no server that a fence is put on */
     else if (bytes_starts(name, "cmdstat_"))
         take_calls(s, bytes_of(name.ptr + 8, name.len - 8), value);
 }
@@ -263,13 +300,23 @@ static void take_limits(struct asker *a, const struct reply *r)
         return;
     while (rest.len > 0) {
         struct bytes name = bytes_cut(&rest, ' ');
-        bool ok = bytes_to_u64(bytes_cut(&rest, ' '), &s->pubsub_hard) == 0;
-        ok &= bytes_to_u64(bytes_cut(&rest, ' '), &s->pubsub_soft) == 0;
-        ok &= bytes_to_u64(bytes_cut(&rest, ' '), &s->pubsub_soft_s) == 0;
-        s->has_pubsub_limit = ok && bytes_is(name, "pubsub");
-        if (s->has_pubsub_limit)
-            return;
+        struct buffer_limit limit = {.told = true};
+        limit.told &= bytes_to_u64(bytes_cut(&rest, ' '), &limit.hard) == 0;
+        limit.told &= bytes_to_u64(bytes_cut(&rest, ' '), &limit.soft) == 0;
+        limit.told &= bytes_to_u64(bytes_cut(&rest, ' '), &limit.soft_s) == 0;
+        if (bytes_is(name, "pubsub"))
+            s->pubsub = limit;
+        else if (bytes_is(name, "slave") || bytes_is(name, "replica"))
+            s->replica = limit;
     }
+}
+
+static void take_min_replicas(struct asker *a, const struct reply *r)
+{
+    int64_t n;
+
+    if (reply_integer(reply_at(r, 1), &n) && n >= 0)
+        a->side->min_replicas = (uint64_t)n;
 }
 
 static void take_flags(struct asker *a, const struct reply *r)
@@ -344,6 +391,7 @@ static const struct {
     {"CONFIG GET save", take_save, 0},
     {"CONFIG GET client-output-buffer-limit", take_limits, 0},
     {"CONFIG GET " FLAGS_NAME, take_flags, 0},
+    {"CONFIG GET min-replicas-to-write", take_min_replicas, 0},
     {"MODULE LIST", take_modules, 0},
     {"CLIENT LIST", take_clients, 0},
     {"ACL DRYRUN % INFO", take_dryrun, 70000},
@@ -408,7 +456,7 @@ static void take_queued(struct asker *a, enum right_id id, const struct reply *r
         refuse(s, id, r->text);
     } else if (r->type == REPLY_ERROR && is_unknown(r->text)) {
         s->rights[id] = RIGHT_MISSING;
-    } else if (r->type == REPLY_ERROR && id == MAY_RESTORE) {
+    } else if (r->type == REPLY_ERROR && id == MAY_RESTORE && !reply_is_error(r, "MOVED")) {
         bytes_escape(r->text, s->refused, sizeof(s->refused));
     }
 }
@@ -609,8 +657,20 @@ static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
     leave(a);
 }
 
-int asker_new(struct loop *l, const struct endpoint *e, bool of_target, struct preflight_side *side,
-              asker_fn *fn, void *arg, struct asker **ret)
+/* A key that nobody has, of a slot that this node serves: another one's would be refused (MOVED). */
+static int make_key(struct asker *a, const struct slot_set *slots)
+{
+    for (unsigned i = 0; i < KEY_TRIES; i++) {
+        if (getrandom(a->key, sizeof(a->key), 0) != sizeof(a->key))
+            return -EIO;
+        if (!slots || slot_set_has(slots, slot_of(bytes_of(a->key, sizeof(a->key)))))
+            return 0;
+    }
+    return 0;
+}
+
+int asker_new(struct loop *l, const struct endpoint *e, bool of_target, const struct slot_set *slots,
+              struct preflight_side *side, asker_fn *fn, void *arg, struct asker **ret)
 {
     const struct conn_options opt = {
         .endpoint = e, .role = ROLE, .in_max = BUF_SIZE, .out_max = BUF_SIZE, .out_high = BUF_SIZE};
@@ -620,7 +680,7 @@ int asker_new(struct loop *l, const struct endpoint *e, bool of_target, struct p
     if (!a)
         return -ENOMEM;
     *a = (struct asker){.side = side, .of_target = of_target, .fn = fn, .arg = arg};
-    int err = getrandom(a->key, sizeof(a->key), 0) == sizeof(a->key) ? 0 : -EIO;
+    int err = make_key(a, slots);
     if (err == 0)
         err = conn_new(l, &opt, &events, a, &a->conn);
     if (err < 0) {

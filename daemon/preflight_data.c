@@ -40,29 +40,65 @@ static bool has_item(const struct preflight_report *r, const char *name)
     return false;
 }
 
+static struct seen_side seen_of(const struct preflight_side *s, struct seen_server *one)
+{
+    *one = (struct seen_server){s->url, &s->probe};
+    return s->nseen ? (struct seen_side){s->nseen, s->seen} : (struct seen_side){1, one};
+}
+
+/* The worst of all nodes. */
+static enum ownership owner_of(const struct preflight_facts *f)
+{
+    struct seen_server one;
+    const struct seen_side targets = seen_of(&f->side[SIDE_TARGET], &one);
+    enum ownership worst = OWNER_NOBODY;
+
+    for (size_t i = 0; i < targets.count; i++)
+        worst = MAX(worst, interlocks_owner(f->config, f->state, targets.at[i].probe));
+    return worst;
+}
+
+/* Two primaries do not replicate from each other, whatever their histories. */
+static bool tell_who_they_are(const struct preflight_facts *f)
+{
+    const struct server_id *s = &f->side[SIDE_SOURCE].probe.id, *t = &f->side[SIDE_TARGET].probe.id;
+    bool primaries = s->role == ROLE_PRIMARY && t->role == ROLE_PRIMARY;
+
+    return s->run_id[0] && t->run_id[0] && (primaries || (s->replid[0] && t->replid[0]));
+}
+
 /* false: no more can be said of these two. */
 static bool decide_interlocks(const struct preflight_facts *f, struct preflight_report *r)
 {
     struct finding found[INTERLOCKS_MAX];
     size_t own = 0;
 
-    size_t n =
-        interlocks(f->config, f->state, &f->side[SIDE_SOURCE].probe, &f->side[SIDE_TARGET].probe, found);
+    struct seen_server source, target;
+    const struct seen_side sources = seen_of(&f->side[SIDE_SOURCE], &source);
+    const struct seen_side targets = seen_of(&f->side[SIDE_TARGET], &target);
+    size_t n = interlocks(f->config, f->state, &sources, &targets, found);
     for (size_t i = 0; i < n; i++) {
         preflight_add(r, item_of(found[i].blocker), PREFLIGHT_ERROR, "%s", found[i].message);
         preflight_hint(r, "%s", blockers[found[i].blocker].hint);
         own += strcmp(item_of(found[i].blocker), blockers[found[i].blocker].code) == 0;
     }
-    if (own == 0)
+    if (own == 0 && tell_who_they_are(f))
         preflight_add(r, "interlocks", PREFLIGHT_OK, "two servers, neither of them a replica of the other");
+    else if (own == 0) {
+        preflight_add(
+            r, "interlocks", PREFLIGHT_WARNING,
+            "whether these are two servers, neither of them a replica of the other, cannot be told: "
+            "INFO lacks run_id, role or master_replid");
+        preflight_hint(r, "Look yourself before you start the link.");
+    }
     return !has_item(r, blockers[BLOCKER_SAME_SERVER].code);
 }
 
 static void decide_owner(const struct preflight_facts *f, struct preflight_report *r)
 {
     const struct preflight_side *t = &f->side[SIDE_TARGET];
-    enum ownership owner = interlocks_owner(f->config, f->state, &t->probe);
-    uint64_t keys = interlocks_keys(f->config, true, t->probe.ndbs, t->probe.dbs);
+    enum ownership owner = owner_of(f);
+    uint64_t keys = interlocks_target_keys(f->config, &t->probe);
     char count[TEXT_MAX];
 
     text_count(keys, count);
@@ -112,11 +148,14 @@ static void decide_counts(const struct preflight_facts *f, struct preflight_repo
     const struct probe *source = &f->side[SIDE_SOURCE].probe;
     char was[TEXT_MAX], is[TEXT_MAX];
 
-    if (!f->state->target_owned.owned || !source->has_keyspace ||
-        !interlocks_shrank(f->config, f->state, source->ndbs, source->dbs))
+    uint64_t remembered = 0, keys = interlocks_source_keys(f->config, source->ndbs, source->dbs);
+
+    for (size_t i = 0; i < f->state->sources.count; i++)
+        remembered += interlocks_expected(f->config, &f->state->sources.at[i], SLOTS);
+    if (!f->state->target_owned.owned || !source->has_keyspace || !interlocks_shrank(remembered, keys))
         return;
-    text_count(interlocks_keys(f->config, false, f->state->source.ndbs, f->state->source.dbs), was);
-    text_count(interlocks_keys(f->config, false, source->ndbs, source->dbs), is);
+    text_count(remembered, was);
+    text_count(keys, is);
     preflight_add(r, "source_shrank", PREFLIGHT_WARNING,
                   "the source had %s keys when this link last saw it, and has %s", was, is);
     preflight_hint(r, "%s", blockers[BLOCKER_SOURCE_SHRANK].hint);
@@ -160,12 +199,34 @@ static void decide_databases(const struct preflight_facts *f, struct preflight_r
     }
 }
 
+static void put_texts(char *out, size_t cap, const char *before, const struct config_texts *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        size_t at = strlen(out);
+        snprintf(out + at, cap - at, "%s%s", i ? ", " : at ? "; " : "", i ? "" : before);
+        at = strlen(out);
+        snprintf(out + at, cap - at, "%s", t->at[i]);
+    }
+}
+
+static void decide_filter(const struct config *c, struct preflight_report *r)
+{
+    char text[240] = "";
+
+    if (!c->filter)
+        return;
+    put_texts(text, sizeof(text), "names that match ", &c->filter_include);
+    put_texts(text, sizeof(text), "none that match ", &c->filter_exclude);
+    put_texts(text, sizeof(text), "values of type ", &c->filter_types);
+    preflight_add(r, "filter", PREFLIGHT_OK, "%s. What is said of numbers and sizes is of all keys", text);
+}
+
 /* What the source's keys of the scope may take, reckoned by their number. */
 static uint64_t expected_bytes(const struct preflight_facts *f)
 {
     const struct preflight_side *s = &f->side[SIDE_SOURCE];
     uint64_t bytes = s->dataset != PREFLIGHT_UNKNOWN ? s->dataset : s->used_memory, all = 0;
-    uint64_t scope = interlocks_keys(f->config, false, s->probe.ndbs, s->probe.dbs);
+    uint64_t scope = interlocks_source_keys(f->config, s->probe.ndbs, s->probe.dbs);
 
     for (size_t i = 0; i < s->probe.ndbs; i++)
         all += s->probe.dbs[i].keys;
@@ -191,6 +252,8 @@ static void decide_target_memory(const struct preflight_facts *f, struct preflig
     enum preflight_level level = needed > room              ? PREFLIGHT_ERROR
                                  : needed > room - room / 5 ? PREFLIGHT_WARNING
                                                             : PREFLIGHT_OK;
+    if (f->config->filter && level == PREFLIGHT_ERROR)
+        level = PREFLIGHT_WARNING; /* the filter leaves out who knows how much of it */
     preflight_add(r, "target_memory", level, "the source's data takes about %s; the target %s %s", want,
                   limited ? "has maxmemory" : "has no maxmemory, its machine", have);
     if (level != PREFLIGHT_OK)
@@ -279,21 +342,85 @@ static void decide_clocks(const struct preflight_facts *f, struct preflight_repo
 
 /* --- of one side, or of what it has --- */
 
+static void decide_shape(const struct preflight_side *s, const char *side, struct preflight_report *r)
+{
+    preflight_add(r, "cluster", PREFLIGHT_OK, "the %s is a cluster: %zu primaries, each of them was asked",
+                  side, s->nseen);
+    if (!s->covered) {
+        preflight_add(r, "slots", PREFLIGHT_ERROR, "not every slot of the %s has a node that serves it",
+                      side);
+        preflight_hint(r, "Mend the cluster first: redis-cli --cluster check, and fix.");
+    } else if (s->moving) {
+        preflight_add(r, "slots", PREFLIGHT_WARNING, "slots of the %s are moving", side);
+        preflight_hint(r, "Copying goes on meanwhile. Cut over when they have moved.");
+    } else {
+        preflight_add(r, "slots", PREFLIGHT_OK, "every slot of the %s is served, and none is moving", side);
+    }
+}
+
+static void decide_mixture(const struct preflight_side *s, const char *side, struct preflight_report *r)
+{
+    const struct probe *first = s->seen[0].probe;
+
+    for (size_t i = 1; i < s->nseen; i++) {
+        const struct probe *other = s->seen[i].probe;
+        if (strcmp(first->id.version, other->id.version) == 0 && first->dump_version == other->dump_version)
+            continue;
+        preflight_add(r, "cluster_versions", PREFLIGHT_WARNING,
+                      "the %s's nodes differ: %.100s is %s %s, %.100s is %s %s", side, s->seen[0].address,
+                      server_kind_name(first->id.kind), first->id.version, s->seen[i].address,
+                      server_kind_name(other->id.kind), other->id.version);
+        preflight_hint(r, "Have all nodes of a cluster at one version before a cutover.");
+        return;
+    }
+}
+
 static void decide_cluster(const struct preflight_facts *f, struct preflight_report *r)
 {
     static const char *const names[] = {"source", "target"};
     bool found = false;
 
     for (int side = SIDE_SOURCE; side <= SIDE_TARGET; side++) {
-        if (!REACHED(f, side) || !f->side[side].probe.id.cluster)
+        const struct preflight_side *s = &f->side[side];
+        if (!s->reached || !(s->cluster || s->probe.id.cluster))
             continue;
-        preflight_add(r, "cluster", PREFLIGHT_ERROR, "the %s is a node of a cluster, which is not built yet",
-                      names[side]);
-        preflight_hint(r, "Use servers that stand alone.");
         found = true;
+        if (!s->cluster) /* an interlock, which is told already */
+            continue;
+        decide_shape(s, names[side], r);
+        decide_mixture(s, names[side], r);
     }
     if (!found && REACHED(f, SIDE_SOURCE) && REACHED(f, SIDE_TARGET))
         preflight_add(r, "cluster", PREFLIGHT_OK, "neither side is a cluster");
+}
+
+static void look_at_info(const struct preflight_facts *f, int side, char untold[WATCH_UNTOLD_MAX])
+{
+    const struct preflight_side *p = &f->side[side];
+    uint64_t calls = p->has_commandstats ? 0 : WATCH_UNKNOWN;
+    const struct watch_sample s = {
+        .id = p->probe.id, .total_commands = p->commands, .flushes = calls, .evicted_keys = p->evicted};
+
+    untold[0] = '\0';
+    if (ASKED(f, side))
+        watch_untold(&s, side == SIDE_TARGET && !f->config->allow_eviction, untold);
+}
+
+static void decide_info(const struct preflight_facts *f, struct preflight_report *r)
+{
+    char source[WATCH_UNTOLD_MAX], target[WATCH_UNTOLD_MAX];
+
+    if (f->config->feed == FEED_NONE)
+        return;
+    look_at_info(f, SIDE_SOURCE, source);
+    look_at_info(f, SIDE_TARGET, target);
+    if (!source[0] && !target[0])
+        return;
+    preflight_add(r, blockers[BLOCKER_THIN_INFO].code, PREFLIGHT_WARNING,
+                  "INFO does not tell %s%s%s%s%s: a cutover cannot prove what it shows", source,
+                  source[0] ? " of the source" : "", source[0] && target[0] ? ", and " : "", target,
+                  target[0] ? " of the target" : "");
+    preflight_hint(r, "%s", blockers[BLOCKER_THIN_INFO].hint);
 }
 
 static bool has_module(const struct preflight_side *s, const char *name)
@@ -385,7 +512,7 @@ static void decide_source_memory(const struct preflight_side *s, struct prefligh
 
     if (s->maxmemory == PREFLIGHT_UNKNOWN || s->maxmemory == 0 || s->used_memory == PREFLIGHT_UNKNOWN)
         return;
-    uint64_t buffer = s->has_pubsub_limit ? s->pubsub_hard : 0;
+    uint64_t buffer = s->pubsub.told ? s->pubsub.hard : 0;
     bool tight = policy[0] && strcmp(policy, "noeviction") != 0 && s->used_memory + buffer > s->maxmemory;
     preflight_add(r, "source_memory", tight ? PREFLIGHT_WARNING : PREFLIGHT_OK,
                   "the source uses %s of its maxmemory %s%s%s", text_size(s->used_memory, used),
@@ -469,6 +596,15 @@ static void decide_fences(const struct preflight_facts *f, struct preflight_repo
         preflight_add(r, "fences", PREFLIGHT_WARNING,
                       "a cutover can only use --fence none here, for which the writers are stopped by hand");
         preflight_hint(r, "See fence_acl, fence_min_replicas and fence_hold for what each of them lacks.");
+    } else if (f->unfenced.address[0]) {
+        preflight_add(
+            r, "fences", PREFLIGHT_WARNING,
+            "a cutover would be refused, with every fence but none: the node %.150s of the source cannot "
+            "be fenced: %.160s",
+            f->unfenced.address, f->unfenced.why);
+        preflight_hint(
+            r, "Each node is to be reached, with riotd's user (source.acl). A node that was restarted "
+               "has its users only if ACL SAVE or CONFIG REWRITE kept them.");
     } else {
         preflight_add(r, "fences", PREFLIGHT_OK, "a cutover uses %s, unless another is asked for",
                       fence_names[f->fences.chosen]);
@@ -491,6 +627,7 @@ void preflight_decide_data(const struct preflight_facts *f, struct preflight_rep
     bool both = REACHED(f, SIDE_SOURCE) && REACHED(f, SIDE_TARGET);
     bool two = !both || decide_interlocks(f, r);
 
+    decide_filter(f->config, r);
     decide_cluster(f, r);
     if (both && two) {
         decide_versions(f, r);
@@ -500,6 +637,7 @@ void preflight_decide_data(const struct preflight_facts *f, struct preflight_rep
         decide_target_memory(f, r);
         decide_bulk_length(f, r);
         decide_functions(f, r);
+        decide_info(f, r);
     }
     if (t->reached && two) {
         decide_eviction(f, r);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/control/codes.h"
+#include "lib/copy/lanes.h"
 #include "lib/core/text.h"
 
 #define LIST_MAX 240
@@ -81,6 +82,8 @@ static const struct {
     {"RESP2", "Look whether that is a Redis, and whether it speaks TLS: write rediss:// in $.url then."},
     {"not asked for",
      "Look whether that is a Redis, and whether it speaks TLS: write rediss:// in $.url then."},
+    {"not in cluster mode",
+     "It is one server: set $.cluster to auto, or give the address of a node of the cluster."},
     {"", "Look at $.url, and at the log of that server."},
 };
 
@@ -115,6 +118,19 @@ static void decide_unreachable(const struct preflight_side *s, int side, unsigne
     put_hint(r, unreachable[i].hint, side_names[side]);
 }
 
+static void decide_url(const struct preflight_side *s, int side, struct preflight_report *r)
+{
+    static const char *const names[] = {"source_url", "target_url"};
+
+    if (!s->url_why[0])
+        return;
+    preflight_add(r, names[side], PREFLIGHT_WARNING,
+                  "nothing is learned at %s (%s): the cluster was found by another of its seeds", s->url,
+                  s->url_why);
+    preflight_hint(r, "Put a node that lives into %s.url: that of the URL is asked first at every start.",
+                   side_names[side]);
+}
+
 static void decide_reachable(const struct preflight_facts *f, int side, struct preflight_report *r)
 {
     static const char *const names[] = {"source_reachable", "target_reachable"};
@@ -125,18 +141,23 @@ static void decide_reachable(const struct preflight_facts *f, int side, struct p
         decide_unreachable(s, side, f->waited_ms, names[side], r);
         return;
     }
+    char what[80];
+    snprintf(what, sizeof(what), "%s", server_role_name(id->role));
+    if (s->cluster)
+        snprintf(what, sizeof(what), "cluster of %zu shard%s and %zu replica%s", s->nseen,
+                 s->nseen == 1 ? "" : "s", s->replicas_known, s->replicas_known == 1 ? "" : "s");
     preflight_add(r, names[side], PREFLIGHT_OK, "%s %s at %s, a %s, round trip %u.%u ms",
                   server_kind_name(id->kind), id->version[0] ? id->version : "of an unknown version", s->url,
-                  server_role_name(id->role), s->probe.round_trip_us / 1000,
-                  s->probe.round_trip_us % 1000 / 100);
+                  what, s->probe.round_trip_us / 1000, s->probe.round_trip_us % 1000 / 100);
+    decide_url(s, side, r);
 }
 
 /* --- rights --- */
 
 struct list {
     char text[LIST_MAX], rules[LIST_MAX];
+    char missing[LIST_MAX]; /* those that the server does not know at all */
     size_t count;
-    bool missing; /* one of them is not known to the server at all */
 };
 
 static void append(char text[LIST_MAX], const char *separator, const char *more)
@@ -148,12 +169,15 @@ static void append(char text[LIST_MAX], const char *separator, const char *more)
 static void list_add(struct list *l, const struct preflight_side *s, enum right_id id)
 {
     const struct right_row *row = &right_rows[id];
-    char name[128];
+    char name[240];
+    size_t at =
+        (size_t)snprintf(name, sizeof(name), row->without ? "%s (%s)" : "%s", row->name, row->without);
 
-    snprintf(name, sizeof(name), row->without ? "%s (%s)" : "%s", row->name, row->without);
-    append(l->text, ", ", name);
-    append(l->rules, " ", row->rule);
-    l->missing |= s->rights[id] == RIGHT_MISSING;
+    if (s->lacking_at[id])
+        snprintf(name + at, sizeof(name) - at, " on %.100s", s->lacking_at[id]);
+    append(s->rights[id] == RIGHT_MISSING ? l->missing : l->text, ", ", name);
+    if (s->rights[id] != RIGHT_MISSING)
+        append(l->rules, " ", row->rule);
     l->count++;
 }
 
@@ -184,29 +208,41 @@ static void collect_unknown(const struct preflight_side *s, int side, struct lis
 static void hint_rights(const struct preflight_side *s, int side, const struct list *l,
                         struct preflight_report *r)
 {
-    preflight_hint(r, "%sOn the %s: ACL SETUSER %s %s",
-                   l->missing ? "Look whether a command was renamed, or is kept back by the service. " : "",
-                   side_names[side], s->user, l->rules);
+    const char *renamed =
+        l->missing[0] ? "Look whether a command was renamed, or is kept back by the service. " : "";
+
+    if (l->rules[0])
+        preflight_hint(r, "%sOn the %s: ACL SETUSER %s %s", renamed, side_names[side], s->user, l->rules);
+    else
+        preflight_hint(r, "%s", renamed);
 }
 
 static void decide_need(const struct preflight_side *s, int side, enum need need, const char *name,
                         const char *consequence, struct preflight_report *r)
 {
+    bool stands_in_the_way = need == NEED_COPY || need == NEED_TYPES;
+    char denied[LIST_MAX + 100] = "", missing[LIST_MAX + 100] = "";
     struct list l;
 
     collect(s, side, need, &l);
     if (l.count == 0)
         return;
-    preflight_add(r, name, need == NEED_COPY ? PREFLIGHT_ERROR : PREFLIGHT_WARNING,
-                  "user %.40s on the %s may not: %s. %s", s->user, side_names[side], l.text, consequence);
+    if (l.text[0])
+        snprintf(denied, sizeof(denied), "NOPERM for %s on the %s as user %.40s. ", l.text, side_names[side],
+                 s->user);
+    if (l.missing[0])
+        snprintf(missing, sizeof(missing), "The %s does not know %s. ", side_names[side], l.missing);
+    preflight_add(r, name, stands_in_the_way ? PREFLIGHT_ERROR : PREFLIGHT_WARNING, "%s%s%s", denied, missing,
+                  consequence);
     hint_rights(s, side, &l, r);
 }
 
 static void decide_rights(const struct preflight_facts *f, int side, struct preflight_report *r)
 {
-    static const char *const names[][4] = {
-        {"rights_source", "rights_source_safety", "rights_source_verify", "rights_source_pause"},
-        {"rights_target", "rights_target_safety", "rights_target_verify", NULL}};
+    static const char *const names[][5] = {
+        {"rights_source", "rights_source_safety", "rights_source_verify", "rights_source_pause",
+         "rights_source_types"},
+        {"rights_target", "rights_target_safety", "rights_target_verify", NULL, "rights_target_types"}};
     const struct preflight_side *s = &f->side[side];
     struct list copy, unknown;
 
@@ -227,6 +263,8 @@ static void decide_rights(const struct preflight_facts *f, int side, struct pref
         preflight_add(r, names[side][0], PREFLIGHT_OK, "user %.40s has what is needed", s->user);
     decide_need(s, side, NEED_SAFETY, names[side][1], "riotd does without.", r);
     decide_need(s, side, NEED_VERIFY, names[side][2], "verify, also in a cutover, cannot compare.", r);
+    if (filter_has_types(f->config->filter))
+        decide_need(s, side, NEED_TYPES, names[side][4], "filter.types cannot be kept to.", r);
     if (side == SIDE_SOURCE)
         decide_need(s, side, NEED_CUTOVER, names[side][3], "A cutover cannot pause the writers.", r);
     if (side == SIDE_TARGET && f->config->target_wait_replicas)
@@ -278,10 +316,26 @@ static void decide_state_file(const struct preflight_facts *f, struct preflight_
                   f->state && f->state->instance[0] ? "" : " will be made at the first start");
 }
 
+/* True: told. */
+static bool memory_is_short(const struct preflight_facts *f, struct preflight_report *r)
+{
+    size_t lanes = MAX(f->side[SIDE_SOURCE].nseen, (size_t)1),
+           nodes = MAX(f->side[SIDE_TARGET].nseen, (size_t)1);
+    char text[LANES_MEMORY_TEXT];
+
+    if (!lanes_memory_is_short(f->config->limit_memory, lanes, nodes, text))
+        return false;
+    preflight_add(r, "memory", PREFLIGHT_WARNING, "%s", text);
+    preflight_hint(r, "Raise limits.memory to that at the least.");
+    return true;
+}
+
 static void decide_memory(const struct preflight_facts *f, struct preflight_report *r)
 {
     char limit[TEXT_MAX], there[TEXT_MAX];
 
+    if (memory_is_short(f, r))
+        return;
     text_size(f->config->limit_memory, limit);
     if (!f->machine_bytes) {
         preflight_add(r, "memory", PREFLIGHT_OK, "limits.memory is %s", limit);

@@ -6,7 +6,7 @@
 #ifndef RIOTD_PREFLIGHT_FACTS_H
 #define RIOTD_PREFLIGHT_FACTS_H
 
-#include "daemon/fence.h"
+#include "daemon/fences.h"
 #include "daemon/interlocks.h"
 #include "daemon/preflight.h"
 
@@ -33,6 +33,7 @@ enum need {
     NEED_FUNCTIONS, /* judged with the functions */
     NEED_WAIT,      /* for target.wait_replicas */
     NEED_WAITAOF,   /* for target.wait_aof */
+    NEED_TYPES,     /* for filter.types */
 };
 
 enum right_id {
@@ -46,7 +47,11 @@ enum right_id {
     MAY_TIME,
     MAY_OLD_TIME, /* where an expiry is reckoned from it */
     MAY_EXISTS,
+    MAY_GET,
+    MAY_MGET,
     MAY_RESTORE,
+    MAY_SET,
+    MAY_MSET,
     MAY_UNLINK,
     MAY_MULTI,
     MAY_EXEC,
@@ -69,10 +74,15 @@ enum right_id {
     MAY_SUBSCRIBE,
     MAY_PSUBSCRIBE,
     MAY_CONFIG_SET,
+    MAY_REPLCONF,
+    MAY_PSYNC,
     MAY_FUNCTION_DUMP,
     MAY_FUNCTION_RESTORE,
     MAY_WAIT,
     MAY_WAITAOF,
+    MAY_TYPE,
+    MAY_CLUSTER_NODES,
+    MAY_ASKING,
     RIGHTS
 };
 
@@ -88,22 +98,36 @@ struct right_row {
     enum need need;
     unsigned since, until; /* versions that it is sent to; 0: any */
     const char *without;   /* NEED_SAFETY: what comes of not having it */
+    bool of_cluster;       /* sent to nodes of a cluster only */
 };
 extern const struct right_row right_rows[RIGHTS];
 /* Is this command sent to that server at all? */
 bool right_applies(enum right_id id, bool of_target, const struct server_id *server);
 
+/* Of a client's output buffer on the source: 0 is none. */
+struct buffer_limit {
+    bool told;
+    uint64_t hard, soft, soft_s;
+};
+
 struct preflight_side {
     const char *url, *user;
     bool reached;
     char why[PREFLIGHT_WHY_MAX]; /* not reached */
-    struct probe probe;          /* its dbs from malloc */
-    bool asked;                  /* all that follows was asked for, and answered */
+    char url_why[160];           /* nor its URL's own node: another one told of the cluster */
+    bool cluster, covered, moving;
+    size_t replicas_known;
+    size_t nseen; /* of a cluster its primaries, one by one; all that follows is the worst of them. 0: it is
+                     one server */
+    const struct seen_server *seen; /* borrowed */
+    struct probe probe;             /* its dbs from malloc */
+    bool asked;                     /* all that follows was asked for, and answered */
     char ask_why[PREFLIGHT_WHY_MAX];
 
     enum right rights[RIGHTS];
-    bool keys_denied;    /* some key names are not allowed */
-    bool keys_known;     /* it could be found out */
+    const char *lacking_at[RIGHTS]; /* the node that lacks it; NULL: all, or none */
+    bool keys_denied;               /* some key names are not allowed */
+    bool keys_known;                /* it could be found out */
     char refused[160];   /* what the target says to RESTORE for reasons of its own: MISCONF ..., "" nothing */
     enum right tracking; /* tried out, with a prefix that no key has */
     char tracking_why[160];
@@ -111,12 +135,16 @@ struct preflight_side {
     /* From INFO; PREFLIGHT_UNKNOWN: not told. */
     uint64_t used_memory, dataset, maxmemory, total_memory, scripts, libraries;
     uint64_t ops_per_s, replicas, aof, saving_failed, appending_failed, group_calls;
+    uint64_t commands, evicted;
+    uint64_t backlog, backlog_size; /* is there one; its bytes */
+    uint64_t input_kb;              /* that the server reads, a second */
     bool has_commandstats;
 
     /* From CONFIG GET. */
     uint64_t idle_timeout_s, bulk_len;
-    bool has_pubsub_limit;
-    uint64_t pubsub_hard, pubsub_soft, pubsub_soft_s;
+    struct buffer_limit pubsub, replica;
+    uint64_t min_replicas;
+    bool takes_own_writes; /* a replica, with replica-read-only no */
     bool has_save, saves;
     bool has_flags;
     char flags[NOTIFY_FLAGS_MAX]; /* notify-keyspace-events */
@@ -138,6 +166,7 @@ struct preflight_facts {
     unsigned waited_ms;
     struct preflight_side side[2]; /* by SIDE_SOURCE, SIDE_TARGET */
     bool has_fences;
+    struct fence_node_report unfenced;  /* one that a fence cannot reach; address "": none */
     char fences_why[PREFLIGHT_WHY_MAX]; /* it could not be asked for; "" it was not asked for */
     struct fence_report fences;
 };
@@ -152,17 +181,26 @@ void preflight_decide(const struct preflight_facts *f, struct preflight_report *
 void preflight_decide_feed(const struct preflight_facts *f, struct preflight_report *r);
 void preflight_decide_data(const struct preflight_facts *f, struct preflight_report *r);
 
+/* What is known of one node, into what is known of all (preflight_merge.c). */
+struct preflight_node {
+    const char *address;
+    const struct preflight_side *facts;
+};
+MUST_CHECK int preflight_merge(struct preflight_side *into, bool of_target, size_t n,
+                               const struct preflight_node *nodes);
+
 /* Adds an item. Where the report is full, the last one gives way. The hint is added to the newest. */
 void preflight_add(struct preflight_report *r, const char *name, enum preflight_level level,
                    const char *format, ...) PRINTF_LIKE(4, 5);
 void preflight_hint(struct preflight_report *r, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Asks one side, over a connection of its own, all that the probe does not; fn once. What it learns is
- * written to *side, which must outlive it. */
+ * written to *side, which must outlive it. slots: of which the key is that it asks with; NULL: any. */
 struct asker;
 typedef void asker_fn(struct asker *a, void *arg);
 MUST_CHECK int asker_new(struct loop *l, const struct endpoint *e, bool of_target,
-                         struct preflight_side *side, asker_fn *fn, void *arg, struct asker **ret);
+                         const struct slot_set *slots, struct preflight_side *side, asker_fn *fn, void *arg,
+                         struct asker **ret);
 struct asker *asker_free(struct asker *a);
 
 #endif

@@ -100,10 +100,10 @@ static void tell_progress(struct riotd *r, const struct link_status *s)
                                 LOG_NUMBER(PERCENT, passes ? (uint64_t)l->percent : UINT64_MAX),
                                 LOG_NUMBER(ETA_MS, passes ? (uint64_t)l->eta_ms : UINT64_MAX),
                                 LOG_NUMBER(LAG_KEYS, l->lag_keys), LOG_NUMBER(LAG_MS, l->lag_ms)),
-                     "%s%s: %s keys (%s) copied so far, %.0f keys/s%s; the target is %s behind, %s keys",
+                     "%s%s: %s keys (%s) copied so far, %.0f keys/s%s; the target is %s behind, %s key%s",
                      link_state_name(s->state), percent, text_count(l->copied_keys, copied),
                      text_size(l->bytes, size), l->copied_keys_per_s, left, text_ms(l->lag_ms, lag),
-                     text_count(l->lag_keys, keys));
+                     text_count(l->lag_keys, keys), l->lag_keys == 1 ? "" : "s");
 }
 
 /* For `systemctl status`: "snapshot 73 %, 41k keys/s, lag 0.2 s"; without figures, the reason. */
@@ -127,7 +127,7 @@ static void second_passed(void *arg)
     struct riotd *r = arg;
     struct link_status *s = calloc(1, sizeof(*s));
 
-    timer_set(r->second, SECOND_US);
+    timer_beat(r->second, SECOND_US);
     log_flush(r->log);
     if (!s)
         return;
@@ -295,7 +295,7 @@ static int run(struct riotd *r, const struct riotd_options *opt)
         return listen_failed(r, opt->socket, err);
     server_on_error(r->server, riotd_verb_refused);
     service_ready(r->service);
-    timer_set(r->second, SECOND_US);
+    timer_beat(r->second, SECOND_US);
     err = loop_run(r->loop);
     if (err) {
         log_event(r->log, EVENT_INTERNAL_ERROR, "the event loop failed: %s", strerror(-err));

@@ -337,12 +337,16 @@ static void verb_finish(struct riotd *r, struct client *c, const struct request 
 /* All or nothing: each value is checked before the first is set. */
 static void verb_limit(struct riotd *r, struct client *c, const struct request *req)
 {
-    static const enum verb_arg_id args[] = {ARG_MEMORY, ARG_KEYS_PER_S, ARG_BYTES_PER_S};
-    static const char *const names[] = {"memory", "keys_per_s", "bytes_per_s"};
-    uint64_t before[] = {r->config->limit_memory, r->config->limit_keys_per_s, r->config->limit_bytes_per_s};
+    static const enum verb_arg_id args[] = {ARG_MEMORY, ARG_KEYS_PER_S, ARG_BYTES_PER_S, ARG_COALESCE};
+    static const char *const names[] = {"memory", "keys_per_s", "bytes_per_s", "coalesce"};
+    uint64_t *const limits[] = {&r->config->limit_memory, &r->config->limit_keys_per_s,
+                                &r->config->limit_bytes_per_s, &r->config->limit_coalesce_ms};
+    uint64_t before[ARRAY_LEN(limits)];
     char why[CONFIG_WHY_MAX], value[64], memory[TEXT_MAX], bytes[TEXT_MAX];
     bool any = false;
 
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+        before[i] = *limits[i];
     for (size_t i = 0; i < ARRAY_LEN(args); i++) {
         const struct request_value *v = &req->values[args[i]];
         if (!v->given)
@@ -351,9 +355,8 @@ static void verb_limit(struct riotd *r, struct client *c, const struct request *
         snprintf(value, sizeof(value), "%.*s", (int)v->text.len, v->text.ptr);
         if (config_set_limit(r->config, names[i], value, why) == 0)
             continue;
-        r->config->limit_memory = before[0];
-        r->config->limit_keys_per_s = before[1];
-        r->config->limit_bytes_per_s = before[2];
+        for (size_t at = 0; at < ARRAY_LEN(limits); at++)
+            *limits[at] = before[at];
         server_reply_error(c, CODE_USAGE, "%s: %s", names[i], why);
         return;
     }
@@ -363,10 +366,12 @@ static void verb_limit(struct riotd *r, struct client *c, const struct request *
         log_event_fields(r->log, EVENT_LIMIT,
                          LOG_FIELDS(LOG_NUMBER(LIMIT_MEMORY, now->limit_memory),
                                     LOG_NUMBER(LIMIT_KEYS_PER_S, now->limit_keys_per_s),
-                                    LOG_NUMBER(LIMIT_BYTES_PER_S, now->limit_bytes_per_s)),
-                         "the limits are now: memory %s, keys_per_s %" PRIu64 ", bytes_per_s %s",
+                                    LOG_NUMBER(LIMIT_BYTES_PER_S, now->limit_bytes_per_s),
+                                    LOG_NUMBER(LIMIT_COALESCE_MS, now->limit_coalesce_ms)),
+                         "the limits are now: memory %s, keys_per_s %" PRIu64
+                         ", bytes_per_s %s, coalesce %" PRIu64 "ms",
                          text_size_exact(now->limit_memory, memory), now->limit_keys_per_s,
-                         text_size_exact(now->limit_bytes_per_s, bytes));
+                         text_size_exact(now->limit_bytes_per_s, bytes), now->limit_coalesce_ms);
     }
     answer_json(c, status_limits(r->config));
 }

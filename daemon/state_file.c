@@ -258,7 +258,7 @@ struct state_file *state_file_free(struct state_file *f)
     free(f->name);
     free(f->temp);
     free(f->saved);
-    state_nodes_clear(&f->state.cutover);
+    state_clear(&f->state);
     free(f);
     return NULL;
 }

@@ -8,170 +8,6 @@
 
 /* Parts of the document. */
 
-static const char *server_state(const struct link_status *s, enum lane_side side)
-{
-    enum lane_condition silent = side == LANE_SOURCE ? LANE_SOURCE_SILENT : LANE_TARGET_SILENT;
-
-    if (!s->has_lane)
-        return s->waiting[side].text[0] && !s->waiting[side].code ? "down" : "unknown";
-    if (!s->lane.server[side].up)
-        return "down";
-    return s->lane.conditions[silent].on ? "silent" : "up";
-}
-
-static json_t *server_part(const struct link_status *s, enum lane_side side)
-{
-    const struct lane_server *server = &s->lane.server[side];
-    const char *state = server_state(s, side);
-    json_t *o = json_object();
-
-    status_text(o, "address", s->endpoints[side]->url.text);
-    if (s->has_lane && server->known && server->id.version[0]) {
-        status_text(o, "server", server_kind_name(server->id.kind));
-        status_text(o, "version", server->id.version);
-        status_text(o, "run_id", server->id.run_id);
-        status_text(o, "role", server_role_name(server->id.role));
-    }
-    status_text(o, "state", state);
-    if (!strcmp(state, "up") && server->round_trip_us)
-        status_real(o, "round_trip_ms", server->round_trip_us / 1000.0);
-    return o;
-}
-
-static json_t *feed_part(const struct link_status *s)
-{
-    const struct feed_status *f = &s->lane.feed;
-    json_t *o = json_object(), *passed = json_array();
-
-    status_text(o, "kind", feed_kind_name(f->kind));
-    status_text(o, "state", f->state);
-    status_number(o, "gaps", s->lane.gaps);
-    status_text(o, "last_gap_reason", s->lane.last_gap);
-    for (size_t i = 0; i < f->npassed_over; i++) {
-        json_t *one = json_object();
-        status_text(one, "kind", feed_kind_name(f->passed_over[i].kind));
-        status_text(one, "why", f->passed_over[i].why);
-        json_array_append_new(passed, one);
-    }
-    status_set(o, "passed_over", passed);
-    return o;
-}
-
-static const char *phase_name(enum lane_phase phase)
-{
-    static const char *const names[] = {
-        [LANE_CONNECTING] = "waiting", [LANE_SCAN] = "scan", [LANE_SWEEP] = "sweep",
-        [LANE_SETTLING] = "settling",  [LANE_LIVE] = "done", [LANE_DONE] = "done",
-        [LANE_GAP] = "waiting",
-    };
-    return names[phase];
-}
-
-static json_t *snapshot_part(const struct lane_status *l)
-{
-    json_t *o = json_object();
-
-    status_number(o, "round", l->round);
-    status_text(o, "phase", phase_name(l->phase));
-    status_number(o, "scanned_keys", l->scanned_keys);
-    if (l->round)
-        status_number(o, "estimated_keys", l->estimated_keys);
-    if (l->swept_keys)
-        status_number(o, "swept_keys", l->swept_keys);
-    if (l->round)
-        status_real(o, "percent", l->percent);
-    if (l->eta_ms >= 0)
-        status_number(o, "eta_ms", (uint64_t)l->eta_ms);
-    return o;
-}
-
-static json_t *queue_part(const struct lane_status *l)
-{
-    json_t *o = json_object();
-    status_number(o, "dirty_keys", l->counts.queued + l->counts.waiting);
-    status_number(o, "in_flight_keys", l->counts.in_flight);
-    status_number(o, "in_flight_bytes", l->in_flight_bytes);
-    status_number(o, "memory_bytes", l->memory_bytes);
-    status_number(o, "memory_limit_bytes", l->memory_limit_bytes);
-    return o;
-}
-
-static json_t *lag_part(const struct lane_status *l)
-{
-    json_t *o = json_object();
-    status_number(o, "keys", l->lag_keys);
-    status_number(o, "ms", l->lag_ms);
-    return o;
-}
-
-static json_t *rate_part(const struct lane_status *l)
-{
-    json_t *o = json_object();
-    status_real(o, "copied_keys_per_s", l->copied_keys_per_s);
-    status_real(o, "bytes_per_s", l->bytes_per_s);
-    status_real(o, "marks_per_s", l->marks_per_s);
-    return o;
-}
-
-static json_t *totals_part(const struct lane_status *l)
-{
-    json_t *o = json_object();
-    status_number(o, "marks", l->marks);
-    status_number(o, "copied_keys", l->copied_keys);
-    status_number(o, "deleted_keys", l->deleted_keys);
-    status_number(o, "bytes", l->bytes);
-    status_number(o, "retries", l->retries);
-    status_number(o, "failed_keys", l->counts.failed + l->long_keys);
-    return o;
-}
-
-/* What each lane has of its own; the link's own figures are their sum, and there is one lane. */
-static void set_lane_parts(json_t *o, const struct lane_status *l)
-{
-    status_set(o, "snapshot", snapshot_part(l));
-    status_set(o, "queue", queue_part(l));
-    status_set(o, "rate", rate_part(l));
-    status_set(o, "totals", totals_part(l));
-}
-
-static json_t *lanes_part(const struct link_status *s)
-{
-    json_t *lanes = json_array();
-    if (!s->has_lane)
-        return lanes;
-    json_t *one = json_object();
-    status_text(one, "source", s->endpoints[LANE_SOURCE]->url.text);
-    set_lane_parts(one, &s->lane);
-    status_set(one, "lag", lag_part(&s->lane));
-    json_array_append_new(lanes, one);
-    return lanes;
-}
-
-static void add_condition(json_t *list, const char *code, int64_t since_ms, const char *message)
-{
-    json_t *o = json_object();
-    status_text(o, "code", code);
-    status_time(o, "since", since_ms);
-    status_text(o, "message", message);
-    json_array_append_new(list, o);
-}
-
-static json_t *conditions_part(const struct link_status *s)
-{
-    static const enum lane_condition down[] = {LANE_SOURCE_DOWN, LANE_TARGET_DOWN};
-    json_t *list = json_array();
-
-    for (enum lane_condition c = 0; s->has_lane && c < LANE_CONDITIONS; c++)
-        if (s->lane.conditions[c].on)
-            add_condition(list, lane_condition_code(c), s->lane.conditions[c].since_ms,
-                          s->lane.conditions[c].text);
-    for (size_t i = 0; !s->has_lane && i < ARRAY_LEN(s->waiting); i++)
-        if (s->waiting[i].text[0])
-            add_condition(list, s->waiting[i].code ? s->waiting[i].code : lane_condition_code(down[i]),
-                          s->waiting[i].since_ms, s->waiting[i].text);
-    return list;
-}
-
 static json_t *blockers_part(const struct link_status *s)
 {
     json_t *list = json_array();
@@ -268,19 +104,33 @@ static void add_operation(const struct operation *op, void *arg)
     json_array_append_new(arg, operation_part(op));
 }
 
-static void set_link_parts(json_t *o, const struct link_status *s)
+static json_t *texts_part(const struct config_texts *t)
+{
+    json_t *list = t->count ? json_array() : NULL;
+    for (size_t i = 0; i < t->count; i++)
+        json_array_append_new(list, json_string(t->at[i]));
+    return list;
+}
+
+/* Absent: there is none. */
+static json_t *filter_part(const struct config *c)
+{
+    json_t *o = c->filter ? json_object() : NULL;
+
+    if (!o)
+        return NULL;
+    status_set(o, "include", texts_part(&c->filter_include));
+    status_set(o, "exclude", texts_part(&c->filter_exclude));
+    status_set(o, "types", texts_part(&c->filter_types));
+    return o;
+}
+
+static void set_link_parts(json_t *o, const struct link_status *s, struct link *k)
 {
     status_text(o, "state", link_state_name(s->state));
     status_time(o, "since", s->since_ms);
     status_text(o, "reason", s->reason);
-    status_set(o, "conditions", conditions_part(s));
-    status_set(o, "source", server_part(s, LANE_SOURCE));
-    status_set(o, "target", server_part(s, LANE_TARGET));
-    status_set(o, "feed", feed_part(s));
-    set_lane_parts(o, &s->lane);
-    if (s->has_lane)
-        status_set(o, "lag", lag_part(&s->lane));
-    status_set(o, "lanes", lanes_part(s));
+    status_lane_parts(o, s, k);
 }
 
 char *status_document(const struct status_parts *p)
@@ -296,7 +146,8 @@ char *status_document(const struct status_parts *p)
     status_number(o, "schema", STATUS_SCHEMA);
     status_text(o, "name", p->config->name);
     status_text(o, "version", RIOT_VERSION);
-    set_link_parts(o, s);
+    set_link_parts(o, s, p->link);
+    status_set(o, "filter", filter_part(p->config));
     status_set(o, "failed_keys", failed_part(p->link));
     status_set(o, "blockers", blockers_part(s));
     status_set(o, "verify", status_verify_part(p->verification));
@@ -339,6 +190,7 @@ char *status_limits(const struct config *c)
     status_number(o, "memory", c->limit_memory);
     status_number(o, "keys_per_s", c->limit_keys_per_s);
     status_number(o, "bytes_per_s", c->limit_bytes_per_s);
+    status_number(o, "coalesce_ms", c->limit_coalesce_ms);
     return status_finish(o);
 }
 

@@ -18,6 +18,7 @@
 #define MEMORY_MIN       (4 * MIB) /* as many differences as are counted exactly fit into it */
 #define TOLD_KEYS        3         /* of what differs, by the journal's line */
 #define DBS_TEXT_MAX     96
+#define LOST_TICKS       30
 
 /* One verify, as it was asked for. */
 struct run {
@@ -44,8 +45,9 @@ struct verification {
     struct run now;
     struct clocks *clocks; /* first they are measured ... */
     struct verify *verify; /* ... then both sides are compared */
-    char approved[2][RUN_ID_MAX];
-    const char *ended_by; /* why it was stopped; NULL: it was not */
+    const char *ended_by;  /* why it was stopped; NULL: it was not */
+    unsigned lost_ticks;   /* so long a server was waited for */
+    char gave_up[160];     /* which one, after which nothing can be said; "" */
     struct defer end_later;
 
     bool has_last;
@@ -55,10 +57,10 @@ struct verification {
     uint64_t gaps; /* of the lane, when the last one ended */
 };
 
-static uint64_t gaps_of(struct lane *l)
+static uint64_t gaps_of(struct lanes *l)
 {
     struct lane_generation generation;
-    lane_generation(l, &generation);
+    lanes_generation(l, &generation);
     return generation.gaps;
 }
 
@@ -72,24 +74,24 @@ static bool is_settled_state(enum link_state s)
 
 static bool is_dirty(int db, struct bytes key, void *arg)
 {
-    struct lane *l = link_lane(((struct verification *)arg)->link);
-    return l && lane_is_dirty(l, db, key);
+    struct lanes *l = link_lanes(((struct verification *)arg)->link);
+    return l && lanes_is_dirty(l, db, key);
 }
 
 static void mark(int db, struct bytes key, void *arg)
 {
-    struct lane *l = link_lane(((struct verification *)arg)->link);
+    struct lanes *l = link_lanes(((struct verification *)arg)->link);
     if (l)
-        lane_mark(l, db, key);
+        lanes_mark(l, db, key);
 }
 
 /* After a gap, and while copying rests, what differs says nothing. */
 static int settle(void (*fn)(void *fn_arg), void *fn_arg, void *arg)
 {
     struct verification *v = arg;
-    struct lane *l = link_lane(v->link);
+    struct lanes *l = link_lanes(v->link);
 
-    return l && is_settled_state(link_state(v->link)) ? lane_settle(l, fn, fn_arg) : -ENOTCONN;
+    return l && is_settled_state(link_state(v->link)) ? lanes_settle(l, fn, fn_arg) : -ENOTCONN;
 }
 
 static void settle_cancel(void *fn_arg, void *arg)
@@ -135,7 +137,7 @@ static bool is_full(const struct run *run)
 /* A part that is equal says nothing of the whole; one that differs does. */
 static void note_whether_it_holds(struct verification *v)
 {
-    struct lane *l = link_lane(v->link);
+    struct lanes *l = link_lanes(v->link);
 
     switch (v->last.verdict) {
     case VERIFY_CLEAN:
@@ -178,6 +180,8 @@ static void end(void *arg)
         v->last.ended_ms = clock_wall_ms();
     if (v->last.verdict == VERIFY_STOPPED && v->ended_by)
         snprintf(v->last.reason, sizeof(v->last.reason), "%s", v->ended_by);
+    if (v->last.verdict == VERIFY_STOPPED && v->gave_up[0])
+        v->last.verdict = VERIFY_INCONCLUSIVE;
     timer_clear(v->tick);
     v->clocks = clocks_free(v->clocks);
     v->verify = verify_free(v->verify);
@@ -202,46 +206,73 @@ static void stop(struct verification *v, const char *by)
         loop_defer(v->loop, &v->end_later, end, v);
 }
 
+/* Whom the link has taken for the server that it was, after a restart too. */
+static void approve(enum lane_side side, const char *address, void *arg)
+{
+    struct verification *v = arg;
+    struct lanes *l = link_lanes(v->link);
+
+    if (l)
+        verify_approve(v->verify, (int)side, address, lanes_approved(l, side, address));
+}
+
+static void follow_approved(struct verification *v)
+{
+    for (enum lane_side side = LANE_SOURCE; v->verify && side <= LANE_TARGET; side++)
+        link_each_primary(v->link, side, approve, v);
+}
+
 /* Its begin. */
 
-static uint64_t keys_in(const struct watch_sample *s, const int *dbs, size_t ndbs)
+struct keys {
+    struct lanes *lanes;
+    const int *dbs;
+    size_t ndbs;
+    uint64_t sum;
+};
+
+static void add_keys(enum lane_side side, const char *address, void *arg)
 {
-    uint64_t sum = 0;
+    struct keys *k = arg;
+    const struct watch_sample *s = lanes_last_sample(k->lanes, side, address);
 
     for (size_t i = 0; s && i < s->ndbs; i++)
-        for (size_t j = 0; j < ndbs; j++)
-            sum += s->dbs[i].db == dbs[j] ? s->dbs[i].keys : 0;
-    return sum;
+        for (size_t j = 0; j < k->ndbs; j++)
+            k->sum += s->dbs[i].db == k->dbs[j] ? s->dbs[i].keys : 0;
 }
 
-static void remember_approved(struct verification *v, struct lane *l)
+static uint64_t keys_in(const struct verification *v, enum lane_side side, const int *dbs, size_t ndbs)
 {
-    for (enum lane_side side = LANE_SOURCE; side <= LANE_TARGET; side++)
-        snprintf(v->approved[side], sizeof(v->approved[side]), "%s", lane_approved(l, side));
+    struct keys k = {.lanes = link_lanes(v->link), .dbs = dbs, .ndbs = ndbs};
+
+    if (k.lanes)
+        link_each_primary(v->link, side, add_keys, &k);
+    return k.sum;
 }
 
-static void fill_options(struct verification *v, struct lane *l, uint64_t tolerance_ms,
-                         struct verify_options *ret)
+static void fill_options(struct verification *v, uint64_t tolerance_ms, struct verify_options *ret)
 {
     const struct run *run = &v->now;
-    int into = v->config->target.url.db;
+    int into = link_into_db(v->link);
     bool merge = v->config->existing_keys == EXISTING_MERGE;
-    const struct watch_sample *target = lane_last_sample(l, LANE_TARGET);
 
     *ret = (struct verify_options){
         .compare = {.source = link_endpoint(v->link, LANE_SOURCE),
                     .target = link_endpoint(v->link, LANE_TARGET),
+                    .topology = {link_topology(v->link, LANE_SOURCE), link_topology(v->link, LANE_TARGET)},
                     .into_db = into,
                     .ttl_tolerance_ms = tolerance_ms,
-                    .role = "verify"},
+                    .role = "verify",
+                    .loose = v->config->feed != FEED_NONE,
+                    .filter = v->config->filter},
         .dbs = run->dbs,
         .ndbs = run->ndbs,
         .merge = merge,
         .sample = run->opt.sample,
-        .keys = keys_in(lane_last_sample(l, LANE_SOURCE), run->dbs, run->ndbs),
+        .keys = keys_in(v, LANE_SOURCE, run->dbs, run->ndbs),
         .target_keys = merge                 ? 0
-                       : into == URL_DB_NONE ? keys_in(target, run->dbs, run->ndbs)
-                                             : keys_in(target, &into, 1),
+                       : into == URL_DB_NONE ? keys_in(v, LANE_TARGET, run->dbs, run->ndbs)
+                                             : keys_in(v, LANE_TARGET, &into, 1),
         .match = run->opt.match,
         .keys_per_s = run->opt.keys_per_s,
         .rounds = run->opt.rounds ? run->opt.rounds : VERIFY_ROUNDS_DEFAULT,
@@ -249,25 +280,23 @@ static void fill_options(struct verification *v, struct lane *l, uint64_t tolera
         .repair = run->opt.repair,
         .memory = MAX(MEMORY_MIN, (size_t)v->config->limit_memory / MEMORY_SHARE),
     };
-    for (size_t i = 0; i < ARRAY_LEN(v->approved); i++)
-        memcpy(ret->compare.run_id[i], v->approved[i], sizeof(ret->compare.run_id[i]));
 }
 
 static void compare(struct verification *v, uint64_t tolerance_ms)
 {
     static const struct verify_events events = {
         .is_dirty = is_dirty, .mark = mark, .settle = settle, .settle_cancel = settle_cancel, .done = end};
-    struct lane *l = link_lane(v->link);
     struct verify_options opt;
 
-    if (!l) {
+    if (!link_lanes(v->link)) {
         stop(v, "the link no longer runs");
         return;
     }
-    remember_approved(v, l);
-    fill_options(v, l, tolerance_ms, &opt);
+    fill_options(v, tolerance_ms, &opt);
     if (verify_new(v->loop, &opt, &events, v, &v->verify) < 0)
         stop(v, "memory is out");
+    else
+        follow_approved(v);
 }
 
 static void clocks_measured(bool known, uint64_t difference_ms, void *arg)
@@ -281,6 +310,16 @@ static void clocks_measured(bool known, uint64_t difference_ms, void *arg)
         log_debug(v->log, "the difference of the servers' clocks cannot be measured");
     if (!v->ended_by)
         compare(v, TTL_TOLERANCE_MS + difference_ms);
+}
+
+static int measure_clocks(struct verification *v)
+{
+    const struct endpoint *const endpoints[] = {link_endpoint(v->link, LANE_SOURCE),
+                                                link_endpoint(v->link, LANE_TARGET)};
+    struct topology *const topologies[] = {link_topology(v->link, LANE_SOURCE),
+                                           link_topology(v->link, LANE_TARGET)};
+
+    return clocks_new(v->loop, endpoints, topologies, clocks_measured, v, &v->clocks);
 }
 
 static void tell_begin(const struct verification *v)
@@ -305,7 +344,7 @@ static int look_at_state(struct verification *v, bool in_cutover, char why[LINK_
     if (v->runs)
         return link_refuse(why, -EBUSY,
                            "a verify runs already: see riotctl status, or end it: riotctl verify --stop");
-    if (!link_lane(v->link) || !(s == LINK_LIVE || (in_cutover && s == LINK_CUTOVER)))
+    if (!link_lanes(v->link) || !(s == LINK_LIVE || (in_cutover && s == LINK_CUTOVER)))
         return link_refuse(why, -EPERM, "the link is %s: verify works in live", link_state_name(s));
     return 0;
 }
@@ -370,8 +409,7 @@ static void begin(struct verification *v, const struct run *run)
     tell_begin(v);
     if (run->opt.ttl_tolerance_ms >= 0)
         compare(v, (uint64_t)run->opt.ttl_tolerance_ms);
-    else if (clocks_new(v->loop, link_endpoint(v->link, LANE_SOURCE), link_endpoint(v->link, LANE_TARGET),
-                        clocks_measured, v, &v->clocks) < 0)
+    else if (measure_clocks(v) < 0)
         stop(v, "memory is out");
 }
 
@@ -422,18 +460,15 @@ void verification_lane_gone(struct verification *v)
 
 /* While it runs. */
 
-/* A server that was restarted, and taken by the link for the one that it was. */
-static void follow_approved(struct verification *v)
+/* A failover takes less. What is not there cannot be said to be equal. */
+static void give_up_lost(struct verification *v, const struct verify_report *r)
 {
-    struct lane *l = link_lane(v->link);
-
-    for (enum lane_side side = LANE_SOURCE; l && v->verify && side <= LANE_TARGET; side++) {
-        const char *run_id = lane_approved(l, side);
-        if (strcmp(run_id, v->approved[side]) == 0)
-            continue;
-        snprintf(v->approved[side], sizeof(v->approved[side]), "%s", run_id);
-        verify_approve(v->verify, (int)side, run_id);
-    }
+    v->lost_ticks = r->lost ? v->lost_ticks + 1 : 0;
+    if (v->lost_ticks < LOST_TICKS || v->ended_by)
+        return;
+    snprintf(v->gave_up, sizeof(v->gave_up), "a server did not come back for %d s: %.110s", LOST_TICKS,
+             r->waiting);
+    stop(v, v->gave_up);
 }
 
 static void ticked(void *arg)
@@ -456,6 +491,7 @@ static void ticked(void *arg)
                                     LOG_NUMBER(KEYS_PER_S, (uint64_t)r->keys_per_s),
                                     LOG_NUMBER(ETA_MS, (uint64_t)r->eta_ms)),
                          "verify: %s", text);
+    give_up_lost(v, r);
     free(r);
 }
 
@@ -515,6 +551,7 @@ bool verification_report(const struct verification *v, struct verify_report *ret
                                   .began_ms = v->now.began_ms,
                                   .eta_ms = -1};
     snprintf(ret->waiting, sizeof(ret->waiting), "%s", v->clocks ? clocks_waiting(v->clocks) : "");
+    ret->lost = ret->waiting[0] != '\0';
     return true;
 }
 
@@ -530,6 +567,6 @@ const struct verification_options *verification_asked(const struct verification 
 
 bool verification_holds(const struct verification *v)
 {
-    struct lane *l = link_lane(v->link);
+    struct lanes *l = link_lanes(v->link);
     return v->holds && l && gaps_of(l) == v->gaps;
 }

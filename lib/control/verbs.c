@@ -29,6 +29,8 @@ static const char *const cutover_verifies[] = {
 static const struct verb_arg status_args[] = {
     {ARG_WATCH, KIND_FLAG, "watch", NULL, "show it again each second, until Ctrl-C", NULL, NULL,
      VERB_CTL_ONLY},
+    {ARG_LANES, KIND_FLAG, "lanes", NULL, "a line for each lane: each shard of the source has one", NULL,
+     NULL, VERB_CTL_ONLY},
 };
 
 static const struct verb_arg start_args[] = {
@@ -104,6 +106,8 @@ static const struct verb_arg limit_args[] = {
      VERB_ASSIGN},
     {ARG_BYTES_PER_S, KIND_SIZE, "bytes_per_s", "SIZE", "bytes copied each second; 0: no limit", NULL, NULL,
      VERB_ASSIGN},
+    {ARG_COALESCE, KIND_DURATION, "coalesce", "T",
+     "that changes of one key may wait for each other; 0ms: none", NULL, NULL, VERB_ASSIGN},
 };
 
 static const struct verb_arg logs_args[] = {

@@ -35,6 +35,7 @@ enum verb_id {
 /* Every argument of every verb. The value of one is found in a request by this id. */
 enum verb_arg_id {
     ARG_WATCH,
+    ARG_LANES,
     ARG_ANEW,
     ARG_ACCEPT,
     ARG_FOR,
@@ -42,6 +43,7 @@ enum verb_arg_id {
     ARG_MEMORY,
     ARG_KEYS_PER_S,
     ARG_BYTES_PER_S,
+    ARG_COALESCE,
     ARG_SAMPLE,
     ARG_MATCH,
     ARG_DB,

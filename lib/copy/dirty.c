@@ -1,6 +1,5 @@
 /* dirty.c - see dirty.h. */
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +15,22 @@
 struct list {
     struct dirty_key *head, *tail;
     size_t count;
+};
+
+/* Keys that were freed are taken again, the last one first: its memory is still in the processor's cache. By
+ * size, in steps of CELL; the allocator takes CELL_HEAD of each for itself. */
+#define CELL      16
+#define CELL_HEAD 8
+#define CELLS     16
+#ifdef __SANITIZE_ADDRESS__
+#define SPARE_BYTES ((size_t)0) /* so that a use of what was freed is seen */
+#else
+#define SPARE_BYTES ((size_t)256 * KIB) /* kept at the most; of a small budget a part of it */
+#endif
+#define SPARE_SHARE 16
+
+struct spare {
+    struct spare *next;
 };
 
 /* The queues of one database. Those with keys of a class stand in that class' ring, in the order of their
@@ -43,10 +58,13 @@ struct dirty {
     struct ring rings[2];
     struct list flying, failed;
     size_t failed_memory, failed_unnamed;
+    uint64_t failures;
     struct list waiting; /* in the order of due_us: the clock is looked at often, and most are not due */
     unsigned class_turn; /* keys still to come from present_class while the other has some too */
     enum dirty_class present_class;
     uint32_t epoch;
+    struct spare *spare[CELLS];
+    size_t spare_bytes;
     size_t old;         /* keys of an earlier epoch, failed ones aside */
     uint64_t settle_us; /* when the present epoch began */
 };
@@ -158,9 +176,51 @@ static void dequeue(struct dirty *d, struct dirty_key *k)
     d->rings[k->class].keys--;
 }
 
+static size_t cells_of(size_t len)
+{
+    return (sizeof(struct dirty_key) + len + CELL_HEAD + CELL - 1) / CELL;
+}
+
 static size_t cost(const struct dirty_key *k)
 {
-    return malloc_usable_size((void *)(uintptr_t)k) + sizeof(size_t);
+    return cells_of(k->len) * CELL;
+}
+
+static struct dirty_key *new_key(struct dirty *d, size_t len)
+{
+    size_t cells = cells_of(len);
+    struct spare *s = cells < CELLS ? d->spare[cells] : NULL;
+
+    if (!s)
+        return malloc(cells * CELL - CELL_HEAD);
+    d->spare[cells] = s->next;
+    dirty_fetch((const struct dirty_key *)(const void *)s->next);
+    d->spare_bytes -= cells * CELL;
+    return (struct dirty_key *)(void *)s;
+}
+
+static void free_key(struct dirty *d, struct dirty_key *k)
+{
+    size_t cells = cells_of(k->len);
+    struct spare *s = (struct spare *)(void *)k;
+
+    if (cells >= CELLS || d->spare_bytes + cells * CELL > MIN(SPARE_BYTES, d->budget / SPARE_SHARE)) {
+        free(k);
+        return;
+    }
+    s->next = d->spare[cells];
+    d->spare[cells] = s;
+    d->spare_bytes += cells * CELL;
+}
+
+static void free_spare(struct dirty *d)
+{
+    for (size_t i = 0; i < CELLS; i++)
+        while (d->spare[i]) {
+            struct spare *s = d->spare[i];
+            d->spare[i] = s->next;
+            free(s);
+        }
 }
 
 static void epoch_set(struct dirty *d, struct dirty_key *k, uint32_t epoch, bool counted)
@@ -182,7 +242,7 @@ static void drop(struct dirty *d, struct dirty_key *k)
 {
     table_remove(&d->table, &k->node);
     d->memory -= cost(k);
-    free(k);
+    free_key(d, k);
 }
 
 int dirty_new(struct hash_seed seed, size_t budget, struct dirty **ret)
@@ -213,6 +273,7 @@ struct dirty *dirty_free(struct dirty *d)
         return NULL;
     table_each(&d->table, free_node, d);
     table_free(&d->table);
+    free_spare(d);
     while (d->dbs) {
         struct db_queues *q = d->dbs;
         d->dbs = q->sibling;
@@ -243,14 +304,15 @@ static struct dirty_key *find(const struct dirty *d, uint64_t hash, int db, stru
     return NULL;
 }
 
+/* It is in no place yet. */
 static int insert(struct dirty *d, enum dirty_class class, int db, struct bytes key, uint64_t hash,
-                  uint64_t now_us)
+                  uint64_t now_us, struct dirty_key **ret)
 {
     if (dirty_memory(d) + sizeof(struct dirty_key) + key.len > d->budget)
         return -ENOBUFS;
     if (!queues_of(d, db))
         return -ENOMEM;
-    struct dirty_key *k = malloc(sizeof(*k) + key.len);
+    struct dirty_key *k = new_key(d, key.len);
     if (!k)
         return -ENOMEM;
     *k = (struct dirty_key){
@@ -258,11 +320,11 @@ static int insert(struct dirty *d, enum dirty_class class, int db, struct bytes 
     memcpy(k->key, key.ptr, key.len);
     int err = table_insert(&d->table, &k->node, hash);
     if (err) {
-        free(k);
+        free_key(d, k);
         return err;
     }
     d->memory += cost(k);
-    enqueue(d, k, false);
+    *ret = k;
     return 0;
 }
 
@@ -300,10 +362,38 @@ int dirty_mark(struct dirty *d, enum dirty_class class, int db, struct bytes key
 {
     uint64_t hash = hash_of(d, db, key);
     struct dirty_key *k = find(d, hash, db, key);
-    if (!k)
-        return insert(d, class, db, key, hash, now_us);
-    mark_again(d, k, class, now_us);
-    return 0;
+    if (k) {
+        mark_again(d, k, class, now_us);
+        return 0;
+    }
+    int err = insert(d, class, db, key, hash, now_us, &k);
+    if (!err)
+        enqueue(d, k, false);
+    return err;
+}
+
+static void fly(struct dirty *d, struct dirty_key *k)
+{
+    k->place = DIRTY_IN_FLIGHT;
+    k->again = false;
+    list_append(&d->flying, k);
+}
+
+struct dirty_key *dirty_fly(struct dirty *d, int db, struct bytes key, uint64_t now_us)
+{
+    uint64_t hash = hash_of(d, db, key);
+    struct dirty_key *k;
+
+    if (find(d, hash, db, key) || insert(d, DIRTY_LIVE, db, key, hash, now_us, &k) < 0)
+        return NULL;
+    fly(d, k);
+    return k;
+}
+
+void dirty_mark_flying(struct dirty *d, uint64_t now_us)
+{
+    for (struct dirty_key *k = d->flying.head; k; k = k->next)
+        mark_again(d, k, k->class, now_us);
 }
 
 static struct dirty_key *take_of(struct dirty *d, enum dirty_class class)
@@ -318,6 +408,7 @@ static struct dirty_key *take_of(struct dirty *d, enum dirty_class class)
             r->turn--;
             list_remove(l, k);
             r->keys--;
+            dirty_fetch(l->head);
             return k;
         }
         ring_shift(r, class);
@@ -327,11 +418,31 @@ static struct dirty_key *take_of(struct dirty *d, enum dirty_class class)
     return NULL;
 }
 
-static enum dirty_class class_in_turn(struct dirty *d)
+/* A list that ran empty stands in the ring until its turn comes, and is passed over here. */
+uint64_t dirty_live_since_us(const struct dirty *d)
+{
+    const struct db_queues *last = d->rings[DIRTY_LIVE].last, *q = last;
+
+    while (q) {
+        q = q->of[DIRTY_LIVE].next;
+        if (q->of[DIRTY_LIVE].keys.head)
+            return q->of[DIRTY_LIVE].keys.head->since_us;
+        if (q == last)
+            break;
+    }
+    return UINT64_MAX;
+}
+
+static bool live_is_ripe(const struct dirty *d, uint64_t ripe_us)
+{
+    return d->rings[DIRTY_LIVE].keys && (ripe_us == UINT64_MAX || dirty_live_since_us(d) <= ripe_us);
+}
+
+static enum dirty_class class_in_turn(struct dirty *d, bool live)
 {
     if (!d->rings[DIRTY_SCAN].keys)
         return DIRTY_LIVE;
-    if (!d->rings[DIRTY_LIVE].keys)
+    if (!live)
         return DIRTY_SCAN;
     if (!d->class_turn) {
         d->present_class = d->present_class == DIRTY_LIVE ? DIRTY_SCAN : DIRTY_LIVE;
@@ -341,19 +452,31 @@ static enum dirty_class class_in_turn(struct dirty *d)
     return d->present_class;
 }
 
-struct dirty_key *dirty_take(struct dirty *d)
+struct dirty_key *dirty_take(struct dirty *d, uint64_t ripe_us)
 {
-    struct dirty_key *k = take_of(d, class_in_turn(d));
+    bool live = live_is_ripe(d, ripe_us);
+    struct dirty_key *k = live || d->rings[DIRTY_SCAN].keys ? take_of(d, class_in_turn(d, live)) : NULL;
     if (!k)
         return NULL;
-    k->place = DIRTY_IN_FLIGHT;
-    k->again = false;
-    list_append(&d->flying, k);
+    fly(d, k);
     return k;
+}
+
+/* Keys come back in the order in which they were taken. */
+static void fetch_next(const struct dirty *d, const struct dirty_key *k)
+{
+    const struct dirty_key *next = k->next;
+
+    if (!next)
+        return;
+    table_fetch_chain(&d->table, &next->node);
+    if (next->next)
+        table_fetch(&d->table, &next->next->node);
 }
 
 void dirty_done(struct dirty *d, struct dirty_key *k)
 {
+    fetch_next(d, k);
     list_remove(&d->flying, k);
     k->tries = k->closes = 0;
     k->alone = false;
@@ -401,10 +524,11 @@ void dirty_put_last(struct dirty *d, struct dirty_key *k)
     enqueue(d, k, false);
 }
 
-void dirty_put_lost(struct dirty *d, struct dirty_key *k)
+void dirty_put_lost(struct dirty *d, struct dirty_key *k, uint16_t server)
 {
     dirty_put_back(d, k, 0, UINT64_MAX);
     k->lost = true;
+    k->server = server;
 }
 
 /* True: that was once too often. */
@@ -416,13 +540,13 @@ static bool blame_key(struct dirty_key *k)
 }
 
 /* Those that were not released yet, which stand at the end. */
-static struct list take_lost(struct dirty *d)
+static struct list take_lost(struct dirty *d, uint16_t server)
 {
     struct list lost = {0};
 
     for (struct dirty_key *k = d->waiting.tail, *prev; k && k->u.due_us == UINT64_MAX; k = prev) {
         prev = k->prev;
-        if (!k->lost)
+        if (!k->lost || k->server != server)
             continue;
         list_remove(&d->waiting, k);
         list_push(&lost, k);
@@ -431,9 +555,9 @@ static struct list take_lost(struct dirty *d)
 }
 
 /* What goes to the front goes from the last to the first, so that they keep their order. */
-void dirty_release_lost(struct dirty *d, uint64_t now_us, uint64_t delay_us, bool blame)
+void dirty_release_lost(struct dirty *d, uint16_t server, uint64_t now_us, uint64_t delay_us, bool blame)
 {
-    struct list lost = take_lost(d);
+    struct list lost = take_lost(d, server);
 
     while (lost.count) {
         struct dirty_key *k = delay_us ? lost.head : lost.tail;
@@ -459,6 +583,7 @@ void dirty_fail(struct dirty *d, struct dirty_key *k, const char *reason)
         enqueue(d, k, false);
         return;
     }
+    d->failures++;
     epoch_set(d, k, d->epoch, true);
     if (d->failed_memory + cost(k) > d->budget / FAILED_SHARE) {
         d->failed_unnamed++;
@@ -504,34 +629,73 @@ bool dirty_has(const struct dirty *d, int db, struct bytes key)
     return k && k->place != DIRTY_FAILED;
 }
 
+/* In flight, or its write may still be under way. */
+static bool is_busy(const struct dirty_key *k)
+{
+    return k->place == DIRTY_IN_FLIGHT || (k->place == DIRTY_WAITING && k->lost);
+}
+
+static void take_out(struct dirty *d, struct dirty_key *k)
+{
+    if (k->place == DIRTY_QUEUED)
+        dequeue(d, k);
+    else if (k->place == DIRTY_WAITING)
+        list_remove(&d->waiting, k);
+    if (k->place == DIRTY_FAILED)
+        unfail(d, k);
+    else
+        epoch_set(d, k, d->epoch, true);
+    drop(d, k);
+}
+
 static void clear_node(struct table_node *n, void *arg)
 {
-    struct dirty *d = arg;
     struct dirty_key *k = CONTAINER_OF(n, struct dirty_key, node);
 
-    switch (k->place) {
-    case DIRTY_IN_FLIGHT:
-        return;
-    case DIRTY_QUEUED:
-        dequeue(d, k);
-        epoch_set(d, k, d->epoch, true);
-        break;
-    case DIRTY_WAITING:
-        if (k->lost)
-            return;
-        list_remove(&d->waiting, k);
-        epoch_set(d, k, d->epoch, true);
-        break;
-    case DIRTY_FAILED:
-        unfail(d, k);
-        break;
-    }
-    drop(d, k);
+    if (!is_busy(k))
+        take_out(arg, k);
 }
 
 void dirty_clear(struct dirty *d)
 {
     table_each(&d->table, clear_node, d);
+}
+
+size_t dirty_busy(const struct dirty *d, dirty_belongs_fn *belongs, const void *of)
+{
+    size_t n = 0;
+
+    for (const struct dirty_key *k = d->flying.head; k; k = k->next)
+        n += belongs(dirty_name(k), of);
+    for (const struct dirty_key *k = d->waiting.head; k; k = k->next)
+        n += k->lost && belongs(dirty_name(k), of);
+    return n;
+}
+
+struct taking {
+    struct dirty *d;
+    dirty_belongs_fn *belongs;
+    const void *of;
+    void (*fn)(const struct dirty_key *k, void *arg);
+    void *arg;
+};
+
+static void take_node(struct table_node *n, void *arg)
+{
+    struct taking *t = arg;
+    struct dirty_key *k = CONTAINER_OF(n, struct dirty_key, node);
+
+    if (is_busy(k) || !t->belongs(dirty_name(k), t->of))
+        return;
+    t->fn(k, t->arg);
+    take_out(t->d, k);
+}
+
+void dirty_take_out(struct dirty *d, dirty_belongs_fn *belongs, const void *of,
+                    void (*fn)(const struct dirty_key *k, void *arg), void *arg)
+{
+    struct taking t = {d, belongs, of, fn, arg};
+    table_each(&d->table, take_node, &t);
 }
 
 void dirty_settle_begin(struct dirty *d, uint64_t now_us)
@@ -544,6 +708,11 @@ void dirty_settle_begin(struct dirty *d, uint64_t now_us)
 bool dirty_settled(const struct dirty *d)
 {
     return d->old == 0;
+}
+
+uint64_t dirty_failures(const struct dirty *d)
+{
+    return d->failures;
 }
 
 void dirty_counts(const struct dirty *d, struct dirty_counts *ret)

@@ -59,7 +59,8 @@ static void finish_refused(struct functions *f, const struct reply *r)
 static void ask_target(struct functions *f, size_t argc, const struct bytes *argv, conn_reply_fn *fn)
 {
     f->asked = f->target;
-    if (!conn_is_up(f->target) || strcmp(conn_server(f->target)->run_id, f->target_run_id) != 0) {
+    if (!f->target || !conn_is_up(f->target) ||
+        strcmp(conn_server(f->target)->run_id, f->target_run_id) != 0) {
         finish(f, FUNCTIONS_LOST, NULL);
         return;
     }
@@ -155,6 +156,10 @@ int functions_copy(struct functions *f, struct conn *source, struct conn *target
 
 void functions_dropped(struct functions *f, const struct conn *c)
 {
-    if (f->busy && f->asked == c)
+    if (!f->busy)
+        return;
+    if (f->asked == c)
         finish(f, FUNCTIONS_LOST, NULL);
+    else if (f->target == c)
+        f->target = NULL; /* the source's answer is still to come */
 }

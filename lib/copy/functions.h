@@ -22,8 +22,8 @@ struct functions *functions_free(
 MUST_CHECK int functions_copy(struct functions *f, struct conn *source, struct conn *target, functions_fn *fn,
                               void *arg);
 bool functions_busy(const struct functions *f);
-/* That connection's calls were dropped: a copy that waits for its answer ends with LOST. To be called from
- * both owners' `down`. */
+/* That connection's calls were dropped: a copy that waits for its answer ends with LOST, or will, once it
+ * comes to it. To be called from both owners' `down`, and before they free it. */
 void functions_dropped(struct functions *f, const struct conn *c);
 
 #endif

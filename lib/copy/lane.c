@@ -6,20 +6,16 @@
 #include <string.h>
 
 #include "lib/copy/lane_impl.h"
+#include "lib/redis/refusal.h"
 #include "lib/core/clock.h"
 
-#define TICK_US            1000000
-#define DOWN_AFTER_US      300000  /* a connection that is back sooner is no condition */
-#define PART_DOWN_AFTER_US 1500000 /* the same of one beside the watch: back-off and all */
-#define LOOK_AGAIN_US      5000000
-#define SILENT_US          1500000   /* longer than two heartbeats apart */
-#define FIXED_MEMORY       (4 * MIB) /* of limits.memory: connections' buffers; the rest is the dirty set's */
-#define RECENT_MEMORY      (256 * KIB)
+#define TICK_US       1000000
+#define LOOK_AGAIN_US 5000000
 
 /* What may follow each. */
 #define BIT(p) (1u << (p))
 static const unsigned next_phases[] = {
-    [LANE_CONNECTING] = BIT(LANE_SCAN),
+    [LANE_CONNECTING] = BIT(LANE_SCAN) | BIT(LANE_LIVE), /* live at once: it goes on */
     [LANE_SCAN] = BIT(LANE_SWEEP) | BIT(LANE_SETTLING) | BIT(LANE_GAP),
     [LANE_SWEEP] = BIT(LANE_SETTLING) | BIT(LANE_GAP),
     [LANE_SETTLING] = BIT(LANE_LIVE) | BIT(LANE_DONE) | BIT(LANE_GAP),
@@ -39,6 +35,9 @@ static const char *const condition_codes[] = {
     [LANE_TARGET_REFUSES] = "target_refuses",
     [LANE_OVERRUN] = "overrun",
     [LANE_FEED_UNPROVEN] = "feed_unproven",
+    [LANE_MEMORY_SHORT] = "memory_short",
+    [LANE_OUT_OF_SCOPE] = "out_of_scope",
+    [LANE_SOURCE_REPLICA] = "source_replica",
 };
 _Static_assert(ARRAY_LEN(condition_codes) == LANE_CONDITIONS, "each condition has its code");
 
@@ -47,11 +46,18 @@ const char *lane_condition_code(enum lane_condition c)
     return condition_codes[c];
 }
 
+static bool round_is_over(const struct lane *l)
+{
+    return l->phase == LANE_LIVE || l->phase == LANE_DONE;
+}
+
 void lane_set_phase(struct lane *l, enum lane_phase phase)
 {
     if (l->phase == phase || !(next_phases[l->phase] & BIT(phase)))
         return;
     l->phase = phase;
+    if (round_is_over(l))
+        l->gap_us = 0;
     l->ev.phase(l, phase, l->arg);
 }
 
@@ -86,173 +92,174 @@ void lane_refused(struct lane *l, enum lane_side side, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    const struct endpoint *e = side == LANE_SOURCE ? l->opt.source : l->opt.target;
+    char told[sizeof(text)];
+    refusal_tell(text, e->side, e->url.user, told, sizeof(told));
     l->refusing[side].last_us = loop_now_us(l->loop);
-    lane_condition(l, side == LANE_SOURCE ? LANE_SOURCE_REFUSES : LANE_TARGET_REFUSES, "%s", text);
+    lane_condition(l, side == LANE_SOURCE ? LANE_SOURCE_REFUSES : LANE_TARGET_REFUSES, "%s", told);
 }
 
 /* Whom the lane talks to. */
 
-void lane_conns(struct lane *l, struct lane_conn ret[LANE_CONNS])
+/* Those to the source, the watch apart. */
+struct source_conn {
+    const char *what; /* it is for, in a text */
+    struct conn *conn;
+};
+#define SOURCE_CONNS 4
+
+static void source_conns(struct lane *l, struct source_conn ret[SOURCE_CONNS])
 {
-    ret[0] = (struct lane_conn){LANE_SOURCE, "reading", reader_conn(l->reader)};
-    ret[1] = (struct lane_conn){LANE_SOURCE, "SCAN", scanner_conn(l->scanner)};
-    ret[2] = (struct lane_conn){LANE_SOURCE, "EXISTS", sweep_source_conn(l->sweep)};
-    ret[3] = (struct lane_conn){LANE_SOURCE, "XINFO", streams_conn(l->streams)};
-    ret[4] = (struct lane_conn){LANE_TARGET, "writing", writer_conn(l->writer)};
-    ret[5] = (struct lane_conn){LANE_TARGET, "SCAN", sweep_target_conn(l->sweep)};
+    ret[0] = (struct source_conn){"reading", reader_conn(l->reader)};
+    ret[1] = (struct source_conn){"SCAN", scanner_conn(l->scanner)};
+    ret[2] = (struct source_conn){"EXISTS", sweep_source_conn(l->sweep)};
+    ret[3] = (struct source_conn){"XINFO", streams_conn(l->streams)};
 }
 
-static struct conn *watch_of(struct lane *l, enum lane_side side)
+bool lane_approves(const struct lane *l, const struct server_id *id)
 {
-    return watch_conn(side == LANE_SOURCE ? feed_watch(l->feed) : l->target_watch);
-}
-
-bool lane_approves(const struct lane *l, enum lane_side side, const struct server_id *id)
-{
-    return l->is_approved[side] && strcmp(l->approved[side], id->run_id) == 0;
+    return l->is_approved && strcmp(l->approved, id->run_id) == 0;
 }
 
 /* One address leads to two servers. What the watch is connected to decides who is approved, so it connects
  * anew. */
-static void look_again(struct lane *l, enum lane_side side)
+static void look_again(struct lane *l)
 {
-    struct conn *watch = watch_of(l, side);
+    struct conn *watch = watch_conn(feed_watch(l->feed));
     uint64_t now_us = loop_now_us(l->loop);
 
-    if (now_us - l->looked_again_us[side] < LOOK_AGAIN_US || !conn_is_up(watch) ||
-        !lane_approves(l, side, conn_server(watch)))
+    if (now_us - l->looked_again_us < LOOK_AGAIN_US || !conn_is_up(watch) ||
+        !lane_approves(l, conn_server(watch)))
         return;
-    l->looked_again_us[side] = now_us;
+    l->looked_again_us = now_us;
     conn_reset(watch, "another connection to this address reached another server");
 }
 
-int lane_identified(struct lane *l, enum lane_side side, const struct server_id *id, const char **why)
+int lane_identified(struct lane *l, const struct server_id *id, const char **why)
 {
-    if (lane_approves(l, side, id))
+    if (lane_approves(l, id))
         return 0;
-    if (l->is_approved[side] && l->feed)
-        look_again(l, side);
+    if (l->is_approved && l->feed)
+        look_again(l);
     *why = "another server process answers there; it is being looked at";
     return -EPERM;
 }
 
 /* A connection to a server that is no longer the one may not go on; one that waits connects at once. */
-static void follow_approval(struct lane *l, enum lane_side side)
+static void follow_approval(struct lane *l)
 {
-    struct lane_conn conns[LANE_CONNS];
+    struct source_conn conns[SOURCE_CONNS];
 
-    if (side == LANE_TARGET && l->seal.step == SEALED)
-        return;
-    lane_conns(l, conns);
-    for (size_t i = 0; i < LANE_CONNS; i++) {
+    source_conns(l, conns);
+    for (size_t i = 0; i < SOURCE_CONNS; i++) {
         struct conn *c = conns[i].conn;
-        if (conns[i].side != side)
-            continue;
-        if (conn_is_up(c) && !lane_approves(l, side, conn_server(c)))
+        if (conn_is_up(c) && !lane_approves(l, conn_server(c)))
             conn_reset(c, "the server was replaced");
         conn_hold(c, true);
         conn_hold(c, false);
     }
 }
 
-const char *lane_approved(const struct lane *l, enum lane_side side)
+/* Functions may be on their way from the old source to the target: they end as with a lost connection. */
+static void leave_source(struct lane *l, struct feed *feed, const char *why)
 {
-    return l->approved[side];
+    struct source_conn conns[SOURCE_CONNS];
+
+    functions_dropped(l->functions, watch_conn(feed_watch(feed)));
+    feed_free(feed);
+    source_conns(l, conns);
+    for (size_t i = 0; i < SOURCE_CONNS; i++)
+        conn_reset(conns[i].conn, why);
 }
 
-void lane_approve(struct lane *l, enum lane_side side, const char *run_id)
+int lane_move(struct lane *l, const struct notify_record *recorded, void (*change)(void *arg), void *arg)
 {
-    bool replaced = l->is_approved[side] && strcmp(l->approved[side], run_id) != 0;
+    static const char why[] = "the shard has another primary";
+    const struct notify_record before = l->opt.recorded;
+    struct feed *former = l->feed;
 
-    snprintf(l->approved[side], sizeof(l->approved[side]), "%s", run_id);
-    l->is_approved[side] = true;
-    if (replaced && side == LANE_TARGET)
-        l->has_target_base = false;
+    change(arg);
+    l->opt.recorded = *recorded;
+    int err = lane_new_feed(l);
+    if (err) {
+        l->opt.recorded = before;
+        change(arg);
+        return err;
+    }
+    leave_source(l, former, why);
+    l->feed_ready = l->is_approved = l->has_sample = false;
+    l->approved[0] = '\0';
+    l->feed_missed = true;
+    if (l->barrier == BARRIER_FEED)
+        l->barrier = BARRIER_NONE;
+    lane_gap(l, why);
+    return 0;
+}
+
+static bool is_source(const struct lane *l, const char *address)
+{
+    return strcmp(l->opt.source->url.text, address) == 0;
+}
+
+const char *lane_approved(const struct lane *l, enum lane_side side, const char *address)
+{
+    const struct target_node *n = side == LANE_TARGET ? target_find(l->target, address) : NULL;
+
+    if (side == LANE_TARGET)
+        return n ? n->approved : "";
+    return is_source(l, address) ? l->approved : "";
+}
+
+static void approve_source(struct lane *l, const char *run_id)
+{
+    bool replaced = l->is_approved && strcmp(l->approved, run_id) != 0;
+
+    snprintf(l->approved, sizeof(l->approved), "%s", run_id);
+    l->is_approved = true;
     if (replaced)
-        lane_gap(l, side == LANE_SOURCE ? "the source was restarted or replaced"
-                                        : "the target was restarted or replaced");
-    follow_approval(l, side);
+        lane_follow_source(l, "the source was restarted or replaced");
+    follow_approval(l);
+}
+
+void lane_approve(struct lane *l, enum lane_side side, const char *address, const char *run_id)
+{
+    if (side == LANE_TARGET)
+        lane_target_approve(l, address, run_id);
+    else if (is_source(l, address))
+        approve_source(l, run_id);
     lane_advance(l);
-}
-
-/* The target's watch. */
-
-static void target_sample(struct watch *w, const struct watch_sample *s, void *arg)
-{
-    struct lane *l = arg;
-    bool stranger = !lane_approves(l, LANE_TARGET, &s->id);
-    (void)w;
-
-    lane_condition(l, LANE_TARGET_LOADING, s->loading ? "the target is loading its data" : NULL);
-    if (s->id.role == ROLE_REPLICA)
-        lane_refused(l, LANE_TARGET, "the target is a replica of %s:%u", s->id.primary_host,
-                     (unsigned)s->id.primary_port);
-    l->ev.sample(l, LANE_TARGET, s, stranger, l->arg);
-    lane_seal_sample(l, s, stranger);
-    if (s->loading)
-        return;
-    if (lane_approves(l, LANE_TARGET, &s->id))
-        lane_target_sample(l, s);
-    lane_scope_sample(l, LANE_TARGET, s);
-}
-
-static void target_unreadable(struct watch *w, const char *why, void *arg)
-{
-    struct lane *l = arg;
-    (void)w;
-    if (l->has_target_base)
-        lane_gap(l, "INFO of the target cannot be read");
-    l->has_target_base = false;
-    lane_refused(l, LANE_TARGET, "INFO: %s", why);
-}
-
-static void target_down(struct watch *w, const char *why, bool was_up, void *arg)
-{
-    struct lane *l = arg;
-
-    functions_dropped(l->functions, watch_conn(w));
-    l->seal.watch_due = 0;
-    if (!was_up)
-        return;
-    l->unproved |= l->watch_wrote;
-    l->watch_wrote = false;
-    lane_seal_fail(l, -ENOTCONN, "the connection that watches the target was lost: %s", why);
 }
 
 /* Once a second. */
 
-static bool is_down(struct lane *l, const struct conn *c, uint64_t after_us)
+bool lane_conn_is_down(struct lane *l, const struct conn *c, uint64_t after_us)
 {
     return !conn_is_up(c) && loop_now_us(l->loop) - MAX(conn_since_us(c), l->unsealed_us) > after_us;
 }
 
-static void look_at_side(struct lane *l, enum lane_side side, enum lane_condition down,
-                         enum lane_condition silent)
+static void look_at_source(struct lane *l)
 {
-    struct conn *watch = watch_of(l, side);
-    struct lane_conn conns[LANE_CONNS];
+    struct conn *watch = watch_conn(feed_watch(l->feed));
+    struct source_conn conns[SOURCE_CONNS];
     uint64_t silent_us = conn_is_up(watch) ? conn_silent_us(watch) : 0;
-    bool any = is_down(l, watch, DOWN_AFTER_US);
+    bool any = lane_conn_is_down(l, watch, LANE_DOWN_AFTER_US);
 
-    if (side == LANE_TARGET && l->seal.step == SEALED) { /* by our own doing */
-        lane_condition(l, down, NULL);
-        lane_condition(l, silent, NULL);
-        return;
-    }
     if (any)
-        lane_condition(l, down, "%s", conn_why(watch)[0] ? conn_why(watch) : "not connected yet");
-    lane_conns(l, conns);
-    for (size_t i = 0; !any && i < LANE_CONNS; i++) {
-        any = conns[i].side == side && is_down(l, conns[i].conn, PART_DOWN_AFTER_US);
+        lane_condition(l, LANE_SOURCE_DOWN, "%s", conn_why(watch)[0] ? conn_why(watch) : "not connected yet");
+    source_conns(l, conns);
+    for (size_t i = 0; !any && i < SOURCE_CONNS; i++) {
+        any = lane_conn_is_down(l, conns[i].conn, LANE_PART_DOWN_AFTER_US);
         if (any)
-            lane_condition(l, down, "the connection for %s: %s", conns[i].what, conn_why(conns[i].conn));
+            lane_condition(l, LANE_SOURCE_DOWN, "the connection for %s: %s", conns[i].what,
+                           conn_why(conns[i].conn));
     }
     if (!any)
-        lane_condition(l, down, NULL);
-    if (silent_us > SILENT_US)
-        lane_condition(l, silent, "no answer for %llu s", (unsigned long long)(silent_us / 1000000));
+        lane_condition(l, LANE_SOURCE_DOWN, NULL);
+    if (silent_us > LANE_SILENT_US)
+        lane_condition(l, LANE_SOURCE_SILENT, "no answer for %llu s",
+                       (unsigned long long)(silent_us / 1000000));
     else
-        lane_condition(l, silent, NULL);
+        lane_condition(l, LANE_SOURCE_SILENT, NULL);
 }
 
 static void look_at_feed(struct lane *l)
@@ -271,11 +278,11 @@ static void tick(void *arg)
     struct lane *l = arg;
     uint64_t now_us = loop_now_us(l->loop);
 
-    timer_set(l->tick_timer, TICK_US);
+    timer_beat(l->tick_timer, TICK_US);
     if (l->stopping)
         return;
-    look_at_side(l, LANE_SOURCE, LANE_SOURCE_DOWN, LANE_SOURCE_SILENT);
-    look_at_side(l, LANE_TARGET, LANE_TARGET_DOWN, LANE_TARGET_SILENT);
+    look_at_source(l);
+    lane_target_look(l);
     look_at_feed(l);
     meter_feed(&l->copied_meter, l->copied + l->deleted, now_us);
     meter_feed(&l->bytes_meter, l->bytes, now_us);
@@ -299,36 +306,46 @@ static int copy_options(struct lane *l, const struct lane_options *opt)
     return 0;
 }
 
-static size_t dirty_share(uint64_t memory)
+void lane_share_memory(struct lane *l)
 {
-    return (size_t)(memory - memory / 8 - FIXED_MEMORY - RECENT_MEMORY);
+    share_of(l->opt.memory, target_count(l->target), &l->share);
+    dirty_set_budget(l->dirty, l->share.dirty);
+    target_limit(l->target, l->share.node);
+    reader_limit(l->reader, l->share.input, l->share.output);
+}
+
+/* They stay as they are then: of a share that is others' by now they take a small part. */
+static int new_names(struct lane *l)
+{
+    share_of(l->opt.memory, 1, &l->share);
+    int err = recent_new(l->share.recent, &l->recent);
+    return err ? err : ahead_new(l->share.ahead, &l->ahead);
 }
 
 static int make(struct lane *l, const struct lane_options *opt)
 {
-    static const struct watch_events watch_events = {
-        .sample = target_sample, .unreadable = target_unreadable, .down = target_down};
     uint64_t now_us = loop_now_us(l->loop);
 
     int err = copy_options(l, opt);
     if (!err)
-        err = dirty_new(hash_seed_random(), dirty_share(opt->memory), &l->dirty);
+        err = dirty_new(hash_seed_random(), 0, &l->dirty);
     if (!err)
-        err = recent_new(RECENT_MEMORY, &l->recent);
+        err = new_names(l);
     if (!err)
         err = timer_new(l->loop, tick, l, &l->tick_timer);
     if (!err)
-        err = watch_new(l->loop, opt->target, "watch", true, &watch_events, l, &l->target_watch);
+        err = lane_target_new(l);
     if (!err)
         err = lane_copy_new(l);
     if (!err)
         err = lane_round_new(l);
     if (err)
         return err;
+    lane_share_memory(l);
     meter_init(&l->copied_meter, 0, now_us);
     meter_init(&l->bytes_meter, 0, now_us);
     meter_init(&l->marks_meter, 0, now_us);
-    timer_set(l->tick_timer, TICK_US);
+    timer_beat(l->tick_timer, TICK_US);
     return 0;
 }
 
@@ -360,14 +377,15 @@ struct lane *lane_free(struct lane *l)
     streams_free(l->streams);
     sweep_free(l->sweep);
     scanner_free(l->scanner);
+    lane_askers_free(l);
     reader_free(l->reader);
-    writer_free(l->writer);
-    watch_free(l->target_watch);
+    target_free(l->target);
     functions_free(l->functions);
     timer_free(l->pump_timer);
     timer_free(l->tick_timer);
     dirty_free(l->dirty);
     recent_free(l->recent);
+    ahead_free(l->ahead);
     free(l->scope);
     free((void *)(uintptr_t)l->opt.dbs);
     free(l);
@@ -407,10 +425,16 @@ void lane_limits(struct lane *l, uint64_t memory, uint64_t keys_per_s, uint64_t 
     uint64_t now_us = loop_now_us(l->loop);
 
     l->opt.memory = memory;
-    dirty_set_budget(l->dirty, dirty_share(memory));
+    lane_share_memory(l);
     rate_init(&l->keys_rate, keys_per_s, now_us);
     rate_init(&l->bytes_rate, bytes_per_s, now_us);
     lane_advance(l);
+    lane_pump_soon(l);
+}
+
+void lane_coalesce(struct lane *l, uint64_t most_us)
+{
+    l->coalesce.most_us = most_us;
     lane_pump_soon(l);
 }
 
@@ -426,8 +450,10 @@ bool lane_is_dirty(const struct lane *l, int db, struct bytes key)
 
 /* Telling of it. */
 
-static void server_status(struct conn *c, const struct watch_sample *s, struct lane_server *ret)
+void lane_server_status(struct watch *w, struct lane_server *ret)
 {
+    const struct conn *c = watch_conn(w);
+    const struct watch_sample *s = watch_last(w);
     const struct server_id *id = conn_server(c);
 
     ret->up = conn_is_up(c);
@@ -437,11 +463,6 @@ static void server_status(struct conn *c, const struct watch_sample *s, struct l
     else if (id)
         ret->id = *id;
     ret->round_trip_us = s ? s->round_trip_us : 0;
-}
-
-static bool round_is_over(const struct lane *l)
-{
-    return l->phase == LANE_LIVE || l->phase == LANE_DONE;
 }
 
 /* A scanned key counts once it has left the queue. */
@@ -461,27 +482,32 @@ static void progress_status(struct lane *l, struct lane_status *ret)
         ret->eta_ms = (int64_t)((1 / part - 1) * (double)took_us / 1000);
 }
 
+/* What has changed since the feed was cut off, or since a gap, is not known: the oldest of it may be as old
+ * as that, until the feed has told it, or a round has read all. */
 static void lag_status(struct lane *l, struct lane_status *ret)
 {
     uint64_t oldest_us = dirty_oldest_us(l->dirty), now_us = clock_mono_us();
+
     ret->lag_keys = dirty_pending(&ret->counts);
     ret->lag_ms = oldest_us && now_us > oldest_us ? (now_us - oldest_us) / 1000 : 0;
+    ret->lag_ms = MAX(ret->lag_ms, ret->feed.cut_off_us / 1000);
+    if (l->gap_us)
+        ret->lag_ms = MAX(ret->lag_ms, (loop_now_us(l->loop) - l->gap_us) / 1000);
 }
 
 void lane_status(struct lane *l, struct lane_status *ret)
 {
-    struct watch *source = feed_watch(l->feed);
-
     memset(ret, 0, sizeof(*ret));
     ret->phase = l->phase;
     ret->round = l->round;
     ret->swept_keys = sweep_seen(l->sweep);
     dirty_counts(l->dirty, &ret->counts);
     progress_status(l, ret);
-    ret->in_flight_bytes = writer_outstanding_bytes(l->writer);
+    ret->in_flight_bytes = target_outstanding_bytes(l->target);
     ret->counts.failed += ret->counts.failed_unnamed;
-    ret->memory_bytes = dirty_memory(l->dirty) + buf_len(conn_out(writer_conn(l->writer)));
+    ret->memory_bytes = dirty_memory(l->dirty) + target_buffered(l->target);
     ret->memory_limit_bytes = l->opt.memory;
+    feed_status(l->feed, &ret->feed);
     lag_status(l, ret);
     ret->copied_keys_per_s = l->copied_meter.per_s;
     ret->bytes_per_s = l->bytes_meter.per_s;
@@ -496,15 +522,29 @@ void lane_status(struct lane *l, struct lane_status *ret)
     ret->long_keys = l->long_keys;
     ret->gap_pending = l->gap;
     memcpy(ret->functions_error, l->functions_error, sizeof(ret->functions_error));
-    server_status(watch_conn(source), watch_last(source), &ret->server[LANE_SOURCE]);
-    server_status(watch_conn(l->target_watch), watch_last(l->target_watch), &ret->server[LANE_TARGET]);
-    feed_status(l->feed, &ret->feed);
+    lane_server_status(feed_watch(l->feed), &ret->server[LANE_SOURCE]);
+    lane_target_status(l, ret);
+    ret->lag_bytes = lane_lag_bytes(l);
     memcpy(ret->conditions, l->conditions, sizeof(ret->conditions));
 }
 
-const struct watch_sample *lane_last_sample(struct lane *l, enum lane_side side)
+enum lane_phase lane_phase(const struct lane *l)
 {
-    return watch_last(side == LANE_SOURCE ? feed_watch(l->feed) : l->target_watch);
+    return l->phase;
+}
+
+const char *lane_name(const struct lane *l)
+{
+    return l->opt.source->url.text;
+}
+
+const struct watch_sample *lane_last_sample(struct lane *l, enum lane_side side, const char *address)
+{
+    const struct target_node *n = side == LANE_TARGET ? target_find(l->target, address) : NULL;
+
+    if (side == LANE_SOURCE)
+        return is_source(l, address) ? watch_last(feed_watch(l->feed)) : NULL;
+    return n ? watch_last(n->watch) : NULL;
 }
 
 struct each_failed {

@@ -12,7 +12,11 @@
 #define RIOT_LANE_H
 
 #include "lib/copy/dirty.h"
+#include "lib/copy/place.h"
 #include "lib/feed/feed.h"
+#include "lib/redis/slot.h"
+#include "lib/redis/topology.h"
+#include "lib/rdb/filter.h"
 
 struct lane;
 
@@ -39,13 +43,20 @@ enum lane_condition {
     LANE_TARGET_REFUSES,
     LANE_OVERRUN,
     LANE_FEED_UNPROVEN,
+    LANE_MEMORY_SHORT,
+    LANE_OUT_OF_SCOPE,
+    LANE_SOURCE_REPLICA,
     LANE_CONDITIONS,
 };
 const char *lane_condition_code(enum lane_condition c); /* "source_down", ... */
 
 struct lane_options {
     const struct endpoint *source, *target; /* borrowed */
+    struct topology
+        *target_nodes;      /* borrowed, its map is known; NULL: the target's endpoint is all there is */
+    bool without_functions; /* another lane of the link copies the function libraries */
     enum feed_kind feed;
+    bool full_sync; /* of the feed's options */
     struct notify_record recorded;
     const int *dbs; /* the scope, copied; NULL: all */
     size_t ndbs;
@@ -55,10 +66,16 @@ struct lane_options {
     bool unswept;   /* the target was empty when this link took it: the first pass needs no sweep */
     unsigned scan_count;
     uint64_t memory, keys_per_s, bytes_per_s;
-    uint64_t value_max; /* the target's proto-max-bulk-len */
-    uint64_t former_id; /* of the writing connection of an earlier process; 0: none */
-    char former_run_id[RUN_ID_MAX];
-    const struct sink *sink; /* borrowed */
+    uint64_t coalesce_us; /* how long a live mark may wait for others of its key, under load */
+    uint64_t value_max;   /* the target's proto-max-bulk-len */
+    size_t nformer;       /* writing connections of an earlier process; borrowed */
+    const struct conn_former *former;
+    const struct slot_set *slots;  /* whose keys are this lane's, as it is at each moment; NULL: all */
+    struct topology *source_nodes; /* borrowed, for what MOVED and ASK mean; NULL: it is a single server */
+    const struct sink *sink;       /* borrowed */
+    const struct filter *filter;   /* borrowed; NULL: all keys */
+    struct lane_place place;       /* to go on from, without a pass, if that can be done */
+    const struct place *places;    /* of all lanes, and of the target; borrowed for the lane's life */
 };
 
 struct lane_events {
@@ -69,13 +86,30 @@ struct lane_events {
     /* Both are to be durable (fsynced) before they return 0. */
     int (*record)(struct lane *l, const struct notify_record *rec, void *arg);
     int (*writer_id)(struct lane *l, const char *run_id, uint64_t client_id, void *arg);
-    /* Each reading of INFO. A stranger is one whose run id is not approved: decide, and lane_approve(). */
-    void (*sample)(struct lane *l, enum lane_side side, const struct watch_sample *borrowed, bool stranger,
-                   void *arg);
+    /* Nothing comes from that connection any more: its id need not be known. */
+    void (*writer_dead)(struct lane *l, const char *run_id, uint64_t client_id, void *arg);
+    /* Each reading of INFO, and of which address. A stranger is one whose run id is not approved: decide, and
+     * lane_approve(). */
+    void (*sample)(struct lane *l, enum lane_side side, const char *address,
+                   const struct watch_sample *borrowed, bool stranger, void *arg);
     void (*condition)(struct lane *l, enum lane_condition c, const char *text,
                       void *arg); /* text NULL: it has ended */
     void (*key_failed)(struct lane *l, int db, struct bytes key, const char *reason, void *arg);
     void (*census)(struct lane *l, uint64_t seen, uint64_t missing, void *arg);
+    /* A mark of a key that is not this lane's. */
+    void (*stray)(struct lane *l, enum dirty_class class, int db, struct bytes key, void *arg);
+    /* Is there no room for more of them? Asked between the pages of a pass, where it has not all slots. */
+    bool (*crowded)(struct lane *l, void *arg);
+    /* Consumer groups changed at the source, of streams that it has. Where the lane has not all slots. */
+    void (*groups)(struct lane *l, void *arg);
+    /* The source does not know the key, and no other node is to be asked. */
+    void (*unknown)(struct lane *l, struct bytes key, void *arg);
+    /* The source says that a slot is another node's (ask: is becoming another node's). */
+    void (*redirected)(struct lane *l, unsigned slot, bool ask, const char *address, void *arg);
+    /* The run id of the source's node there, where it is approved; else "". */
+    const char *(*approved)(struct lane *l, const char *address, void *arg);
+    /* While frozen: something that was under way has ended. */
+    void (*landed)(struct lane *l, void *arg);
 };
 
 MUST_CHECK int lane_new(struct loop *loop, const struct lane_options *opt, const struct lane_events *ev,
@@ -84,17 +118,33 @@ struct lane *lane_free(struct lane *l);
 /* Puts back what the feed changed on the source, then fn. Copying ends at once. */
 void lane_stop(struct lane *l, void (*fn)(bool put_back, void *arg), void *arg);
 
-/* The server with this run id ("" where INFO does not tell one) is the one to read from, or to write to.
- * Another one than before is a gap. */
-void lane_approve(struct lane *l, enum lane_side side, const char *run_id);
-const char *lane_approved(const struct lane *l, enum lane_side side); /* its run id; "" none is yet */
+/* A server is told apart by its side and its address, the text of its endpoint's URL. The one with this run
+ * id ("" where INFO does not tell one) is the one to read from, or to write to; another one than before is a
+ * gap. An address that the lane does not know (any more) is passed over. */
+void lane_approve(struct lane *l, enum lane_side side, const char *address, const char *run_id);
+/* Its run id; "" none is yet. */
+const char *lane_approved(const struct lane *l, enum lane_side side, const char *address);
 /* While held, a key that is gone from the source is not deleted on the target: it waits. A sweep is then
  * preceded by a census (`census` tells how many keys of the target would go), and waits until deletes are let
  * go. */
 void lane_hold_deletes(struct lane *l, bool held);
 void lane_pause(struct lane *l, bool paused);
 void lane_limits(struct lane *l, uint64_t memory, uint64_t keys_per_s, uint64_t bytes_per_s);
+void lane_coalesce(struct lane *l, uint64_t most_us);
 void lane_gap(struct lane *l, const char *reason);
+bool lane_owns(const struct lane *l, struct bytes key);
+/* No key is taken from the set while frozen: for slots to change lanes. */
+void lane_freeze(struct lane *l, bool frozen);
+/* How many keys of these slots are in flight, or may still be written by a lost connection (R2). */
+size_t lane_busy(const struct lane *l, const struct slot_set *slots);
+/* What is known of the keys of these slots goes to another lane: none of them is busy. */
+void lane_give(struct lane *from, struct lane *to, const struct slot_set *slots);
+/* Nothing is on its way to the target, or may come late. */
+bool lane_is_still(struct lane *l);
+/* The source is at another address: `change` has the endpoint say so, and called once more, the former one
+ * again. What the endpoint said before is to be freed behind it. A gap. -ENOMEM: all is as it was. */
+MUST_CHECK int lane_move(struct lane *l, const struct notify_record *recorded, void (*change)(void *arg),
+                         void *arg);
 
 /* For verify: a repair; and is a key about to be copied? A failed one is not: it differs for good, as far as
  * can be told. */
@@ -145,6 +195,12 @@ MUST_CHECK int lane_seal(struct lane *l, const struct lane_confirm *confirm, lan
  */
 void lane_unseal(struct lane *l);
 
+/* False: there is none. */
+bool lane_place(struct lane *l, struct lane_place *ret);
+/* Adds what is known of the target's nodes (first), or holds it against what another lane knows of them.
+ * False: it is not known of all, or they do not agree. */
+bool lane_place_targets(const struct lane *l, bool first, struct place *p);
+
 struct lane_server {
     bool up;
     bool known;
@@ -167,6 +223,8 @@ struct lane_status {
     struct dirty_counts counts;
     uint64_t in_flight_bytes, memory_bytes, memory_limit_bytes;
     uint64_t lag_keys, lag_ms;
+    uint64_t lag_bytes; /* of the source's stream that are not applied, at the last reading; UINT64_MAX: not
+                           known */
     double copied_keys_per_s, bytes_per_s, marks_per_s;
     uint64_t marks, copied_keys, deleted_keys, bytes, retries, gaps;
     char last_gap[160];        /* its reason; "" there was none */
@@ -178,7 +236,10 @@ struct lane_status {
     struct lane_problem conditions[LANE_CONDITIONS];
 };
 void lane_status(struct lane *l, struct lane_status *ret);
-const struct watch_sample *lane_last_sample(struct lane *l, enum lane_side side); /* or NULL */
+enum lane_phase lane_phase(const struct lane *l);
+const char *lane_name(const struct lane *l); /* the address of its source */
+const struct watch_sample *lane_last_sample(struct lane *l, enum lane_side side,
+                                            const char *address); /* or NULL */
 void lane_each_failed(const struct lane *l,
                       void (*fn)(int db, struct bytes key, const char *reason, void *arg), void *arg);
 

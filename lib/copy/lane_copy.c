@@ -11,11 +11,12 @@
 #define READ_AHEAD_BYTES                                                                                     \
     (4 * MIB) /* expected in the source's output buffer: it counts there as memory in use */
 #define WINDOW_MIN      8
-#define OUT_HIGH        (1 * MIB)
 #define HELD_RETRY_US   1000000 /* a deletion that is held */
 #define KEY_RETRY_US    100000  /* doubled with each try, up to 5 s */
+#define KEY_MOVED_US    100000  /* to be read where it is, once that is known */
 #define KEY_TRIES       6
 #define FAILED_RETRY_US 60000000
+#define REGROUPING_US   2000000 /* no word of it before */
 #define REFUSAL_OVER_US 3000000 /* without a refusal: the server accepts again */
 
 static void pump(void *arg);
@@ -32,13 +33,21 @@ static void pump_at(struct lane *l, uint64_t when_us)
         timer_set(l->pump_timer, when_us > now_us ? when_us - now_us : 0);
 }
 
+/* The one way into the dirty set: what is out of scope is nobody's here. */
 void lane_take_mark(struct lane *l, enum dirty_class class, int db, struct bytes key)
 {
+    if (!filter_name(l->opt.filter, key))
+        return;
+    if (!lane_owns(l, key)) {
+        l->ev.stray(l, class, db, key, l->arg);
+        return;
+    }
     int err = dirty_mark(l->dirty, class, db, key, loop_now_us(l->loop));
     if (err == 0) {
         lane_pump_soon(l);
         return;
     }
+    l->dropped = true;
     if (!l->conditions[LANE_OVERRUN].on) {
         lane_condition(l, LANE_OVERRUN,
                        "more keys changed than limits.memory has room for; a resync follows");
@@ -46,10 +55,15 @@ void lane_take_mark(struct lane *l, enum dirty_class class, int db, struct bytes
     }
 }
 
+/* What is asked for comes, whatever it weighs: with bytes_per_s, no more than may come at once, but for one.
+ */
 static size_t window(const struct lane *l)
 {
-    double n = l->mean_bytes > 0 ? (double)READ_AHEAD_BYTES / l->mean_bytes : COPY_WINDOW;
-    return n > COPY_WINDOW ? COPY_WINDOW : n < WINDOW_MIN ? WINDOW_MIN : (size_t)n;
+    bool limited = l->bytes_rate.per_s > 0;
+    double bytes = limited ? MIN(rate_burst(&l->bytes_rate), READ_AHEAD_BYTES) : READ_AHEAD_BYTES;
+    double least = limited ? 1 : WINDOW_MIN, most = (double)l->share.window;
+    double n = l->mean_bytes > 0 ? bytes / l->mean_bytes : limited ? WINDOW_MIN : most;
+    return (size_t)MIN(MAX(n, least), most);
 }
 
 /* Expected sizes follow large values at once, and small ones slowly. */
@@ -61,17 +75,18 @@ static void learn_size(struct lane *l, uint64_t bytes)
     l->mean_bytes += (n - l->mean_bytes) / 64;
 }
 
+/* Of the keys that are read. */
 static size_t in_flight(const struct lane *l)
 {
     struct dirty_counts counts;
     dirty_counts(l->dirty, &counts);
-    return counts.in_flight;
+    return counts.in_flight - l->unread;
 }
 
 static bool may_copy(struct lane *l)
 {
-    return l->round && !l->paused && !l->stopping && lane_seal_lets_copy(l) && reader_is_up(l->reader) &&
-           writer_is_up(l->writer);
+    return lane_has_begun(l) && !l->paused && !l->stopping && !l->frozen && lane_seal_lets_copy(l) &&
+           reader_is_up(l->reader) && target_is_up(l->target);
 }
 
 /* When both servers take requests again; 0: now. */
@@ -81,10 +96,14 @@ static uint64_t refused_until(const struct lane *l)
 }
 
 /* It is on its way no longer: there is room for another. */
-static void landed(struct lane *l, const struct dirty_key *k)
+static void landed(struct lane *l, struct dirty_key *k)
 {
     if (k->alone)
         l->alone_in_flight = false;
+    l->unread -= k->unread;
+    k->unread = false;
+    if (l->frozen)
+        lane_advance(l);
     lane_pump_soon(l);
 }
 
@@ -96,16 +115,60 @@ static void fail_key(struct lane *l, struct dirty_key *k, const char *reason)
     dirty_fail(l->dirty, k, reason);
 }
 
-/* False: not now. The key is where it was then. */
-static bool send_read(struct lane *l, struct dirty_key *k, size_t flying)
+/* NULL: no node of the target has its slot, for now, and the key waits. */
+static struct target_node *node_of(struct lane *l, struct dirty_key *k)
 {
-    uint64_t now_us = loop_now_us(l->loop);
+    struct target_node *n = target_of(l->target, k);
 
-    if ((k->alone && flying) || reader_read(l->reader, k) < 0) {
-        dirty_put_back(l->dirty, k, now_us, 0);
+    if (!n) {
+        landed(l, k);
+        dirty_put_back(l->dirty, k, loop_now_us(l->loop), KEY_MOVED_US);
+    }
+    return n;
+}
+
+/* False: not now. The key is where it was then. */
+static bool send_read(struct lane *l, struct dirty_key *k)
+{
+    if (reader_read(l->reader, k) == 0)
+        return true;
+    dirty_put_back(l->dirty, k, loop_now_us(l->loop), 0);
+    return false;
+}
+
+/* Where types are filtered, what the target has under that name is asked first: it may be out of scope, and
+ * then stays as it is. A database that the target does not have is dealt with when the source has answered.
+ */
+static bool send_type(struct lane *l, struct dirty_key *k)
+{
+    struct target_node *n = node_of(l, k);
+
+    if (!n)
+        return false;
+    enum writer_db db = writer_db(n->writer, k->db);
+    if (db == WRITER_DB_REFUSED)
+        return send_read(l, k);
+    if (db == WRITER_DB_READY && target_type(n, k) == 0)
+        return true;
+    dirty_put_back(l->dirty, k, loop_now_us(l->loop), 0);
+    return false;
+}
+
+static bool begin_copy(struct lane *l, struct dirty_key *k, size_t flying)
+{
+    bool alone = k->alone;
+
+    l->alone_waits = alone && flying + l->unread;
+    k->there = THERE_UNASKED;
+    if (k->way != WAY_NO_STRING)
+        k->way = l->by_string ? WAY_STRING : WAY_DUMP;
+    if (l->alone_waits) {
+        dirty_put_back(l->dirty, k, loop_now_us(l->loop), 0);
         return false;
     }
-    l->alone_in_flight = k->alone;
+    if (!(filter_has_types(l->opt.filter) ? send_type(l, k) : send_read(l, k)))
+        return false;
+    l->alone_in_flight = alone;
     rate_take(&l->keys_rate, 1);
     return true;
 }
@@ -119,31 +182,78 @@ static bool rates_ready(struct lane *l)
     return false;
 }
 
-static bool has_room(struct lane *l, size_t flying)
+static bool target_has_room(const struct lane *l)
 {
-    return flying < window(l) && !l->alone_in_flight && !reader_is_full(l->reader) &&
-           !writer_is_full(l->writer) && writer_outstanding_bytes(l->writer) < l->opt.memory / 4;
+    return !l->alone_in_flight && !target_is_full(l->target) &&
+           target_outstanding_bytes(l->target) < l->opt.memory / 4;
+}
+
+/* Those who write to the source come before a pass; but not before the memory for what they write. */
+static size_t most_asked(const struct lane *l)
+{
+    struct dirty_counts counts;
+
+    dirty_counts(l->dirty, &counts);
+    bool passing = counts.scan_queued || scanner_running(l->scanner) || sweep_running(l->sweep);
+    return passing && dirty_live_memory(l->dirty) < dirty_budget(l->dirty) / 4 ? l->yield.most : COPY_WINDOW;
+}
+
+/* Where a limit has them wait, those that wait already come first (R12): the stream is always there to take
+ * what there is room for, and would leave them none. */
+static bool others_wait(const struct lane *l)
+{
+    struct dirty_counts counts;
+
+    if (!l->keys_rate.per_s && !l->bytes_rate.per_s)
+        return false;
+    dirty_counts(l->dirty, &counts);
+    return counts.queued > 0;
+}
+
+bool lane_may_write(struct lane *l)
+{
+    return may_copy(l) && refused_until(l) <= loop_now_us(l->loop) && !l->alone_waits && !l->no_strings &&
+           l->unread < UNREAD_WINDOW && target_has_room(l) && !others_wait(l) && rates_ready(l);
+}
+
+static size_t copy_more(struct lane *l, size_t flying, uint64_t ripe_us)
+{
+    size_t most = window(l), asked = most_asked(l);
+
+    l->alone_waits = false;
+    while (flying < most && target_has_room(l) && reader_outstanding(l->reader) < asked &&
+           !reader_is_full(l->reader) && rates_ready(l)) {
+        struct dirty_key *k = dirty_take(l->dirty, ripe_us);
+        if (!k || !begin_copy(l, k, flying))
+            break;
+        flying++;
+    }
+    return flying;
 }
 
 static void pump(void *arg)
 {
     struct lane *l = arg;
-    uint64_t now_us = loop_now_us(l->loop);
+    uint64_t now_us = loop_now_us(l->loop), due_us = dirty_tick(l->dirty, now_us);
     size_t flying = in_flight(l);
 
-    pump_at(l, dirty_tick(l->dirty, now_us));
+    pump_at(l, due_us);
+    coalesce_feed(&l->coalesce, flying, l->marks, now_us);
+    yield_feed(&l->yield, l->marks, now_us);
     if (!may_copy(l))
         return;
     if (refused_until(l) > now_us) {
         pump_at(l, refused_until(l));
         return;
     }
-    while (has_room(l, flying) && rates_ready(l)) {
-        struct dirty_key *k = dirty_take(l->dirty);
-        if (!k || !send_read(l, k, flying))
-            break;
-        flying++;
-    }
+    lane_choose_way(l);
+    uint64_t wait_us = l->ndrains ? 0 : l->coalesce.wait_us; /* a drain waits for all that rests */
+    uint64_t ripe_us = wait_us ? now_us - wait_us : UINT64_MAX;
+    flying = copy_more(l, flying, ripe_us);
+    coalesce_feed(&l->coalesce, flying, l->marks, now_us);
+    uint64_t live_us = wait_us ? dirty_live_since_us(l->dirty) : UINT64_MAX;
+    if (live_us != UINT64_MAX && live_us > ripe_us)
+        pump_at(l, MIN(due_us, live_us + wait_us));
 }
 
 static void pump_fired(void *arg)
@@ -159,13 +269,24 @@ static void tell_refusal(struct lane *l, enum lane_side side, struct bytes error
     lane_refused(l, side, "%s", bytes_escape(error, text, sizeof(text)));
 }
 
+/* A cluster that settles a failover, or moves slots, is soon done. */
+static bool is_regrouping(struct bytes error)
+{
+    return bytes_starts(error, "CLUSTERDOWN ") || bytes_starts(error, "TRYAGAIN ");
+}
+
 /* The server as a whole refuses: copying rests. */
 static void note_refusal(struct lane *l, enum lane_side side, struct bytes error)
 {
     struct refusing *r = &l->refusing[side];
     uint64_t now_us = loop_now_us(l->loop);
 
-    tell_refusal(l, side, error);
+    r->since_us = r->last_us ? r->since_us : now_us;
+    r->last_us = now_us;
+    if (!is_regrouping(error) || now_us - r->since_us > REGROUPING_US)
+        tell_refusal(l, side, error);
+    if (side == LANE_TARGET)
+        target_refresh(l->target);
     if (r->until_us <= now_us)
         r->until_us = now_us + MIN(backoff_next_us(&r->backoff), 1000000);
 }
@@ -178,6 +299,17 @@ static void end_refusal(struct lane *l, enum lane_side side)
     r->last_us = r->until_us = 0;
     backoff_reset(&r->backoff);
     lane_condition(l, side == LANE_SOURCE ? LANE_SOURCE_REFUSES : LANE_TARGET_REFUSES, NULL);
+}
+
+/* The key is still in flight. */
+static void read_again(struct lane *l, struct dirty_key *k)
+{
+    bool alone = k->alone;
+
+    if (send_read(l, k))
+        return;
+    l->alone_in_flight &= !alone;
+    lane_pump_soon(l);
 }
 
 static void key_refused(struct lane *l, enum lane_side side, struct dirty_key *k, struct bytes error)
@@ -193,7 +325,13 @@ static void key_refused(struct lane *l, enum lane_side side, struct dirty_key *k
         fail_key(l, k, "the target does not understand the value's format");
         break;
     case REFUSAL_KEY:
+        if (k->there == THERE_NOTHING && bytes_starts(error, "BUSYKEY ")) {
+            dirty_put_last(l->dirty, k); /* there is something by now: what? */
+            break;
+        }
         tell_refusal(l, side, error); /* only this key waits */
+        if (k->way == WAY_STRING)
+            k->way = WAY_NO_STRING;
         if (++k->tries > KEY_TRIES) {
             fail_key(l, k, "a server refuses it again and again");
             break;
@@ -206,32 +344,56 @@ static void key_refused(struct lane *l, enum lane_side side, struct dirty_key *k
 
 /* The reader's answers. */
 
+/* A value that comes in parts leaves no room for another. */
+static bool value_is_passing(const struct lane *l)
+{
+    return reader_in_value(l->reader) || lane_askers_in_value(l);
+}
+
 static bool reader_ready(struct dirty_key *k, void *arg)
 {
     struct lane *l = arg;
-    return !writer_is_full(l->writer) && (!k || writer_db(l->writer, k->db) != WRITER_DB_ASKED);
+
+    if (!k)
+        return target_part_has_room(l->target);
+    struct target_node *n = target_of(l->target, k);
+    return !value_is_passing(l) &&
+           (!n || (!writer_is_full(n->writer) && writer_db(n->writer, k->db) != WRITER_DB_ASKED));
 }
 
 /* True: the target does not let us into the key's database, and the key has been dealt with. */
-static bool database_refused(struct lane *l, struct dirty_key *k)
+static bool database_refused(struct lane *l, struct target_node *n, struct dirty_key *k)
 {
-    if (writer_db(l->writer, k->db) != WRITER_DB_REFUSED)
+    if (writer_db(n->writer, k->db) != WRITER_DB_REFUSED)
         return false;
-    struct bytes error = writer_db_error(l->writer);
+    struct bytes error = writer_db_error(n->writer);
     if (bytes_starts(error, "ERR "))
         fail_key(l, k, "the target has no such database");
     else
         key_refused(l, LANE_TARGET, k, error);
-    writer_db_again(l->writer);
+    writer_db_again(n->writer);
     return true;
 }
 
 /* The writer could not take it: its connection is lost, or about to be. */
-static void not_written(struct lane *l, struct dirty_key *k)
+void lane_not_written(struct lane *l, struct dirty_key *k)
 {
     l->retries++;
     landed(l, k);
     dirty_put_back(l->dirty, k, loop_now_us(l->loop), 0);
+}
+
+static void leave_set(struct lane *l, struct dirty_key *k)
+{
+    dirty_done(l->dirty, k);
+    lane_advance(l);
+}
+
+/* The key is as it was read, which may be ahead of the source's stream. */
+static void done(struct lane *l, struct dirty_key *k)
+{
+    ahead_add(l->ahead, k->db, dirty_name(k));
+    leave_set(l, k);
 }
 
 /* A sweep finds it again when deletes are let go. When merging there is none: then it waits here. */
@@ -243,34 +405,51 @@ static void hold_delete(struct lane *l, struct dirty_key *k)
         return;
     }
     l->deletes_dropped = true;
-    dirty_done(l->dirty, k);
-    lane_advance(l);
+    done(l, k);
+}
+
+static void leave_as_it_is(struct lane *l, struct dirty_key *k)
+{
+    landed(l, k);
+    done(l, k);
 }
 
 /* The target has no such database: it is gone there too. */
-static bool gone_already(struct lane *l, struct dirty_key *k)
+static bool gone_already(struct lane *l, struct target_node *n, struct dirty_key *k)
 {
-    if (writer_db(l->writer, k->db) != WRITER_DB_REFUSED || !refusal_no_such_db(writer_db_error(l->writer)))
+    if (writer_db(n->writer, k->db) != WRITER_DB_REFUSED || !refusal_no_such_db(writer_db_error(n->writer)))
         return false;
-    landed(l, k);
-    dirty_done(l->dirty, k);
-    lane_advance(l);
+    leave_as_it_is(l, k);
     return true;
+}
+
+void lane_key_gone(struct dirty_key *k, void *arg)
+{
+    struct lane *l = arg;
+    struct target_node *n = node_of(l, k);
+
+    if (!n || gone_already(l, n, k) || database_refused(l, n, k))
+        return;
+    streams_forget(l->streams, k->db, dirty_name(k));
+    if (k->there == THERE_NOTHING || k->there == THERE_OUT_OF_SCOPE) {
+        leave_as_it_is(l, k);
+        return;
+    }
+    if (l->deletes_held) {
+        hold_delete(l, k);
+        return;
+    }
+    if (target_delete(n, k) < 0)
+        lane_not_written(l, k);
 }
 
 static void key_gone(struct dirty_key *k, void *arg)
 {
     struct lane *l = arg;
 
-    if (gone_already(l, k) || database_refused(l, k))
-        return;
-    streams_forget(l->streams, k->db, dirty_name(k));
-    if (l->deletes_held) {
-        hold_delete(l, k);
-        return;
-    }
-    if (writer_delete(l->writer, k) < 0)
-        not_written(l, k);
+    if (l->opt.source_nodes)
+        l->ev.unknown(l, dirty_name(k), l->arg);
+    lane_key_gone(k, l);
 }
 
 static void note_size(struct lane *l, uint64_t length)
@@ -281,78 +460,133 @@ static void note_size(struct lane *l, uint64_t length)
 
 static void note_type(struct lane *l, const struct dirty_key *k, struct bytes start)
 {
+    lane_learn_kind(l, start);
     if (streams_is_type(start))
         streams_note(l->streams, k->db, dirty_name(k));
     else
         streams_forget(l->streams, k->db, dirty_name(k)); /* it may have been one */
 }
 
+/* True: the value is not to be written, and the key has been dealt with. One of a type that is out of scope
+ * is as good as gone. */
+static bool out_of_scope(struct lane *l, struct dirty_key *k, struct bytes start)
+{
+    if (!filter_payload(l->opt.filter, start))
+        lane_key_gone(k, l);
+    else if (k->there == THERE_OUT_OF_SCOPE)
+        fail_key(l, k, "the target has a key of that name, of a type that filter.types leaves alone");
+    else
+        return false;
+    return true;
+}
+
 static void key_value(struct dirty_key *k, int64_t expire_at_ms, struct bytes payload, void *arg)
 {
     struct lane *l = arg;
+    struct target_node *n = node_of(l, k);
 
     if (l->refusing[LANE_SOURCE].last_us)
         end_refusal(l, LANE_SOURCE);
-    if (database_refused(l, k))
+    struct bytes start = lane_start_of(k, payload);
+    if (!n || database_refused(l, n, k) || out_of_scope(l, k, start))
         return;
     note_size(l, payload.len);
-    note_type(l, k, payload);
-    if (writer_restore(l->writer, k, expire_at_ms, payload) < 0)
-        not_written(l, k);
+    note_type(l, k, start);
+    if (target_restore(n, k, expire_at_ms, payload) < 0)
+        lane_not_written(l, k);
+    if (l->yield.most < COPY_WINDOW)
+        lane_pump_soon(l); /* the next may be asked for, whatever the target has yet to answer */
 }
 
-static bool key_value_begin(struct dirty_key *k, int64_t expire_at_ms, uint64_t length, void *arg)
+/* By DUMP it may be short enough: DUMP compresses. */
+static bool is_too_long_a_string(struct lane *l, struct dirty_key *k, uint64_t length)
+{
+    if (k->way != WAY_STRING || length <= l->opt.value_max)
+        return false;
+    k->way = WAY_NO_STRING;
+    read_again(l, k);
+    return true;
+}
+
+static bool key_value_begin(struct dirty_key *k, int64_t expire_at_ms, uint64_t length, struct bytes part,
+                            void *arg)
 {
     struct lane *l = arg;
+    struct target_node *n = node_of(l, k);
+    struct bytes start = lane_start_of(k, part);
 
-    if (database_refused(l, k))
+    if (!n || database_refused(l, n, k) || out_of_scope(l, k, start))
+        return false;
+    if (is_too_long_a_string(l, k, length))
         return false;
     if (length > l->opt.value_max) {
         fail_key(l, k, "the value is larger than the target's proto-max-bulk-len");
         return false;
     }
     note_size(l, length);
-    if (writer_restore_begin(l->writer, k, expire_at_ms, length) == 0) {
-        l->untyped = k;
+    note_type(l, k, start);
+    if (target_restore_begin(n, k, expire_at_ms, length) == 0)
         return true;
-    }
-    not_written(l, k);
+    lane_not_written(l, k);
     return false;
 }
 
 static void key_value_part(struct bytes part, void *arg)
 {
     struct lane *l = arg;
-    if (l->untyped)
-        note_type(l, l->untyped, part);
-    l->untyped = NULL;
-    if (writer_restore_part(l->writer, part) < 0)
-        writer_break(l->writer, "the target could not be given the rest of a value");
+    if (target_restore_part(l->target, part) < 0)
+        target_break(l->target, "the target could not be given the rest of a value");
 }
 
 static void key_value_broken(const char *why, void *arg)
 {
     struct lane *l = arg;
     (void)why;
-    l->untyped = NULL;
-    writer_break(l->writer, "the source was lost in the middle of a value");
+    target_break(l->target, "the source was lost in the middle of a value");
+}
+
+/* It is another node's, or on the way there. What the owner does not have, the node that takes the slot over
+ * knows; a slot that is gone is another lane's as soon as the map says so. */
+static void key_elsewhere(struct lane *l, struct dirty_key *k, const struct redirect *r)
+{
+    struct topology_node node;
+    struct endpoint endpoint;
+
+    topology_redirect(l->opt.source_nodes, l->opt.source, r, &node);
+    if (topology_endpoint(l->opt.source_nodes, &node, &endpoint) == 0) {
+        l->ev.redirected(l, r->slot, r->ask, endpoint.url.text, l->arg);
+        endpoint_node_clear(&endpoint);
+    }
+    if (r->ask && lane_ask(l, &node, k) == 0)
+        return;
+    l->retries++;
+    landed(l, k);
+    dirty_put_back(l->dirty, k, loop_now_us(l->loop), KEY_MOVED_US);
 }
 
 static void key_unread(struct dirty_key *k, struct bytes error, void *arg)
 {
-    key_refused(arg, LANE_SOURCE, k, error);
+    struct lane *l = arg;
+    struct redirect r;
+
+    if (l->opt.source_nodes && redirect_parse(error, &r))
+        key_elsewhere(l, k, &r);
+    else if (lane_no_string(l, LANE_SOURCE, k, error))
+        read_again(l, k);
+    else
+        key_refused(l, LANE_SOURCE, k, error);
 }
 
 static void key_read_lost(struct dirty_key *k, void *arg)
 {
-    not_written(arg, k);
+    lane_not_written(arg, k);
 }
 
 static int reader_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
                              void *arg)
 {
     (void)c, (void)client_id;
-    return lane_identified(arg, LANE_SOURCE, id, why);
+    return lane_identified(arg, id, why);
 }
 
 static void reader_up(void *arg)
@@ -367,22 +601,54 @@ static void reader_down(const char *why, bool was_up, void *arg)
     (void)was_up, (void)why, (void)arg;
 }
 
+static void resume_readers(struct lane *l)
+{
+    reader_resume(l->reader);
+    lane_askers_resume(l);
+}
+
 static void room(void *arg)
 {
-    struct lane *l = arg;
-    reader_resume(l->reader);
-    lane_pump_soon(l);
+    lane_go_on_reading(arg);
 }
 
 /* The writer's answers. */
 
-static void key_answered(struct dirty_key *k, struct bytes error, uint64_t bytes, bool deleted, void *arg)
+/* A key that is another node's by now is read again, since its bytes are gone; nobody is to blame. */
+static bool redirected(struct lane *l, struct target_node *n, struct dirty_key *k, struct bytes error)
 {
-    struct lane *l = arg;
+    uint64_t delay_us;
+
+    if (!target_redirected(n, k, error, &delay_us))
+        return false;
+    l->retries++;
+    dirty_put_back(l->dirty, k, loop_now_us(l->loop), delay_us);
+    return true;
+}
+
+static void write_refused(struct lane *l, struct target_node *n, struct dirty_key *k, struct bytes error)
+{
+    if (redirected(l, n, k, error))
+        return;
+    /* What went with others may well be written by itself. */
+    if (k->way != WAY_TOGETHER && !lane_no_string(l, LANE_TARGET, k, error)) {
+        key_refused(l, LANE_TARGET, k, error);
+        return;
+    }
+    l->retries++;
+    dirty_put_back(l->dirty, k, loop_now_us(l->loop), 0);
+}
+
+void lane_key_answered(struct lane *l, struct target_node *n, struct dirty_key *k, struct bytes error,
+                       uint64_t bytes, bool deleted)
+{
+    bool unread = k->unread;
 
     landed(l, k);
+    if (l->askers) /* it may have been the long value that others waited for */
+        resume_readers(l);
     if (error.len) {
-        key_refused(l, LANE_TARGET, k, error);
+        write_refused(l, n, k, error);
         return;
     }
     if (deleted) {
@@ -394,133 +660,84 @@ static void key_answered(struct dirty_key *k, struct bytes error, uint64_t bytes
     }
     if (!deleted && l->refusing[LANE_TARGET].last_us)
         end_refusal(l, LANE_TARGET);
-    if (!deleted || bytes) {
+    if (!deleted || bytes)
         recent_add(l->recent, k->db, dirty_name(k));
-        l->writer_wrote = true;
-        l->unproved = false; /* what came before in the target's stream is proved with it */
-    }
-    dirty_done(l->dirty, k);
-    lane_advance(l);
+    if (unread)
+        leave_set(l, k);
+    else
+        done(l, k);
 }
 
-static void key_write_lost(struct dirty_key *k, void *arg)
+void lane_key_typed(struct lane *l, struct target_node *n, struct dirty_key *k, struct bytes type,
+                    struct bytes error)
 {
-    struct lane *l = arg;
+    if (error.len) {
+        landed(l, k);
+        if (!redirected(l, n, k, error))
+            key_refused(l, LANE_TARGET, k, error);
+        return;
+    }
+    k->there = bytes_is(type, "none")                  ? THERE_NOTHING
+               : filter_type_name(l->opt.filter, type) ? THERE_IN_SCOPE
+                                                       : THERE_OUT_OF_SCOPE;
+    read_again(l, k);
+}
+
+void lane_key_write_lost(struct lane *l, struct target_node *n, struct dirty_key *k)
+{
     l->retries++;
     landed(l, k);
-    dirty_put_lost(l->dirty, k);
+    dirty_put_lost(l->dirty, k, n->number);
 }
 
-static int writer_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
-                             void *arg)
+void lane_go_on_reading(struct lane *l)
 {
-    struct lane *l = arg;
-    (void)c;
-
-    int err = lane_identified(l, LANE_TARGET, id, why);
-    if (!err && client_id) {
-        err = l->ev.writer_id(l, id->run_id, client_id, l->arg);
-        *why = "its CLIENT ID could not be written to the state file";
-    }
-    return err;
-}
-
-/* Was it that one connection alone that the target closed, while it lived on? */
-static bool closed_for_a_key(const struct lane *l)
-{
-    const struct conn *watch = watch_conn(l->target_watch);
-    const struct server_id *id = conn_server(writer_conn(l->writer));
-    return l->lost_us && l->lost_by_peer && conn_is_up(watch) && conn_since_us(watch) < l->lost_us &&
-           id->run_id[0] && strcmp(id->run_id, l->lost_run_id) == 0;
-}
-
-static void writer_up(void *arg)
-{
-    struct lane *l = arg;
-    /* R2: where the former connection cannot be shown dead, what it may still write is waited for. */
-    uint64_t delay_us = writer_is_fenced(l->writer) ? 0 : 2000ull * l->opt.target->timeout_ms;
-
-    dirty_release_lost(l->dirty, loop_now_us(l->loop), delay_us, closed_for_a_key(l));
-    if (delay_us && !l->closed_clean)
-        l->late_until_us = loop_now_us(l->loop) + delay_us;
-    l->closed_clean = false;
-    l->lost_us = 0;
-    reader_resume(l->reader);
+    resume_readers(l);
     lane_pump_soon(l);
-    lane_advance(l);
 }
 
-static void writer_down(const char *why, bool was_up, void *arg)
+/* Values on their way from the source have nowhere to go. */
+void lane_stop_reading(struct lane *l, const char *why)
 {
-    struct lane *l = arg;
-
-    l->untyped = NULL;
-    if (!was_up)
-        return;
-    l->unproved |= l->writer_wrote;
-    l->writer_wrote = false;
-    lane_seal_fail(l, -ENOTCONN, "the connection for writing to the target was lost: %s", why);
-    const struct server_id *id = conn_server(writer_conn(l->writer));
-    l->lost_us = loop_now_us(l->loop);
-    l->lost_by_peer = conn_lost_by_peer(writer_conn(l->writer));
-    memcpy(l->lost_run_id, id->run_id, sizeof(l->lost_run_id));
-    /* Values on their way from the source have nowhere to go. */
     if (reader_outstanding(l->reader))
-        reader_reset(l->reader, "the target's connection was lost");
+        reader_reset(l->reader, why);
+    lane_askers_reset(l, why);
 }
 
-static void writer_told(int what, size_t n, const int64_t *numbers, struct bytes error, void *arg)
-{
-    lane_seal_told(arg, what, n, numbers, error);
-}
+const struct reader_events lane_reader_events = {
+    .ready = reader_ready,
+    .gone = key_gone,
+    .value = key_value,
+    .value_begin = key_value_begin,
+    .value_part = key_value_part,
+    .value_broken = key_value_broken,
+    .failed = key_unread,
+    .lost = key_read_lost,
+    .identified = reader_identified,
+    .up = reader_up,
+    .down = reader_down,
+    .room = room,
+};
 
 static int new_reader(struct lane *l)
 {
-    static const struct reader_events events = {.ready = reader_ready,
-                                                .gone = key_gone,
-                                                .value = key_value,
-                                                .value_begin = key_value_begin,
-                                                .value_part = key_value_part,
-                                                .value_broken = key_value_broken,
-                                                .failed = key_unread,
-                                                .lost = key_read_lost,
-                                                .identified = reader_identified,
-                                                .up = reader_up,
-                                                .down = reader_down,
-                                                .room = room};
     /* Without a feed no later mark would mend a pair of value and expiry that was torn by a write. */
     const struct reader_options opt = {.source = l->opt.source, .atomic = l->opt.feed == FEED_NONE};
-    return reader_new(l->loop, &opt, &events, l, &l->reader);
-}
-
-static int new_writer(struct lane *l)
-{
-    static const struct writer_events events = {.answered = key_answered,
-                                                .lost = key_write_lost,
-                                                .told = writer_told,
-                                                .identified = writer_identified,
-                                                .up = writer_up,
-                                                .down = writer_down,
-                                                .room = room};
-    const struct writer_options opt = {.target = l->opt.target,
-                                       .into_db = l->opt.into_db,
-                                       .out_high = OUT_HIGH,
-                                       .former_id = l->opt.former_id,
-                                       .former_run_id = l->opt.former_run_id};
-    return writer_new(l->loop, &opt, &events, l, &l->writer);
+    return reader_new(l->loop, &opt, &lane_reader_events, l, &l->reader);
 }
 
 int lane_copy_new(struct lane *l)
 {
     uint64_t now_us = loop_now_us(l->loop);
 
+    l->coalesce.most_us = l->opt.coalesce_us;
+    yield_init(&l->yield, COPY_WINDOW, now_us);
+    l->strings = 1; /* most often they are; where not, the first keys are asked for twice */
     rate_init(&l->keys_rate, l->opt.keys_per_s, now_us);
     rate_init(&l->bytes_rate, l->opt.bytes_per_s, now_us);
     for (size_t i = 0; i < ARRAY_LEN(l->refusing); i++)
         backoff_init(&l->refusing[i].backoff, now_us + i);
     int err = timer_new(l->loop, pump_fired, l, &l->pump_timer);
-    if (!err)
-        err = new_writer(l);
     return err ? err : new_reader(l);
 }
 
@@ -553,4 +770,5 @@ void lane_copy_tick(struct lane *l)
         if (l->refusing[side].last_us && now_us - l->refusing[side].last_us > REFUSAL_OVER_US)
             end_refusal(l, side);
     retry_failed(l, now_us);
+    lane_askers_tick(l);
 }

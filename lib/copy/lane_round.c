@@ -1,4 +1,4 @@
-/* lane_round.c - what a lane is at: feed, rounds of scan and sweep, gaps, drains. */
+/* lane_round.c - what a lane is at: rounds of scan and sweep, gaps, drains. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 #include "lib/copy/lane_impl.h"
 
 #define FUNCTIONS_RETRY_US 10000000
+#define TARGET_STAYS_US    2000000 /* after so long without slots of the target changing nodes it is swept */
 #define LONG_RETRY_US      600000000 /* keys with too long names: are they still there? Only a resync tells */
 
 static void advance(void *arg);
@@ -65,6 +66,11 @@ static bool scope_is_listed(const struct lane *l)
     return l->opt.dbs != NULL;
 }
 
+bool lane_in_scope(struct lane *l, int db)
+{
+    return !scope_is_listed(l) || scope_find(l, db);
+}
+
 /* Databases that came up since. What is already there is scanned; what comes from now on is marked. */
 void lane_scope_sample(struct lane *l, enum lane_side side, const struct watch_sample *s)
 {
@@ -76,9 +82,9 @@ void lane_scope_sample(struct lane *l, enum lane_side side, const struct watch_s
             lane_gap(l, "out of memory for the list of databases");
     if (counts && !s->has_keyspace && !scope_add(l, 0))
         lane_gap(l, "out of memory for the list of databases");
-    l->has_sample[side] = true;
+    l->has_sample |= side == LANE_SOURCE;
     /* A mark that names no database must have one to stand in, even while both sides are empty. */
-    if (l->has_sample[LANE_SOURCE] && l->has_sample[LANE_TARGET] && !l->nscope && !scope_add(l, 0))
+    if (l->has_sample && target_is_known(l->target) && !l->nscope && !scope_add(l, 0))
         lane_gap(l, "out of memory for the list of databases");
     lane_advance(l);
 }
@@ -95,34 +101,56 @@ static uint64_t keys_in_scope(struct lane *l)
 
 /* Gaps and rounds. */
 
+void lane_drains_begin_again(struct lane *l)
+{
+    for (size_t i = 0; i < l->ndrains; i++)
+        l->drains[i].barrier_passed = false;
+    if (l->barrier == BARRIER_TARGET)
+        l->barrier = BARRIER_NONE;
+}
+
 void lane_gap(struct lane *l, const char *reason)
 {
     l->gaps++;
     snprintf(l->last_gap, sizeof(l->last_gap), "%s", reason);
     l->gap = true;
+    if (!l->gap_us)
+        l->gap_us = loop_now_us(l->loop);
     /* Nothing was copied yet, and the first round reads all: what is queued would only stand in its way. */
-    if (!l->round)
+    if (!lane_has_begun(l)) {
         dirty_clear(l->dirty);
+        l->dropped = true;
+    }
+    l->resuming = l->catching_up = false;
+    lane_place_forget(l);
     l->scan_due = l->sweep_due = false;
     scanner_stop(l->scanner);
     sweep_stop(l->sweep);
     if (l->streams_scan == STREAMS_SCAN)
         l->streams_scan = STREAMS_SCAN_DUE;
-    for (size_t i = 0; i < l->ndrains; i++)
-        l->drains[i].barrier_passed = false;
-    if (l->barrier == BARRIER_TARGET)
-        l->barrier = BARRIER_NONE;
+    lane_drains_begin_again(l);
     lane_seal_fail(l, -ECANCELED, "changes may have been missed: %s", reason);
     l->ev.gap(l, reason, l->arg);
-    lane_set_phase(l, l->round ? LANE_GAP : LANE_CONNECTING);
+    if (l->phase != LANE_CONNECTING)
+        lane_set_phase(l, LANE_GAP);
     lane_advance(l);
 }
 
 static bool may_begin_round(struct lane *l)
 {
-    return l->feed_ready && !l->paused && l->is_approved[LANE_SOURCE] && l->is_approved[LANE_TARGET] &&
-           l->has_sample[LANE_SOURCE] && l->has_sample[LANE_TARGET] && reader_is_up(l->reader) &&
-           writer_is_up(l->writer) && dirty_live_memory(l->dirty) < dirty_budget(l->dirty) / 2;
+    return l->feed_ready && !l->paused && l->is_approved && target_is_approved(l->target) && l->has_sample &&
+           target_is_known(l->target) && reader_is_up(l->reader) && target_is_up(l->target) &&
+           (!l->round || dirty_live_memory(l->dirty) < dirty_budget(l->dirty) / 2);
+}
+
+/* Failed keys that are not kept by name are found again by the passes. */
+static void forget_unnamed(struct lane *l)
+{
+    struct dirty_counts counts;
+
+    dirty_counts(l->dirty, &counts);
+    l->dropped |= counts.failed_unnamed > 0;
+    dirty_forget_unnamed(l->dirty);
 }
 
 /* Scans the databases that this round has not seen. */
@@ -130,7 +158,9 @@ static void scan_more(struct lane *l)
 {
     size_t n;
     int *dbs = scope_dbs(l, true, &n);
-    int err = !dbs ? -ENOMEM : n ? scanner_begin(l->scanner, dbs, n, l->scan_count, NULL) : 0;
+    int err = !dbs ? -ENOMEM
+              : n  ? scanner_begin(l->scanner, dbs, n, l->scan_count, filter_scan_types(l->opt.filter))
+                   : 0;
 
     free(dbs);
     l->scan_due = n > 0 && !err;
@@ -165,9 +195,12 @@ static void begin_round(struct lane *l)
     l->estimated = keys_in_scope(l);
     l->scan_began_us = loop_now_us(l->loop);
     l->functions_wanted = true;
+    l->no_strings = false;
     l->deletes_dropped = false;
     l->long_retry_us = loop_now_us(l->loop) + LONG_RETRY_US;
-    dirty_forget_unnamed(l->dirty);
+    forget_unnamed(l);
+    /* What was read before it, and is gone since, may reach the target behind the sweep. */
+    dirty_mark_flying(l->dirty, loop_now_us(l->loop));
     for (size_t i = 0; i < l->nscope; i++)
         l->scope[i].scanned = false;
     lane_condition(l, LANE_OVERRUN, NULL);
@@ -182,17 +215,42 @@ static bool pass_may_go_on(struct lane *l)
 {
     struct dirty_counts counts;
     dirty_counts(l->dirty, &counts);
-    return !l->paused && counts.scan_queued + l->scan_count <= SCAN_MARKS_MAX &&
-           dirty_live_memory(l->dirty) < dirty_budget(l->dirty) / 2;
+    size_t most = MIN(MAX(SCAN_PAGES_AHEAD * l->scan_count, SCAN_MARKS_MIN), SCAN_MARKS_MAX);
+    return !l->paused && counts.scan_queued + l->scan_count <= most &&
+           dirty_live_memory(l->dirty) < dirty_budget(l->dirty) / 2 &&
+           !(l->opt.slots && l->ev.crowded(l, l->arg));
+}
+
+/* Each node of the target in turn. -ENOTCONN: none has a slot now. */
+static int set_sweep_targets(struct lane *l)
+{
+    size_t count = 0;
+
+    for (struct target_node *n = target_nodes(l->target); n; n = n->next)
+        count += target_counts(n);
+    const struct endpoint **at = calloc(MAX(count, (size_t)1), sizeof(*at));
+    if (!at)
+        return -ENOMEM;
+    count = 0;
+    for (struct target_node *n = target_nodes(l->target); n; n = n->next)
+        if (target_counts(n))
+            at[count++] = n->endpoint;
+    int err = count ? sweep_targets(l->sweep, at, count) : -ENOTCONN;
+    free(at);
+    return err;
 }
 
 static void begin_sweep(struct lane *l, bool census)
 {
     size_t n;
     int *dbs = scope_dbs(l, false, &n);
-    int err = dbs ? sweep_begin(l->sweep, dbs, n, l->scan_count, census) : -ENOMEM;
+    int err = dbs ? set_sweep_targets(l) : -ENOMEM;
 
+    if (!err)
+        err = sweep_begin(l->sweep, dbs, n, l->scan_count, census);
     free(dbs);
+    if (err == -ENOTCONN)
+        return; /* until one has */
     if (err) {
         lane_gap(l, "out of memory for a sweep");
         return;
@@ -203,8 +261,32 @@ static void begin_sweep(struct lane *l, bool census)
         l->sweeping = census ? SWEEP_COUNTED : SWEEP_DONE;
 }
 
+/* Keys may have gone from a node that was yet to be swept to one that had been: once the slots stay where
+ * they are, it begins anew. */
+void lane_sweep_again(struct lane *l)
+{
+    l->target_moved_us = loop_now_us(l->loop);
+    if (l->phase < LANE_SWEEP || l->phase > LANE_LIVE)
+        return;
+    sweep_stop(l->sweep);
+    l->sweep_due = false;
+    l->sweeping = SWEEP_NOT_YET;
+}
+
+static bool target_stays(const struct lane *l)
+{
+    return !l->target_moved_us || loop_now_us(l->loop) - l->target_moved_us >= TARGET_STAYS_US;
+}
+
+static bool sweep_is_over(const struct lane *l)
+{
+    return !l->need_sweep || l->sweeping == SWEEP_DONE;
+}
+
 static void advance_sweep(struct lane *l)
 {
+    if (!target_stays(l) || !lane_seal_lets_copy(l))
+        return;
     if (l->sweeping == SWEEP_NOT_YET && l->deletes_held)
         begin_sweep(l, true);
     else if ((l->sweeping == SWEEP_NOT_YET || l->sweeping == SWEEP_COUNTED) && !l->deletes_held)
@@ -220,16 +302,21 @@ static void settle(struct lane *l)
 
 static bool functions_settled(const struct lane *l)
 {
-    bool waits = l->functions_wanted && !l->functions_error[0] && !l->deletes_held;
+    bool waits = lane_functions_wait(l) && !l->functions_error[0] && !l->deletes_held;
     return !waits && !functions_busy(l->functions);
 }
 
 static void advance_phase(struct lane *l)
 {
+    if (l->catching_up && dirty_settled(l->dirty) && scan_is_over(l) && functions_settled(l)) {
+        l->catching_up = false;
+        lane_set_phase(l, LANE_LIVE);
+    }
     if (!scanner_running(l->scanner) && !scan_is_over(l))
         scan_more(l);
     if (l->phase == LANE_SCAN && scan_is_over(l)) {
-        if (l->need_sweep || l->deletes_dropped)
+        l->need_sweep |= l->deletes_dropped;
+        if (l->need_sweep)
             lane_set_phase(l, LANE_SWEEP);
         else
             settle(l);
@@ -239,7 +326,10 @@ static void advance_phase(struct lane *l)
         if (l->sweeping == SWEEP_DONE)
             settle(l);
     }
-    if (l->phase == LANE_SETTLING && dirty_settled(l->dirty) && scan_is_over(l) && functions_settled(l)) {
+    if ((l->phase == LANE_SETTLING || l->phase == LANE_LIVE) && !sweep_is_over(l))
+        advance_sweep(l);
+    if (l->phase == LANE_SETTLING && dirty_settled(l->dirty) && scan_is_over(l) && sweep_is_over(l) &&
+        functions_settled(l)) {
         struct feed_status status;
         feed_status(l->feed, &status);
         lane_set_phase(l, status.kind == FEED_NONE ? LANE_DONE : LANE_LIVE);
@@ -248,7 +338,7 @@ static void advance_phase(struct lane *l)
 
 /* Scan and sweep. */
 
-static void take_long_key(struct lane *l, int db, struct bytes prefix, uint64_t length)
+void lane_take_long_key(struct lane *l, int db, struct bytes prefix, uint64_t length)
 {
     char text[120];
     if (!l->long_keys++)
@@ -272,7 +362,7 @@ static void scan_long_key(int db, struct bytes prefix, uint64_t length, void *ar
 {
     struct lane *l = arg;
     l->scanned++;
-    take_long_key(l, db, prefix, length);
+    lane_take_long_key(l, db, prefix, length);
 }
 
 static void scan_page(void *arg)
@@ -304,12 +394,17 @@ static int scan_identified(struct conn *c, const struct server_id *id, uint64_t 
                            void *arg)
 {
     (void)c, (void)client_id;
-    return lane_identified(arg, LANE_SOURCE, id, why);
+    return lane_identified(arg, id, why);
 }
 
 static void sweep_found(int db, struct bytes key, void *arg)
 {
     lane_take_mark(arg, DIRTY_SCAN, db, key);
+}
+
+static bool sweep_wants(struct bytes key, void *arg)
+{
+    return lane_owns(arg, key);
 }
 
 static void sweep_page(void *arg)
@@ -325,6 +420,8 @@ static void sweep_done(void *arg)
     bool census = l->sweeping == SWEEP_CENSUS;
 
     l->sweeping = census ? SWEEP_COUNTED : SWEEP_DONE;
+    if (!census && l->phase == LANE_SETTLING) /* it was swept again */
+        dirty_settle_begin(l->dirty, loop_now_us(l->loop));
     if (census)
         l->ev.census(l, sweep_seen(l->sweep), sweep_missing(l->sweep), l->arg);
     lane_advance(l);
@@ -332,14 +429,18 @@ static void sweep_done(void *arg)
 
 static void sweep_refused(bool by_source, const char *error, void *arg)
 {
-    lane_refused(arg, by_source ? LANE_SOURCE : LANE_TARGET, "%s: %s", by_source ? "EXISTS" : "SCAN", error);
+    struct lane *l = arg;
+    const char *asked = filter_has_types(l->opt.filter) ? "TYPE" : "EXISTS";
+
+    lane_refused(l, by_source ? LANE_SOURCE : LANE_TARGET, "%s: %s", by_source ? asked : "SCAN", error);
 }
 
 static int sweep_target_identified(struct conn *c, const struct server_id *id, uint64_t client_id,
                                    const char **why, void *arg)
 {
+    struct lane *l = arg;
     (void)c, (void)client_id;
-    return lane_identified(arg, LANE_TARGET, id, why);
+    return lane_target_identified(l, sweep_target(l->sweep), id, why);
 }
 
 /* Streams and functions. */
@@ -363,59 +464,93 @@ static void all_streams_again(struct lane *l)
         l->streams_scan = STREAMS_SCAN_DUE;
 }
 
+void lane_groups_moved(struct lane *l)
+{
+    l->streams_moved = true;
+    streams_compare(l->streams);
+}
+
 static void advance_streams(struct lane *l)
 {
     if (l->streams_scan != STREAMS_SCAN_DUE || !scan_is_over(l))
         return;
+    static const char *const streams[] = {"stream", NULL};
     size_t n;
     int *dbs = scope_dbs(l, false, &n);
-    if (dbs && scanner_begin(l->scanner, dbs, n, l->scan_count, "stream") == 0) {
+    if (dbs && scanner_begin(l->scanner, dbs, n, l->scan_count, streams) == 0) {
         l->streams_scan = n ? STREAMS_SCAN : STREAMS_NO_SCAN;
         l->scan_due = n > 0;
     }
     free(dbs);
 }
 
+/* The next node of the target that is to have them. */
+static struct target_node *functions_next(const struct lane *l)
+{
+    for (struct target_node *n = target_nodes(l->target); n; n = n->next)
+        if (n->functions_due && target_counts(n))
+            return n;
+    return NULL;
+}
+
+bool lane_functions_wait(const struct lane *l)
+{
+    return !l->opt.without_functions && (l->functions_wanted || functions_next(l));
+}
+
+static void note_functions(struct target_node *n, enum functions_result result, uint64_t now_us)
+{
+    n->functions_due = result == FUNCTIONS_LOST || result == FUNCTIONS_REFUSED;
+    n->watch_wrote |= result == FUNCTIONS_COPIED;
+    if (result == FUNCTIONS_LOST)
+        n->functions_lost_us = now_us;
+}
+
 static void functions_done(enum functions_result result, const char *text, void *arg)
 {
     struct lane *l = arg;
+    struct target_node *n = l->functions_to; /* NULL: it has left meanwhile */
 
-    l->functions_wanted = l->functions_moved || result == FUNCTIONS_LOST || result == FUNCTIONS_REFUSED;
-    if (result == FUNCTIONS_LOST) {
-        l->functions_lost_us = loop_now_us(l->loop);
-        l->functions_retry_us = l->functions_lost_us + FUNCTIONS_RETRY_US / 10;
-    }
+    l->functions_wanted |= l->functions_moved;
+    if (n)
+        note_functions(n, result, loop_now_us(l->loop));
+    if (result == FUNCTIONS_LOST)
+        l->functions_retry_us = loop_now_us(l->loop) + FUNCTIONS_RETRY_US / 10;
     if (result == FUNCTIONS_REFUSED) { /* the owner sees it in the status, and tells of it */
         snprintf(l->functions_error, sizeof(l->functions_error), "%s", text);
         l->functions_retry_us = loop_now_us(l->loop) + FUNCTIONS_RETRY_US;
     } else if (result != FUNCTIONS_LOST) {
         l->functions_error[0] = '\0';
     }
-    l->watch_wrote |= result == FUNCTIONS_COPIED;
     if (result == FUNCTIONS_COPIED)
         sink_say(l->opt.sink, SINK_INFO, "functions_copied", "the function libraries were copied");
     lane_advance(l);
 }
 
-/* R2: where the former connection cannot be shown dead, what it may still restore is waited for. */
-bool lane_functions_may_be_late(struct lane *l)
+static void copy_functions(struct lane *l, struct target_node *n)
 {
-    return l->functions_lost_us && !conn_is_fenced(watch_conn(l->target_watch)) &&
-           loop_now_us(l->loop) < l->functions_lost_us + 2000ull * l->opt.target->timeout_ms;
-}
+    struct conn *target = watch_conn(n->watch);
 
-static void advance_functions(struct lane *l)
-{
-    struct conn *target = watch_conn(l->target_watch);
-
-    if (!l->functions_wanted || functions_busy(l->functions) || l->paused || l->deletes_held ||
-        loop_now_us(l->loop) < l->functions_retry_us || !conn_is_up(target) ||
-        !lane_approves(l, LANE_TARGET, conn_server(target)) || lane_functions_may_be_late(l) ||
-        !lane_seal_lets_copy(l))
+    if (!conn_is_up(target) || !target_approves(n, conn_server(target)) || target_functions_may_be_late(n))
         return;
     l->functions_moved = false;
+    l->functions_to = n;
     if (functions_copy(l->functions, watch_conn(feed_watch(l->feed)), target, functions_done, l) < 0)
         l->functions_retry_us = loop_now_us(l->loop) + FUNCTIONS_RETRY_US / 10;
+}
+
+/* To one node after the other. */
+static void advance_functions(struct lane *l)
+{
+    if (!lane_functions_wait(l) || functions_busy(l->functions) || l->paused || l->deletes_held ||
+        loop_now_us(l->loop) < l->functions_retry_us || !lane_seal_lets_copy(l))
+        return;
+    for (struct target_node *n = target_nodes(l->target); n && l->functions_wanted; n = n->next)
+        n->functions_due = true;
+    l->functions_wanted = false;
+    struct target_node *next = functions_next(l);
+    if (next)
+        copy_functions(l, next);
 }
 
 /* Drains (R6). */
@@ -428,7 +563,7 @@ static void feed_barrier_done(int err, void *arg)
     lane_advance(l);
     l->barrier = err || l->gap ? BARRIER_NONE : BARRIER_TARGET;
     if (l->barrier == BARRIER_TARGET)
-        l->barrier_seq = watch_read(l->target_watch);
+        target_read(l->target);
 }
 
 /* Where INFO counts no commands, groups may have moved at any time. */
@@ -444,8 +579,11 @@ static void barrier_passed(struct lane *l)
 
     l->barrier = BARRIER_NONE;
     lane_advance(l);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         l->drains[i].barrier_passed = true;
+        if (l->drains[i].passed)
+            l->drains[i].passed(l->drains[i].arg);
+    }
     if (l->streams_moved || !groups_are_counted(l))
         all_streams_again(l);
     l->functions_wanted = true;
@@ -464,23 +602,23 @@ static void advance_barrier(struct lane *l)
         l->barrier = BARRIER_FEED;
 }
 
-/* All that is known to have changed is in the set, or was copied. */
-static bool all_marked(struct lane *l)
+bool lane_all_marked(struct lane *l)
 {
-    return l->phase == LANE_LIVE && !l->gap && scan_is_over(l) && l->streams_scan == STREAMS_NO_SCAN;
+    return l->phase == LANE_LIVE && !l->gap && scan_is_over(l) && sweep_is_over(l) &&
+           l->streams_scan == STREAMS_NO_SCAN;
 }
 
 bool lane_nothing_pending(struct lane *l)
 {
     struct dirty_counts counts;
     dirty_counts(l->dirty, &counts);
-    return all_marked(l) && !dirty_pending(&counts) && !counts.failed && !counts.failed_unnamed &&
-           !l->long_keys && !l->deletes_dropped && !l->functions_wanted && !functions_busy(l->functions);
+    return lane_all_marked(l) && !dirty_pending(&counts) && !counts.failed && !counts.failed_unnamed &&
+           !l->long_keys && !l->deletes_dropped && !lane_functions_wait(l) && !functions_busy(l->functions);
 }
 
 static bool drain_is_over(struct lane *l, const struct drain *d)
 {
-    return d->barrier_passed && (d->settles ? all_marked(l) : lane_nothing_pending(l));
+    return d->barrier_passed && !d->held && (d->settles ? lane_all_marked(l) : lane_nothing_pending(l));
 }
 
 static void drop_drain(struct lane *l, size_t i)
@@ -504,23 +642,37 @@ static void advance_drains(struct lane *l)
     }
 }
 
-static int add_drain(struct lane *l, bool settles, void (*fn)(void *arg), void *arg)
+int lane_add_drain(struct lane *l, const struct drain *d)
 {
     if (l->ndrains == DRAINS_MAX)
         return -EBUSY;
-    l->drains[l->ndrains++] = (struct drain){.fn = fn, .arg = arg, .settles = settles};
+    l->drains[l->ndrains++] = *d;
     lane_advance(l);
+    lane_pump_soon(l);
     return 0;
+}
+
+/* Another lane's barrier may have told what this one's had not. */
+void lane_drain_look(struct lane *l, void *arg)
+{
+    if (l->streams_moved)
+        all_streams_again(l);
+    for (size_t i = 0; i < l->ndrains; i++)
+        if (l->drains[i].arg == arg)
+            l->drains[i].held = false;
+    lane_advance(l);
 }
 
 int lane_drain(struct lane *l, void (*fn)(void *arg), void *arg)
 {
-    return add_drain(l, false, fn, arg);
+    return lane_add_drain(l, &(struct drain){.fn = fn, .arg = arg});
 }
 
 int lane_settle(struct lane *l, void (*fn)(void *arg), void *arg)
 {
-    return l->phase == LANE_LIVE && !l->gap ? add_drain(l, true, fn, arg) : -ENOTCONN;
+    return l->phase == LANE_LIVE && !l->gap
+               ? lane_add_drain(l, &(struct drain){.fn = fn, .arg = arg, .settles = true})
+               : -ENOTCONN;
 }
 
 void lane_drain_cancel(struct lane *l, void *arg)
@@ -539,13 +691,13 @@ static void advance(void *arg)
 
     if (l->stopping)
         return;
-    if (l->gap && may_begin_round(l))
+    if (l->gap && may_begin_round(l) && !lane_resume(l))
         begin_round(l);
     if (!l->gap) {
         advance_phase(l);
         advance_streams(l);
     }
-    if (l->round)
+    if (lane_has_begun(l))
         advance_functions(l);
     if (l->scan_due && pass_may_go_on(l)) {
         l->scan_due = false;
@@ -558,147 +710,14 @@ static void advance(void *arg)
     if (l->ndrains)
         advance_drains(l);
     lane_seal_advance(l);
+    if (l->frozen)
+        l->ev.landed(l, l->arg);
 }
 
-/* The feed. */
-
-static void feed_is_ready(void *arg)
+void lane_target_was_read(struct lane *l)
 {
-    struct lane *l = arg;
-    l->feed_ready = true;
-    lane_advance(l);
-}
-
-static void feed_mark(int db, struct bytes key, void *arg)
-{
-    struct lane *l = arg;
-
-    l->marks++;
-    l->told++;
-    if (db == FEED_ANY_DB) {
-        for (size_t i = 0; i < l->nscope; i++)
-            lane_take_mark(l, DIRTY_LIVE, l->scope[i].db, key);
-    } else if (!scope_is_listed(l) || scope_find(l, db)) {
-        lane_take_mark(l, DIRTY_LIVE, db, key);
-    }
-}
-
-static void feed_long_key(int db, struct bytes prefix, uint64_t length, void *arg)
-{
-    struct lane *l = arg;
-    l->told++;
-    if (db == FEED_ANY_DB || !scope_is_listed(l) || scope_find(l, db))
-        take_long_key(l, MAX(db, 0), prefix, length);
-}
-
-static void feed_gap(const char *reason, void *arg)
-{
-    struct lane *l = arg;
-    l->feed_ready = false;
-    lane_gap(l, reason);
-}
-
-static void feed_is_unusable(const char *why, void *arg)
-{
-    struct lane *l = arg;
-    l->feed_ready = false;
-    l->ev.feed_unusable(l, why, l->arg);
-}
-
-static void feed_is_chosen(enum feed_kind kind, void *arg)
-{
-    struct lane *l = arg;
-    l->ev.feed_chosen(l, kind, l->arg);
-}
-
-static void feed_groups(void *arg)
-{
-    struct lane *l = arg;
-    l->told++;
-    l->streams_moved = true;
-    streams_compare(l->streams);
-}
-
-static void feed_functions(void *arg)
-{
-    struct lane *l = arg;
-    l->told++;
-    l->functions_wanted = l->functions_moved = true;
-    lane_advance(l);
-}
-
-static void feed_sample(const struct watch_sample *s, void *arg)
-{
-    struct lane *l = arg;
-
-    lane_condition(l, LANE_SOURCE_LOADING, s->loading ? "the source is loading its data" : NULL);
-    l->ev.sample(l, LANE_SOURCE, s, !lane_approves(l, LANE_SOURCE, &s->id), l->arg);
-    if (!s->loading)
-        lane_scope_sample(l, LANE_SOURCE, s);
-}
-
-static void feed_reachable(bool up, const char *why, void *arg)
-{
-    struct lane *l = arg;
-
-    (void)why;
-    if (!up)
-        functions_dropped(l->functions, watch_conn(feed_watch(l->feed)));
-}
-
-static int feed_record(const struct notify_record *rec, void *arg)
-{
-    struct lane *l = arg;
-    return l->ev.record(l, rec, l->arg);
-}
-
-/* The target as it was read (R7): what is gone there without our doing is a gap. */
-void lane_target_sample(struct lane *l, const struct watch_sample *s)
-{
-    const char *what = NULL;
-
-    if (l->has_target_base) {
-        if (s->id.role != l->target_role)
-            what = "the target's role changed";
-        else if (s->flushes != l->target_flushes)
-            what = "the target was flushed";
-        else if (strcmp(s->id.replid, l->target_replid) != 0)
-            what = "the target's replication history changed";
-        else if (s->evicted_keys != l->target_evicted && !l->opt.may_evict)
-            what = "the target evicted keys";
-        else if (s->total_commands < l->target_commands)
-            what = "the target's counters were reset";
-    }
-    l->has_target_base = true;
-    l->target_role = s->id.role;
-    memcpy(l->target_replid, s->id.replid, sizeof(l->target_replid));
-    l->target_flushes = s->flushes;
-    l->target_evicted = s->evicted_keys;
-    l->target_commands = s->total_commands;
-    if (what)
-        lane_gap(l, what);
-    else if (l->barrier == BARRIER_TARGET && s->seq >= l->barrier_seq)
+    if (l->barrier == BARRIER_TARGET && target_was_read(l->target))
         barrier_passed(l);
-}
-
-static int new_feed(struct lane *l)
-{
-    static const struct feed_events events = {
-        .ready = feed_is_ready,
-        .mark = feed_mark,
-        .long_key = feed_long_key,
-        .gap = feed_gap,
-        .unusable = feed_is_unusable,
-        .chosen = feed_is_chosen,
-        .groups = feed_groups,
-        .functions = feed_functions,
-        .sample = feed_sample,
-        .reachable = feed_reachable,
-        .record = feed_record,
-    };
-    const struct feed_options opt = {
-        .kind = l->opt.feed, .source = l->opt.source, .recorded = l->opt.recorded, .sink = l->opt.sink};
-    return feed_new(l->loop, &opt, &events, l, &l->feed);
 }
 
 static int new_passes(struct lane *l)
@@ -710,7 +729,8 @@ static int new_passes(struct lane *l)
                                                       .lost = scan_lost,
                                                       .refused = scan_refused,
                                                       .identified = scan_identified};
-    static const struct sweep_events sweep_events = {.missing = sweep_found,
+    static const struct sweep_events sweep_events = {.wanted = sweep_wants,
+                                                     .missing = sweep_found,
                                                      .page = sweep_page,
                                                      .done = sweep_done,
                                                      .lost = scan_lost,
@@ -719,29 +739,36 @@ static int new_passes(struct lane *l)
                                                      .target_identified = sweep_target_identified};
     static const struct streams_events streams_events = {
         .changed = stream_changed, .compared = streams_compared, .identified = scan_identified};
+    const struct target_node *first = target_nodes(l->target);
     int err = scanner_new(l->loop, l->opt.source, "scan", &scan_events, l, &l->scanner);
     if (!err)
-        err = sweep_new(l->loop, l->opt.source, l->opt.target, l->opt.into_db, &sweep_events, l, &l->sweep);
+        err = sweep_new(l->loop, l->opt.source, first ? first->endpoint : l->opt.target, l->opt.into_db,
+                        l->opt.filter, &sweep_events, l, &l->sweep);
     if (!err)
         err = streams_new(l->loop, l->opt.source, hash_seed_random(), (size_t)l->opt.memory / 8,
                           &streams_events, l, &l->streams);
-    return err ? err : functions_new(l->opt.merge, &l->functions);
+    return err ? err : functions_new(l->opt.merge || l->opt.filter, &l->functions);
 }
 
 int lane_round_new(struct lane *l)
 {
-    l->gap = true;
+    l->gap = l->feed_missed = true;
+    l->resuming = l->opt.place.feed.replid[0] != '\0';
     l->scan_count = l->opt.scan_count;
+    for (size_t i = 0; i < l->opt.place.ndbs && !l->opt.dbs; i++)
+        if (!scope_add(l, l->opt.place.dbs[i]))
+            return -ENOMEM;
     for (size_t i = 0; i < l->opt.ndbs; i++)
         if (!scope_add(l, l->opt.dbs[i]))
             return -ENOMEM;
     int err = new_passes(l);
-    return err ? err : new_feed(l);
+    return err ? err : lane_new_feed(l);
 }
 
 /* Once a second. */
 void lane_round_tick(struct lane *l)
 {
+    lane_place_tick(l);
     if (l->long_keys && !l->gap && loop_now_us(l->loop) >= l->long_retry_us)
         lane_gap(l, "keys with names too long to be copied are looked for again");
     lane_advance(l);

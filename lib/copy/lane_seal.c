@@ -29,8 +29,6 @@ void lane_each_recent(const struct lane *l, bool (*fn)(int db, struct bytes key,
 
 /* The seal. */
 
-enum { ASKED_WAIT, ASKED_WAITAOF };
-
 static bool under_way(const struct lane *l)
 {
     return l->seal.step != SEAL_NONE && l->seal.step != SEALED;
@@ -57,12 +55,17 @@ static bool wants_proof(const struct lane *l)
 static bool mark_anew(int db, struct bytes key, void *arg)
 {
     struct lane *l = arg;
-    lane_take_mark(l, DIRTY_LIVE, db, key);
-    return ++l->seal.due < WRITTEN_ANEW_MAX;
+    struct target_node *n = target_of_name(l->target, key);
+
+    if (n && n->unproved && n->anew < WRITTEN_ANEW_MAX) {
+        n->anew++;
+        lane_take_mark(l, DIRTY_LIVE, db, key);
+    }
+    return true;
 }
 
 /* WAIT speaks of what its own connection wrote. Where that one was lost, a key that is written once more
- * stands behind all that was written before. */
+ * stands behind all that was written to that node before. */
 static void write_anew(struct lane *l)
 {
     if (l->seal.wrote_anew) {
@@ -72,14 +75,15 @@ static void write_anew(struct lane *l)
         return;
     }
     l->seal.wrote_anew = true;
+    for (struct target_node *n = target_nodes(l->target); n; n = n->next)
+        n->anew = 0;
     recent_each(l->recent, mark_anew, l);
-    l->seal.due = 0;
 }
 
 /* R2, R13: nothing may come late. */
 static bool all_lost_are_dead(struct lane *l)
 {
-    if (loop_now_us(l->loop) >= l->late_until_us && !lane_functions_may_be_late(l))
+    if (!target_may_be_late(l->target))
         return true;
     lane_seal_fail(
         l, -EBUSY,
@@ -91,8 +95,7 @@ static bool all_lost_are_dead(struct lane *l)
 /* Nothing of the lane's own making is on its way. */
 static bool is_quiet(struct lane *l)
 {
-    return l->barrier == BARRIER_NONE && lane_nothing_pending(l) && writer_is_idle(l->writer) &&
-           !l->seal.watch_due;
+    return l->barrier == BARRIER_NONE && lane_nothing_pending(l) && target_is_idle(l->target);
 }
 
 static void check_wait(struct lane *l, int64_t replicas)
@@ -118,7 +121,7 @@ void lane_seal_told(struct lane *l, int what, size_t n, const int64_t *numbers, 
         const char *name;
         size_t numbers;
         void (*check)(struct lane *l, int64_t number);
-    } asked[] = {[ASKED_WAIT] = {"WAIT", 1, check_wait}, [ASKED_WAITAOF] = {"WAITAOF", 2, check_waitaof}};
+    } asked[] = {[TARGET_WAIT] = {"WAIT", 1, check_wait}, [TARGET_WAITAOF] = {"WAITAOF", 2, check_waitaof}};
     char text[120];
 
     if (l->seal.step != SEAL_CONFIRMING)
@@ -133,45 +136,10 @@ void lane_seal_told(struct lane *l, int what, size_t n, const int64_t *numbers, 
     lane_advance(l);
 }
 
-static void watch_told(struct lane *l, int what, const struct reply *r)
-{
-    int64_t numbers[WRITER_NUMBERS] = {0};
-    size_t n = r->type == REPLY_ARRAY ? MIN(r->count, ARRAY_LEN(numbers)) : 1;
-    bool known = true;
-
-    l->seal.watch_due--;
-    for (size_t i = 0; i < n; i++)
-        known &= reply_integer(r->type == REPLY_ARRAY ? r->at[i] : r, &numbers[i]);
-    lane_seal_told(l, what, known ? n : 0, numbers, r->type == REPLY_ERROR ? r->text : (struct bytes){0});
-}
-
-static void watch_told_wait(struct conn *c, const struct reply *r, void *arg)
-{
-    (void)c;
-    watch_told(arg, ASKED_WAIT, r);
-}
-
-static void watch_told_waitaof(struct conn *c, const struct reply *r, void *arg)
-{
-    (void)c;
-    watch_told(arg, ASKED_WAITAOF, r);
-}
-
-/* On each connection that wrote: on another one it would prove nothing. */
 static void ask(struct lane *l, int what, size_t argc, const struct bytes *argv)
 {
-    int err = 0;
+    int err = target_confirm(l->target, what, argc, argv, &l->seal.due);
 
-    if (l->writer_wrote) {
-        l->seal.due++;
-        err = writer_ask(l->writer, what, argc, argv);
-    }
-    if (!err && l->watch_wrote) {
-        l->seal.due++;
-        err = conn_call(watch_conn(l->target_watch), argc, argv,
-                        what == ASKED_WAIT ? watch_told_wait : watch_told_waitaof, l);
-        l->seal.watch_due += err == 0; /* else nobody answers, and no later seal would find it quiet */
-    }
     if (err)
         lane_seal_fail(l, err, "%.*s cannot be asked: %s", (int)argv[0].len, argv[0].ptr, strerror(-err));
 }
@@ -189,9 +157,9 @@ static void confirm(struct lane *l)
 
     l->seal.step = SEAL_CONFIRMING;
     if (c->replicas)
-        ask(l, ASKED_WAIT, ARRAY_LEN(wait), wait);
+        ask(l, TARGET_WAIT, ARRAY_LEN(wait), wait);
     if (c->aof)
-        ask(l, ASKED_WAITAOF, ARRAY_LEN(aof), aof);
+        ask(l, TARGET_WAITAOF, ARRAY_LEN(aof), aof);
     lane_advance(l);
 }
 
@@ -199,7 +167,7 @@ static void settle(struct lane *l)
 {
     if (!is_quiet(l) || !all_lost_are_dead(l))
         return;
-    if (wants_proof(l) && l->unproved)
+    if (wants_proof(l) && target_is_unproved(l->target))
         write_anew(l);
     else
         confirm(l);
@@ -208,47 +176,40 @@ static void settle(struct lane *l)
 static void begin_reading(struct lane *l)
 {
     l->seal.step = SEAL_READING;
-    l->seal.read = false;
-    l->seal.seq = watch_read(l->target_watch);
+    target_read(l->target);
 }
 
-/* What differs from the reading before is a gap, and is found by lane_target_sample(). */
-void lane_seal_sample(struct lane *l, const struct watch_sample *s, bool stranger)
+/* What differs from the reading before is a gap, and is found by the target. */
+void lane_seal_sample(struct lane *l, const struct target_node *n, const struct watch_sample *s,
+                      bool stranger)
 {
-    if (l->seal.step != SEAL_READING || s->seq < l->seal.seq)
+    if (l->seal.step != SEAL_READING || s->seq < n->read_seq || !target_counts(n))
         return;
     if (stranger || s->loading)
         lane_seal_fail(l, -ECANCELED, "the target was restarted or replaced");
     else if (s->id.role == ROLE_REPLICA)
         lane_seal_fail(l, -ECANCELED, "the target is a replica");
-    l->seal.read = true;
     lane_advance(l);
-}
-
-/* All that lead to the target: what is added to the lane's is sealed too. Returns how many. */
-static size_t target_conns(struct lane *l, struct conn *ret[LANE_CONNS + 1])
-{
-    struct lane_conn conns[LANE_CONNS];
-    size_t n = 0;
-
-    lane_conns(l, conns);
-    for (size_t i = 0; i < LANE_CONNS; i++)
-        if (conns[i].side == LANE_TARGET)
-            ret[n++] = conns[i].conn;
-    ret[n++] = watch_conn(l->target_watch);
-    return n;
 }
 
 static void close_target(struct lane *l)
 {
-    struct conn *conns[LANE_CONNS + 1];
-    size_t n = target_conns(l, conns);
+    struct conn *sweeping = sweep_target_conn(l->sweep);
 
-    for (size_t i = 0; i < n; i++) {
-        conn_hold(conns[i], true);
-        conn_reset(conns[i], "copying has ended");
-    }
-    l->closed_clean = true;
+    target_close(l->target);
+    if (!sweeping)
+        return;
+    conn_hold(sweeping, true);
+    conn_reset(sweeping, "copying has ended");
+}
+
+static void open_target(struct lane *l)
+{
+    struct conn *sweeping = sweep_target_conn(l->sweep);
+
+    target_open(l->target);
+    if (sweeping)
+        conn_hold(sweeping, false);
 }
 
 static void finish(struct lane *l, int err)
@@ -281,7 +242,7 @@ void lane_seal_advance(struct lane *l)
         settle(l);
     if (!s->err && s->step == SEAL_CONFIRMING && !s->due)
         begin_reading(l);
-    if (!s->err && s->step == SEAL_READING && s->read)
+    if (!s->err && s->step == SEAL_READING && target_was_read(l->target))
         seal(l);
     if (under_way(l) && s->err)
         finish(l, s->err);
@@ -291,26 +252,22 @@ int lane_seal(struct lane *l, const struct lane_confirm *c, lane_sealed_fn *fn, 
 {
     if (l->seal.step != SEAL_NONE || !lane_nothing_pending(l))
         return -EBUSY;
-    if (!writer_is_up(l->writer) || !conn_is_up(watch_conn(l->target_watch)) || !l->has_target_base)
+    if (!target_is_up(l->target) || !target_watch_is_up(l->target) || !target_has_base(l->target))
         return -ENOTCONN;
-    unsigned watch_due = l->seal.watch_due;
-    l->seal =
-        (struct seal){.step = SEAL_SETTLING, .confirm = *c, .fn = fn, .arg = arg, .watch_due = watch_due};
+    l->seal = (struct seal){.step = SEAL_SETTLING, .confirm = *c, .fn = fn, .arg = arg};
     lane_advance(l);
     return 0;
 }
 
 void lane_unseal(struct lane *l)
 {
-    struct conn *conns[LANE_CONNS + 1];
     bool sealed = l->seal.step == SEALED;
-    size_t n = sealed ? target_conns(l, conns) : 0;
 
     l->seal.step = SEAL_NONE;
-    if (sealed)
+    if (sealed) {
         l->unsealed_us = loop_now_us(l->loop);
-    for (size_t i = 0; i < n; i++)
-        conn_hold(conns[i], false);
+        open_target(l);
+    }
     lane_pump_soon(l);
     lane_advance(l);
 }

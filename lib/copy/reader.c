@@ -17,6 +17,7 @@
 
 /* What the next reply, or element of one, tells of the key that is first in the ring. */
 enum step {
+    STEP_ASKING,
     STEP_OK,
     STEP_QUEUED,
     STEP_EXEC,
@@ -32,17 +33,37 @@ enum step {
 struct method {
     int (*request)(struct buf *out, struct bytes key);
     unsigned queued; /* commands between MULTI and EXEC */
-    enum step steps[16];
+    enum step steps[18];
 };
 
-static const struct method plain = {encode_read, 0, {STEP_EXPIRE_AT, STEP_VALUE}};
-static const struct method multi = {
-    encode_read_multi, 2, {STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_EXEC, STEP_EXPIRE_AT, STEP_VALUE}};
-static const struct method old = {encode_read_old,
-                                  4,
-                                  {STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_QUEUED, STEP_QUEUED, STEP_EXEC,
-                                   STEP_TIME, STEP_SECONDS, STEP_MICROSECONDS, STEP_TTL, STEP_TIME,
-                                   STEP_SECONDS, STEP_MICROSECONDS, STEP_VALUE}};
+#define OLD_EXEC                                                                                             \
+    STEP_EXEC, STEP_TIME, STEP_SECONDS, STEP_MICROSECONDS, STEP_TTL, STEP_TIME, STEP_SECONDS,                \
+        STEP_MICROSECONDS, STEP_VALUE
+
+#define PLAIN STEP_EXPIRE_AT, STEP_VALUE
+#define MULTI STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_EXEC, STEP_EXPIRE_AT, STEP_VALUE
+#define OLD   STEP_OK, STEP_QUEUED, STEP_QUEUED, STEP_QUEUED, STEP_QUEUED, OLD_EXEC
+
+/* STRING is added for the same by GET. Of TOGETHER, the steps are those of the reply to MGET. */
+enum { METHOD_PLAIN, METHOD_MULTI, METHOD_OLD, METHOD_STRING, METHOD_TOGETHER = 2 * METHOD_STRING, METHODS };
+
+/* By whether ASKING goes before: there all is read by DUMP. */
+static const struct method methods[2][METHODS] = {
+    {
+        {encode_read, 0, {PLAIN}},
+        {encode_read_multi, 2, {MULTI}},
+        {encode_read_old, 4, {OLD}},
+        {encode_get, 0, {PLAIN}},
+        {encode_get_multi, 2, {MULTI}},
+        {encode_get_old, 4, {OLD}},
+        {NULL, 0, {STEP_VALUE}},
+    },
+    {
+        {encode_ask, 0, {STEP_ASKING, STEP_EXPIRE_AT, STEP_ASKING, STEP_VALUE}},
+        {encode_ask_multi, 2, {STEP_ASKING, MULTI}},
+        {encode_ask_old, 4, {STEP_ASKING, OLD}},
+    },
+};
 
 /* TIME before and after PTTL may differ by so much; else the sum would be that much too early. */
 #define TORN_MS 2
@@ -53,8 +74,8 @@ struct reader {
     void *arg;
     struct conn *conn;
     struct resp resp;
-    bool atomic;
-    const struct method *method; /* of this life of the connection */
+    bool atomic, asking;
+    int method; /* of this life of the connection, by DUMP */
 
     int sent_db; /* where the requests sent so far have led */
     /* What the last SELECT came to. Refused, the replies that follow are of another database, until the next
@@ -69,12 +90,32 @@ struct reader {
     int64_t base_ms;        /* the clock that a TTL was added to; 0: none was */
     bool torn;              /* the server was held up between clock and TTL: it is read again */
     char error[ERROR_KEPT]; /* "": none yet */
+    uint64_t value_length;  /* of one that comes in parts */
     enum { VALUE_NONE, VALUE_TAKEN, VALUE_PASSED_OVER } in_value;
+
+    bool apart; /* of this life: MGET is of no use */
+    struct dirty_key *gathered[TOGETHER_MAX];
+    size_t ngathered;
+    struct defer send_later;
+    /* Of the keys that are first in the ring and were asked for together: expiries told, values to come. */
+    unsigned expiries, values;
+    char expiry_error[ERROR_KEPT]; /* of those whose expiry was refused */
 
     size_t keys;
     bool stalled; /* nothing is read until reader_resume() */
     struct flights flights;
 };
+
+/* Of the first key in the ring. */
+static const struct flight *first_flight(const struct reader *r)
+{
+    return &r->flights.at[r->flights.head & (r->flights.cap - 1)];
+}
+
+static const struct method *method_of(const struct reader *r)
+{
+    return &methods[r->asking][first_flight(r)->what];
+}
 
 static void keep_error(struct reader *r, struct bytes text)
 {
@@ -93,6 +134,8 @@ static struct dirty_key *shift_key(struct reader *r)
     r->torn = false;
     r->in_value = VALUE_NONE;
     r->keys--;
+    if (r->values)
+        r->values--;
     return f.key;
 }
 
@@ -111,14 +154,15 @@ static void finish_failed(struct reader *r)
         r->ev.failed(k, bytes_str(error), r->arg);
 }
 
-static void begin_value(struct reader *r, const struct resp_token *t)
+/* Its length has come before, now its first bytes. */
+static void begin_value(struct reader *r, struct bytes start)
 {
     if (r->error[0]) {
         r->in_value = VALUE_PASSED_OVER;
         return;
     }
     bool wanted =
-        r->ev.value_begin(flights_first(&r->flights)->key, r->expire_at_ms, (uint64_t)t->number, r->arg);
+        r->ev.value_begin(flights_first(&r->flights)->key, r->expire_at_ms, r->value_length, start, r->arg);
     r->in_value = wanted ? VALUE_TAKEN : VALUE_PASSED_OVER;
     if (!wanted)
         flights_first(&r->flights)->deletes = true; /* the key is no longer ours: only its bytes are */
@@ -126,6 +170,8 @@ static void begin_value(struct reader *r, const struct resp_token *t)
 
 static void take_part(struct reader *r, const struct resp_token *t)
 {
+    if (r->in_value == VALUE_NONE)
+        begin_value(r, t->text);
     bool ours = !flights_first(&r->flights)->deletes;
 
     if (r->in_value == VALUE_TAKEN)
@@ -142,7 +188,7 @@ static int take_value(struct reader *r, const struct resp_token *t)
 {
     switch (t->type) {
     case RESP_BULK_START:
-        begin_value(r, t);
+        r->value_length = (uint64_t)t->number;
         return 0;
     case RESP_BULK_PART:
         take_part(r, t);
@@ -170,7 +216,7 @@ static int take_value(struct reader *r, const struct resp_token *t)
 
 static int take_exec(struct reader *r, const struct resp_token *t)
 {
-    if (t->type == RESP_ARRAY && t->number == r->method->queued) {
+    if (t->type == RESP_ARRAY && t->number == method_of(r)->queued) {
         r->step++;
         return 0;
     }
@@ -254,7 +300,7 @@ static int take_multi(struct reader *r, const struct resp_token *t)
     if (t->type != RESP_ERROR)
         return take_status(r, t);
     keep_error(r, t->text);
-    r->to_pass = r->method->queued + 1;
+    r->to_pass = method_of(r)->queued + 1;
     return 0;
 }
 
@@ -265,19 +311,84 @@ static int pass_over(struct reader *r, const struct resp_token *t)
     return 0;
 }
 
+/* Keys that were asked for together. In a flight, `db` is their number, of the first of them; `bytes` is the
+ * expiry as it was told, and `asks` says that it was refused. */
+
+static bool in_expiries(const struct reader *r)
+{
+    return !r->values && !flights_empty(&r->flights) && first_flight(r)->key &&
+           first_flight(r)->what == METHOD_TOGETHER;
+}
+
+static int take_their_expiry(struct reader *r, const struct resp_token *t)
+{
+    struct flight *f = flights_at(&r->flights, r->expiries++);
+
+    if (t->type != RESP_INTEGER && t->type != RESP_ERROR)
+        return -EBADMSG;
+    f->bytes = (uint64_t)t->number;
+    f->asks = t->type == RESP_ERROR;
+    if (f->asks)
+        snprintf(r->expiry_error, sizeof(r->expiry_error), "%.*s",
+                 (int)MIN(t->text.len, sizeof(r->expiry_error) - 1), t->text.ptr);
+    return 0;
+}
+
+/* MGET's reply as a whole. Refused, it says nothing of any of them: each is to be asked for by itself. */
+static int take_their_values(struct reader *r, const struct resp_token *t)
+{
+    unsigned n = r->expiries;
+
+    if (t->type != RESP_ERROR && (t->type != RESP_ARRAY || t->number != (int64_t)n))
+        return -EBADMSG;
+    r->expiries = 0;
+    if (t->type == RESP_ARRAY) {
+        r->values = n;
+        return 0;
+    }
+    r->apart = true;
+    while (n--)
+        r->ev.lost(shift_key(r), r->arg);
+    return 0;
+}
+
+static int take_expiries(struct reader *r, const struct resp_token *t)
+{
+    return r->expiries < (unsigned)first_flight(r)->db ? take_their_expiry(r, t) : take_their_values(r, t);
+}
+
+/* What is there and has no value is of another type, or has just gone: DUMP tells which. */
+static int take_their_value(struct reader *r, const struct resp_token *t)
+{
+    const struct flight *f = first_flight(r);
+    int64_t told = (int64_t)f->bytes;
+
+    r->expire_at_ms = MAX(told, (int64_t)0);
+    if (f->asks)
+        keep_error(r, bytes_str(r->expiry_error));
+    else if (t->type == RESP_NIL && told != NO_SUCH_KEY)
+        keep_error(r, BYTES("WRONGTYPE no string"));
+    return take_value(r, t);
+}
+
 static int take_token(struct reader *r, const struct resp_token *t)
 {
     if (flights_empty(&r->flights))
         return -EBADMSG;
     if (!flights_first(&r->flights)->key)
         return take_select(r, t);
+    if (in_expiries(r))
+        return take_expiries(r, t);
     if (r->db != DB_SELECTED)
         keep_error(r, bytes_str(r->db_error)); /* a refusal of the server: no key is to blame */
     if (r->to_pass)
         return pass_over(r, t);
-    switch (r->method->steps[r->step]) {
+    if (r->values)
+        return take_their_value(r, t);
+    switch (method_of(r)->steps[r->step]) {
     case STEP_OK:
         return take_multi(r, t);
+    case STEP_ASKING:
     case STEP_QUEUED:
         return take_status(r, t);
     case STEP_EXEC:
@@ -300,7 +411,7 @@ static int take_token(struct reader *r, const struct resp_token *t)
 
 static bool at_value(const struct reader *r)
 {
-    return !flights_empty(&r->flights) && r->method->steps[r->step] == STEP_VALUE;
+    return !flights_empty(&r->flights) && !in_expiries(r) && method_of(r)->steps[r->step] == STEP_VALUE;
 }
 
 static void stall(struct reader *r, bool stalled)
@@ -349,13 +460,14 @@ static void on_up(struct conn *c, void *arg)
     struct reader *r = arg;
 
     conn_raw(c);
-    resp_init(&r->resp, READER_WHOLE, INT64_MAX, 16);
-    r->method = conn_server(c)->redis < 70000 ? &old : r->atomic ? &multi : &plain;
-    r->sent_db = URL_DB_NONE;
+    resp_init(&r->resp, READER_WHOLE, INT64_MAX, TOGETHER_MAX);
+    r->method = conn_server(c)->redis < 70000 ? METHOD_OLD : r->atomic ? METHOD_MULTI : METHOD_PLAIN;
+    r->sent_db = 0; /* as every connection begins: a service with one database may not know SELECT */
     r->db = DB_SELECTED;
     r->stalled = false;
-    r->step = r->to_pass = 0;
+    r->step = r->to_pass = r->expiries = r->values = 0;
     r->error[0] = '\0';
+    r->apart = !conn_server(c)->standalone; /* in a cluster slots may not be mixed */
     r->ev.up(r->arg);
 }
 
@@ -377,7 +489,7 @@ static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
 
     break_value(r, why);
     r->in_value = VALUE_NONE;
-    r->step = 0;
+    r->step = r->expiries = r->values = 0;
     r->error[0] = '\0';
     r->stalled = false;
     r->keys = 0;
@@ -386,6 +498,10 @@ static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
         if (f.key)
             r->ev.lost(f.key, r->arg);
     }
+    size_t n = r->ngathered;
+    r->ngathered = 0;
+    for (size_t i = 0; i < n; i++)
+        r->ev.lost(r->gathered[i], r->arg);
     r->ev.down(why, was_up, r->arg);
 }
 
@@ -402,7 +518,7 @@ int reader_new(struct loop *l, const struct reader_options *opt, const struct re
     static const struct conn_events events = {
         .identified = on_identified, .up = on_up, .down = on_down, .input = on_input, .drained = on_drained};
     const struct conn_options conn_opt = {.endpoint = opt->source,
-                                          .role = "read",
+                                          .role = opt->asking ? "ask" : "read",
                                           .in_max = IN_MAX,
                                           .out_max = OUT_MAX,
                                           .out_high = OUT_HIGH,
@@ -414,7 +530,7 @@ int reader_new(struct loop *l, const struct reader_options *opt, const struct re
     r->ev = *ev;
     r->arg = arg;
     r->atomic = opt->atomic;
-    r->method = &plain;
+    r->asking = opt->asking;
     int err = conn_new(l, &conn_opt, &events, r, &r->conn);
     if (err) {
         free(r);
@@ -429,6 +545,8 @@ struct reader *reader_free(struct reader *r)
     if (!r)
         return NULL;
     conn_free(r->conn);
+    defer_cancel(r->loop, &r->send_later);
+    flights_free(&r->flights);
     free(r);
     return NULL;
 }
@@ -438,9 +556,14 @@ bool reader_is_up(const struct reader *r)
     return conn_is_up(r->conn);
 }
 
+bool reader_in_value(const struct reader *r)
+{
+    return r->in_value == VALUE_TAKEN;
+}
+
 bool reader_is_full(const struct reader *r)
 {
-    return conn_is_full(r->conn) || flights_count(&r->flights) + 2 > FLIGHTS_MAX - 1;
+    return conn_is_full(r->conn) || flights_count(&r->flights) + r->ngathered + 2 > FLIGHTS_MAX - 1;
 }
 
 size_t reader_outstanding(const struct reader *r)
@@ -453,28 +576,105 @@ struct conn *reader_conn(struct reader *r)
     return r->conn;
 }
 
+static int encode_together(struct reader *r, struct buf *out)
+{
+    size_t n = r->ngathered;
+    int err = 0;
+
+    if (n == 1)
+        return encode_get(out, dirty_name(r->gathered[0]));
+    for (size_t i = 0; i < n && !err; i++)
+        err = encode_expiry(out, dirty_name(r->gathered[i]));
+    if (!err)
+        err = encode_command(out, n, BYTES("MGET"));
+    for (size_t i = 0; i < n && !err; i++)
+        err = encode_keyed(out, BYTES(""), dirty_name(r->gathered[i]));
+    return err;
+}
+
+/* Where they have no place, the connection is lost, and they with it. */
+static int send_gathered(struct reader *r)
+{
+    size_t n = r->ngathered;
+    int err = n ? encode_together(r, conn_out(r->conn)) : 0;
+
+    if (err)
+        conn_reset(r->conn, "out of memory");
+    if (err || !n)
+        return err;
+    for (size_t i = 0; i < n; i++)
+        flights_push(&r->flights, (struct flight){.key = r->gathered[i],
+                                                  .what = n > 1 ? METHOD_TOGETHER : METHOD_STRING,
+                                                  .db = (int)n});
+    r->ngathered = 0;
+    if (!r->stalled)
+        conn_expect(r->conn, true);
+    conn_flush(r->conn);
+    return 0;
+}
+
+static void on_send(void *arg)
+{
+    struct reader *r = arg;
+
+    if (conn_is_up(r->conn))
+        (void)!send_gathered(r);
+}
+
+static bool goes_together(const struct reader *r, const struct dirty_key *k)
+{
+    return !r->apart && !r->asking && r->method == METHOD_PLAIN && k->way == WAY_STRING &&
+           k->len <= TOGETHER_NAME;
+}
+
+static void gather(struct reader *r, struct dirty_key *k)
+{
+    r->gathered[r->ngathered++] = k;
+    r->keys++;
+    loop_defer(r->loop, &r->send_later, on_send, r);
+    if (r->ngathered == TOGETHER_MAX)
+        (void)!send_gathered(r); /* else all of them are lost, as is told later */
+}
+
 int reader_read(struct reader *r, struct dirty_key *k)
 {
     if (!conn_is_up(r->conn))
         return -ENOTCONN;
     if (reader_is_full(r))
         return -ENOBUFS;
+    int err = flights_reserve(&r->flights, 2 + r->ngathered);
+    if (err)
+        return err;
     if (r->sent_db != k->db) {
-        int err = encode_select(conn_out(r->conn), k->db);
+        err = send_gathered(r);
+        if (!err)
+            err = encode_select(conn_out(r->conn), k->db);
         if (err)
             return err;
         flights_push(&r->flights, (struct flight){.db = k->db});
         r->sent_db = k->db;
     }
-    int err = r->method->request(conn_out(r->conn), dirty_name(k));
+    if (goes_together(r, k)) {
+        gather(r, k);
+        return 0;
+    }
+    if (r->asking && k->way == WAY_STRING)
+        k->way = WAY_DUMP;
+    int method = r->method + (k->way == WAY_STRING ? METHOD_STRING : 0);
+    err = methods[r->asking][method].request(conn_out(r->conn), dirty_name(k));
     if (err)
         return err;
-    flights_push(&r->flights, (struct flight){.key = k});
+    flights_push(&r->flights, (struct flight){.key = k, .what = method});
     r->keys++;
     if (!r->stalled)
         conn_expect(r->conn, true);
     conn_flush(r->conn);
     return 0;
+}
+
+void reader_limit(struct reader *r, size_t input, size_t output)
+{
+    conn_limit(r->conn, input, output);
 }
 
 void reader_resume(struct reader *r)

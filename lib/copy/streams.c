@@ -139,6 +139,23 @@ void streams_forget(struct streams *s, int db, struct bytes key)
     s->ngone++;
 }
 
+void streams_take_out(struct streams *s, bool (*belongs)(struct bytes key, const void *of), const void *of,
+                      void (*fn)(int db, struct bytes key, void *arg), void *arg)
+{
+    for (struct stream *one = s->first; one; one = one->next) {
+        if (one->gone || !belongs(name_of(one), of))
+            continue;
+        fn(one->db, name_of(one), arg);
+        one->gone = true;
+        s->ngone++;
+    }
+}
+
+void streams_lack_some(struct streams *s)
+{
+    s->incomplete = true;
+}
+
 bool streams_complete(const struct streams *s)
 {
     return !s->incomplete;
@@ -330,7 +347,7 @@ static void on_up(struct conn *c, void *arg)
 {
     struct streams *s = arg;
     (void)c;
-    s->db = URL_DB_NONE;
+    s->db = 0; /* as every connection begins */
     if (s->running)
         s->at = s->first;
     go_on(s);

@@ -30,6 +30,10 @@ bool streams_is_type(struct bytes payload);                       /* does this D
 void streams_note(struct streams *s, int db, struct bytes key);   /* it was copied, as a stream */
 void streams_forget(struct streams *s, int db, struct bytes key); /* it is gone */
 bool streams_complete(const struct streams *s);
+/* Those whose names `belongs` says true of are another lane's: each is told to `fn`, and forgotten. */
+void streams_take_out(struct streams *s, bool (*belongs)(struct bytes key, const void *of), const void *of,
+                      void (*fn)(int db, struct bytes key, void *arg), void *arg);
+void streams_lack_some(struct streams *s); /* whose names are not known: complete no longer */
 size_t streams_count(const struct streams *s);
 
 struct conn *streams_conn(struct streams *s);

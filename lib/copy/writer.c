@@ -10,7 +10,8 @@
 #include "lib/core/resp.h"
 
 /* Beyond the high mark: one header with the longest key, and one piece of input. */
-#define OUT_SLACK (2 * KEY_NAME_MAX + 512 * KIB)
+#define IN_MAX  (256 * KIB)
+#define OUT_MAX (MIB + 2 * KEY_NAME_MAX + 512 * KIB)
 
 struct writer {
     struct loop *loop;
@@ -27,13 +28,20 @@ struct writer {
     char refusal[160];
 
     uint64_t part_left; /* bytes of a begun payload still to be given */
-    bool part_expires;
+    int64_t part_expire_at_ms;
+    bool part_replaces, part_is_string;
     bool in_part;
     size_t keys;
     uint64_t bytes;
     int64_t numbers[WRITER_NUMBERS]; /* of the answer that is coming */
     size_t nnumbers;
     struct flights flights;
+
+    bool apart; /* of this life: MSET is of no use */
+    struct flight gathered[TOGETHER_MAX];
+    size_t ngathered;
+    struct buf pairs; /* of those */
+    struct defer send_later;
 };
 
 static int target_db(const struct writer *w, int db)
@@ -46,6 +54,41 @@ static void forget_dbs(struct writer *w)
     w->db = w->asked_db = w->refused_db = URL_DB_NONE;
 }
 
+/* Where they have no place, the connection is lost, and they with it. */
+static int send_gathered(struct writer *w)
+{
+    struct buf *out = conn_out(w->conn);
+    size_t n = w->ngathered;
+
+    if (!n)
+        return 0;
+    int err = encode_command(out, 2 * n, n > 1 ? BYTES("MSET") : BYTES("SET"));
+    if (!err)
+        err = buf_append(out, buf_bytes(&w->pairs).ptr, buf_len(&w->pairs));
+    if (err) {
+        conn_reset(w->conn, "out of memory");
+        return err;
+    }
+    for (size_t i = 0; i < n; i++) {
+        w->gathered[i].joined = i + 1 < n;
+        w->gathered[i].key->way = n > 1 ? WAY_TOGETHER : WAY_STRING;
+        flights_push(&w->flights, w->gathered[i]);
+    }
+    w->ngathered = 0;
+    buf_consume(&w->pairs, buf_len(&w->pairs));
+    conn_expect(w->conn, true);
+    conn_flush(w->conn);
+    return 0;
+}
+
+static void on_send(void *arg)
+{
+    struct writer *w = arg;
+
+    if (conn_is_up(w->conn))
+        (void)!send_gathered(w);
+}
+
 enum writer_db writer_db(struct writer *w, int source_db)
 {
     int db = target_db(w, source_db);
@@ -56,7 +99,8 @@ enum writer_db writer_db(struct writer *w, int source_db)
         return WRITER_DB_READY;
     if (w->refused_db == db)
         return WRITER_DB_REFUSED;
-    if (flights_full(&w->flights) || encode_select(conn_out(w->conn), db) < 0)
+    if (send_gathered(w) < 0 || flights_reserve(&w->flights, 1) < 0 ||
+        encode_select(conn_out(w->conn), db) < 0)
         return WRITER_DB_ASKED;
     forget_dbs(w);
     w->asked_db = db;
@@ -64,6 +108,11 @@ enum writer_db writer_db(struct writer *w, int source_db)
     conn_expect(w->conn, true);
     conn_flush(w->conn);
     return WRITER_DB_ASKED;
+}
+
+bool writer_is_in(const struct writer *w, int db)
+{
+    return conn_is_up(w->conn) && !w->in_part && !flights_full(&w->flights) && w->db == target_db(w, db);
 }
 
 struct bytes writer_db_error(const struct writer *w)
@@ -103,15 +152,37 @@ static int select_answered(struct writer *w, const struct resp_token *t)
     return 0;
 }
 
+static void key_typed(struct writer *w, struct flight f, const struct resp_token *t)
+{
+    w->keys--;
+    if (t->type == RESP_SIMPLE)
+        w->ev.typed(f.key, t->text, (struct bytes){0}, w->arg);
+    else
+        w->ev.typed(f.key, (struct bytes){0}, error_of(t), w->arg);
+}
+
 static void key_answered(struct writer *w, struct flight f, const struct resp_token *t)
 {
     bool ok = f.deletes ? t->type == RESP_INTEGER : t->type == RESP_SIMPLE;
     struct bytes error = ok ? (struct bytes){0} : error_of(t);
 
+    if (t->type == RESP_NIL && !f.deletes && f.key->way == WAY_STRING) /* SET NX says it so */
+        error = BYTES("BUSYKEY the target has a key of that name");
     w->keys--;
     w->bytes -= f.bytes;
     uint64_t removed = f.deletes && ok && t->number > 0;
     w->ev.answered(f.key, error, f.deletes ? removed : f.bytes, f.deletes, w->arg);
+}
+
+/* Those that went by one MSET are answered by one reply. */
+static void keys_answered(struct writer *w, struct flight f, const struct resp_token *t)
+{
+    w->apart |= f.joined && t->type != RESP_SIMPLE;
+    key_answered(w, f, t);
+    while (f.joined && !flights_empty(&w->flights)) {
+        f = flights_shift(&w->flights);
+        key_answered(w, f, t);
+    }
 }
 
 static int take_told(struct writer *w, const struct resp_token *t)
@@ -140,9 +211,14 @@ static int take_token(struct writer *w, const struct resp_token *t)
     if (t->depth || !t->last)
         return -EBADMSG;
     struct flight f = flights_shift(&w->flights);
+    if (f.asking)
+        return 0; /* refused or not: what the write itself is answered with tells */
     if (!f.key)
         return select_answered(w, t);
-    key_answered(w, f, t);
+    if (f.looks)
+        key_typed(w, f, t);
+    else
+        keys_answered(w, f, t);
     return 0;
 }
 
@@ -172,6 +248,13 @@ static int on_identified(struct conn *c, const struct server_id *id, uint64_t cl
     return w->ev.identified(c, id, client_id, why, w->arg);
 }
 
+static void on_dead(const struct conn_former *former, void *arg)
+{
+    struct writer *w = arg;
+    if (w->ev.dead)
+        w->ev.dead(former, w->arg);
+}
+
 static void on_up(struct conn *c, void *arg)
 {
     struct writer *w = arg;
@@ -179,14 +262,13 @@ static void on_up(struct conn *c, void *arg)
     conn_raw(c);
     resp_init(&w->resp, 64 * KIB, 64 * KIB, WRITER_NUMBERS);
     forget_dbs(w);
+    w->db = 0;                              /* as every connection begins */
+    w->apart = !conn_server(c)->standalone; /* in a cluster slots may not be mixed */
     w->ev.up(w->arg);
 }
 
-static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
+void writer_abandon(struct writer *w)
 {
-    struct writer *w = arg;
-    (void)c;
-
     w->in_part = false;
     forget_dbs(w);
     w->keys = 0;
@@ -197,6 +279,19 @@ static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
         if (f.key)
             w->ev.lost(f.key, w->arg);
     }
+    size_t n = w->ngathered;
+    w->ngathered = 0;
+    buf_consume(&w->pairs, buf_len(&w->pairs));
+    for (size_t i = 0; i < n; i++)
+        w->ev.lost(w->gathered[i].key, w->arg);
+}
+
+static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
+{
+    struct writer *w = arg;
+    (void)c;
+
+    writer_abandon(w);
     w->ev.down(why, was_up, w->arg);
 }
 
@@ -210,17 +305,21 @@ static void on_drained(struct conn *c, void *arg)
 int writer_new(struct loop *l, const struct writer_options *opt, const struct writer_events *ev, void *arg,
                struct writer **ret)
 {
-    static const struct conn_events events = {
-        .identified = on_identified, .up = on_up, .down = on_down, .input = on_input, .drained = on_drained};
+    static const struct conn_events events = {.identified = on_identified,
+                                              .dead = on_dead,
+                                              .up = on_up,
+                                              .down = on_down,
+                                              .input = on_input,
+                                              .drained = on_drained};
     const struct conn_options conn_opt = {
         .endpoint = opt->target,
         .role = "write",
-        .in_max = 256 * KIB,
-        .out_max = opt->out_high + OUT_SLACK,
+        .in_max = IN_MAX,
+        .out_max = OUT_MAX,
         .out_high = opt->out_high,
         .fenced = true,
-        .former_id = opt->former_id,
-        .former_run_id = opt->former_run_id,
+        .nformer = opt->nformer,
+        .former = opt->former,
     };
     struct writer *w = calloc(1, sizeof(*w));
     if (!w)
@@ -229,6 +328,7 @@ int writer_new(struct loop *l, const struct writer_options *opt, const struct wr
     w->ev = *ev;
     w->arg = arg;
     w->into_db = opt->into_db;
+    buf_init(&w->pairs, TOGETHER_BYTES + TOGETHER_NAME + TOGETHER_VALUE + KIB);
     int err = conn_new(l, &conn_opt, &events, w, &w->conn);
     if (err) {
         free(w);
@@ -243,8 +343,16 @@ struct writer *writer_free(struct writer *w)
     if (!w)
         return NULL;
     conn_free(w->conn);
+    defer_cancel(w->loop, &w->send_later);
+    flights_free(&w->flights);
+    buf_free(&w->pairs);
     free(w);
     return NULL;
+}
+
+void writer_limit(struct writer *w, size_t out_high)
+{
+    conn_limit(w->conn, IN_MAX, out_high);
 }
 
 bool writer_is_up(const struct writer *w)
@@ -264,7 +372,7 @@ bool writer_is_full(const struct writer *w)
 
 bool writer_is_idle(const struct writer *w)
 {
-    return conn_is_up(w->conn) && flights_empty(&w->flights);
+    return conn_is_up(w->conn) && flights_empty(&w->flights) && !w->ngathered;
 }
 
 size_t writer_outstanding(const struct writer *w)
@@ -282,22 +390,53 @@ struct conn *writer_conn(struct writer *w)
     return w->conn;
 }
 
-static int may_begin_key(const struct writer *w, const struct dirty_key *k)
+static int may_begin_key(struct writer *w, const struct dirty_key *k)
 {
     if (!conn_is_up(w->conn))
         return -ENOTCONN;
-    if (w->in_part || flights_full(&w->flights))
+    if (w->in_part)
         return -ENOBUFS;
+    int err = flights_reserve(&w->flights, 1 + w->ngathered);
+    if (err)
+        return err;
     return w->db == target_db(w, k->db) ? 0 : -EPERM;
 }
 
-static void key_sent(struct writer *w, struct dirty_key *k, uint64_t bytes, bool deletes)
+static void key_sent(struct writer *w, struct flight f)
 {
-    flights_push(&w->flights, (struct flight){.key = k, .bytes = bytes, .deletes = deletes});
+    flights_push(&w->flights, f);
     w->keys++;
-    w->bytes += bytes;
+    w->bytes += f.bytes;
     conn_expect(w->conn, true);
     conn_flush(w->conn);
+}
+
+int writer_type(struct writer *w, struct dirty_key *k)
+{
+    int err = may_begin_key(w, k);
+    if (!err)
+        err = encode_type(conn_out(w->conn), dirty_name(k));
+    if (err)
+        return err;
+    key_sent(w, (struct flight){.key = k, .looks = true});
+    return 0;
+}
+
+static bool may_replace(const struct dirty_key *k)
+{
+    return k->there != THERE_NOTHING;
+}
+
+int writer_asking(struct writer *w, const struct dirty_key *k)
+{
+    const struct bytes argv[] = {BYTES("ASKING")};
+    int err = may_begin_key(w, k);
+    if (!err)
+        err = request_append(conn_out(w->conn), ARRAY_LEN(argv), argv);
+    if (err)
+        return err;
+    flights_push(&w->flights, (struct flight){.asking = true});
+    return 0;
 }
 
 int writer_delete(struct writer *w, struct dirty_key *k)
@@ -307,18 +446,42 @@ int writer_delete(struct writer *w, struct dirty_key *k)
         err = encode_unlink(conn_out(w->conn), dirty_name(k));
     if (err)
         return err;
-    key_sent(w, k, 0, true);
+    key_sent(w, (struct flight){.key = k, .deletes = true});
+    return 0;
+}
+
+static bool goes_together(const struct writer *w, const struct dirty_key *k, int64_t expire_at_ms,
+                          struct bytes value)
+{
+    return !w->apart && k->way == WAY_STRING && !expire_at_ms && may_replace(k) && k->len <= TOGETHER_NAME &&
+           value.len <= TOGETHER_VALUE;
+}
+
+static int gather(struct writer *w, struct dirty_key *k, struct bytes value)
+{
+    int err = encode_pair(&w->pairs, dirty_name(k), value);
+    if (err)
+        return err;
+    w->gathered[w->ngathered++] = (struct flight){.key = k, .bytes = value.len};
+    w->keys++;
+    w->bytes += value.len;
+    loop_defer(w->loop, &w->send_later, on_send, w);
+    if (w->ngathered == TOGETHER_MAX || buf_len(&w->pairs) >= TOGETHER_BYTES)
+        (void)!send_gathered(w); /* else all of them are lost, as is told later */
     return 0;
 }
 
 int writer_restore(struct writer *w, struct dirty_key *k, int64_t expire_at_ms, struct bytes payload)
 {
     int err = may_begin_key(w, k);
+    if (!err && goes_together(w, k, expire_at_ms, payload))
+        return gather(w, k, payload);
     if (!err)
-        err = encode_restore(conn_out(w->conn), dirty_name(k), expire_at_ms, payload);
+        err = (k->way == WAY_STRING ? encode_set : encode_restore)(conn_out(w->conn), dirty_name(k),
+                                                                   expire_at_ms, may_replace(k), payload);
     if (err)
         return err;
-    key_sent(w, k, payload.len, false);
+    key_sent(w, (struct flight){.key = k, .bytes = payload.len});
     return 0;
 }
 
@@ -326,14 +489,28 @@ int writer_restore_begin(struct writer *w, struct dirty_key *k, int64_t expire_a
 {
     int err = may_begin_key(w, k);
     if (!err)
-        err = encode_restore_head(conn_out(w->conn), dirty_name(k), expire_at_ms, length);
+        err = send_gathered(w); /* not in the middle of the value */
+    if (!err)
+        err = (k->way == WAY_STRING ? encode_set_head : encode_restore_head)(
+            conn_out(w->conn), dirty_name(k), expire_at_ms, may_replace(k), length);
     if (err)
         return err;
     w->in_part = true;
     w->part_left = length;
-    w->part_expires = expire_at_ms != 0;
-    key_sent(w, k, length, false);
+    w->part_expire_at_ms = expire_at_ms;
+    w->part_replaces = may_replace(k);
+    w->part_is_string = k->way == WAY_STRING;
+    key_sent(w, (struct flight){.key = k, .bytes = length});
     return 0;
+}
+
+static int end_part(struct writer *w)
+{
+    struct buf *out = conn_out(w->conn);
+
+    w->in_part = false;
+    return (w->part_is_string ? encode_set_tail : encode_restore_tail)(out, w->part_expire_at_ms,
+                                                                       w->part_replaces);
 }
 
 int writer_restore_part(struct writer *w, struct bytes part)
@@ -344,10 +521,8 @@ int writer_restore_part(struct writer *w, struct bytes part)
     if (err)
         return err;
     w->part_left -= part.len;
-    if (!w->part_left) {
-        w->in_part = false;
-        err = encode_restore_tail(conn_out(w->conn), w->part_expires);
-    }
+    if (!w->part_left)
+        err = end_part(w);
     conn_flush(w->conn);
     return err;
 }
@@ -356,9 +531,13 @@ int writer_ask(struct writer *w, int what, size_t argc, const struct bytes *argv
 {
     if (!conn_is_up(w->conn))
         return -ENOTCONN;
-    if (w->in_part || flights_full(&w->flights))
+    if (w->in_part)
         return -ENOBUFS;
-    int err = request_append(conn_out(w->conn), argc, argv);
+    int err = send_gathered(w);
+    if (!err)
+        err = flights_reserve(&w->flights, 1);
+    if (!err)
+        err = request_append(conn_out(w->conn), argc, argv);
     if (err)
         return err;
     flights_push(&w->flights, (struct flight){.asks = true, .what = what});

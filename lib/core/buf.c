@@ -45,7 +45,7 @@ static int grow(struct buf *b, size_t need)
     return 0;
 }
 
-int buf_reserve(struct buf *b, size_t n, char **ret)
+int buf_make_room(struct buf *b, size_t n, char **ret)
 {
     size_t len = buf_len(b);
 

@@ -28,7 +28,14 @@ static inline struct bytes buf_bytes(const struct buf *b)
 }
 
 /* Makes room for n more bytes and points to it. Nothing counts as queued before buf_commit(). */
-MUST_CHECK int buf_reserve(struct buf *b, size_t n, char **ret);
+MUST_CHECK int buf_make_room(struct buf *b, size_t n, char **ret); /* the same, where it is not there yet */
+MUST_CHECK static inline int buf_reserve(struct buf *b, size_t n, char **ret)
+{
+    if (!b->data || n > b->cap - b->end || buf_len(b) + n > b->max)
+        return buf_make_room(b, n, ret);
+    *ret = b->data + b->end;
+    return 0;
+}
 void buf_commit(struct buf *b, size_t n);
 MUST_CHECK int buf_append(struct buf *b, const void *ptr, size_t n);
 MUST_CHECK int buf_append_str(struct buf *b, const char *text);

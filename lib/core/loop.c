@@ -22,7 +22,7 @@
 struct loop {
     struct event_base *base;
     struct defer *first, **tail;
-    uint64_t now_us;
+    uint64_t now_us, began_us;
     bool entered; /* a callback is running */
     bool stop;
 
@@ -63,7 +63,8 @@ int loop_new(struct loop **ret)
     struct event_config *config = event_config_new();
 
     /* Or a timer set late in a turn would count from the turn's start. */
-    if (l && config && !event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME))
+    if (l && config &&
+        !event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME | EVENT_BASE_FLAG_PRECISE_TIMER))
         l->base = event_base_new_with_config(config);
     if (config)
         event_config_free(config);
@@ -72,6 +73,7 @@ int loop_new(struct loop **ret)
         return -ENOMEM;
     }
     l->tail = &l->first;
+    l->began_us = clock_mono_us();
     evtimer_assign(&l->dns_idle, l->base, on_dns_idle, l);
     *ret = l;
     return 0;
@@ -200,6 +202,11 @@ void timer_set(struct timer *t, uint64_t delay_us)
     t->due_us = delay_us < INT64_MAX - now ? now + delay_us : INT64_MAX;
     if (!t->armed_us || t->due_us < t->armed_us)
         timer_arm(t, t->loop->entered ? clock_mono_us() : now);
+}
+
+void timer_beat(struct timer *t, uint64_t period_us)
+{
+    timer_set(t, period_us - (loop_now_us(t->loop) - t->loop->began_us) % period_us);
 }
 
 void timer_clear(struct timer *t)

@@ -33,6 +33,8 @@ struct timer;
 typedef void timer_fn(void *arg);
 MUST_CHECK int timer_new(struct loop *l, timer_fn *fn, void *arg, struct timer **ret);
 void timer_set(struct timer *t, uint64_t delay_us); /* once; setting it again replaces the earlier time */
+/* Once, when the loop's next period of that length begins: timers that use it wake the process together. */
+void timer_beat(struct timer *t, uint64_t period_us);
 void timer_clear(struct timer *t);
 bool timer_is_set(const struct timer *t);
 struct timer *timer_free(struct timer *t);

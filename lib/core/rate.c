@@ -9,14 +9,18 @@ void rate_init(struct rate *r, uint64_t per_s, uint64_t now_us)
     *r = (struct rate){.per_s = per_s, .last_us = now_us, .tokens = (double)per_s * BURST_PER_S};
 }
 
+double rate_burst(const struct rate *r)
+{
+    return (double)r->per_s * BURST_PER_S;
+}
+
 bool rate_ready(struct rate *r, uint64_t now_us)
 {
     if (!r->per_s)
         return true;
     if (now_us > r->last_us) {
-        double most = (double)r->per_s * BURST_PER_S;
         r->tokens += (double)r->per_s * (double)(now_us - r->last_us) / US_PER_S;
-        r->tokens = MIN(r->tokens, most);
+        r->tokens = MIN(r->tokens, rate_burst(r));
         r->last_us = now_us;
     }
     return r->tokens > 0;

@@ -15,6 +15,7 @@ struct rate {
 void rate_init(struct rate *r, uint64_t per_s, uint64_t now_us);
 bool rate_ready(struct rate *r, uint64_t now_us); /* may something be taken now? */
 void rate_take(struct rate *r, uint64_t n);
+double rate_burst(const struct rate *r);     /* tokens that are saved up at most */
 uint64_t rate_wait_us(const struct rate *r); /* until it is ready; 0 when it is */
 
 /* Events per second over the last few seconds, smoothed (time constant 2 s). Fed with a running total, about

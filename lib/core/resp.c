@@ -6,6 +6,7 @@
 #define CRLF       2
 #define NUMBER_MAX 19 /* digits: any that many fit in 64 bits without a sign */
 #define HEX_DIGITS 2
+#define OK         "+OK\r\n" /* what nearly all lines are */
 
 void resp_init(struct resp *r, size_t whole, uint64_t bulk_max, uint64_t array_max)
 {
@@ -24,12 +25,9 @@ static inline int read_number(const char *p, const char *end, int64_t *ret, cons
     bool negative = p < end && *p == '-';
 
     p += negative;
-    const char *first = p;
-    for (; p < end && (unsigned char)(*p - '0') <= 9; p++) {
-        if (p - first == NUMBER_MAX)
-            return -EBADMSG;
-        n = n * 10 + (uint64_t)(*p - '0');
-    }
+    const char *first = p, *most = end - p > NUMBER_MAX ? p + NUMBER_MAX : end;
+    for (unsigned digit; p < most && (digit = (unsigned char)*p - (unsigned)'0') <= 9; p++)
+        n = n * 10 + digit;
     if (p == end)
         return -EAGAIN;
     if (p == first || *p != '\r' || n > (uint64_t)INT64_MAX + negative)
@@ -160,12 +158,15 @@ static inline int next_token(struct resp *r, struct bytes *in, struct resp_token
     char kind = in->ptr[0];
     int64_t n;
 
-    if (kind == '+')
-        return next_line(r, in, RESP_SIMPLE, ret);
-    if (kind == '-')
-        return next_line(r, in, RESP_ERROR, ret);
-    if (kind != '$' && kind != '*' && kind != ':')
-        return -EBADMSG;
+    if (kind == '+' && in->len >= strlen(OK) && memcmp(in->ptr, OK, strlen(OK)) == 0) {
+        struct bytes text = {in->ptr + 1, strlen("OK")};
+        advance(in, in->ptr + strlen(OK));
+        return give(r, ret, RESP_SIMPLE, 0, text);
+    }
+    if (kind != '$' && kind != ':' && kind != '*') {
+        bool line = kind == '+' || kind == '-';
+        return line ? next_line(r, in, kind == '+' ? RESP_SIMPLE : RESP_ERROR, ret) : -EBADMSG;
+    }
     int e = read_number(in->ptr + 1, in->ptr + in->len, &n, &next);
     if (e)
         return e;

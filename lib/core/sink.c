@@ -2,7 +2,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
+
+#include "lib/core/text.h"
 
 #define TEXT_CAP 1024
 
@@ -19,6 +20,6 @@ void sink_say(const struct sink *s, enum sink_level level, const char *event, co
     if (n < 0)
         return;
     if ((size_t)n >= sizeof(text))
-        memcpy(text + sizeof(text) - 4, "...", 4);
+        text_cut(text, sizeof(text));
     s->say(s->arg, level, event, text);
 }

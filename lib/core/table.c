@@ -157,6 +157,16 @@ void table_remove(struct table *t, struct table_node *n)
     t->count--;
 }
 
+void table_fetch(const struct table *t, const struct table_node *n)
+{
+    __builtin_prefetch(home(t, n->hash));
+}
+
+void table_fetch_chain(const struct table *t, const struct table_node *n)
+{
+    __builtin_prefetch(*home(t, n->hash));
+}
+
 size_t table_bytes(const struct table *t)
 {
     size_t heads = t->heads ? t->mask + 1 : 0, old = t->old ? t->old_mask + 1 : 0;

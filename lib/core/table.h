@@ -27,6 +27,10 @@ struct table_node *table_first(const struct table *t, uint64_t hash);
 struct table_node *table_next(const struct table_node *n);
 MUST_CHECK int table_insert(struct table *t, struct table_node *n, uint64_t hash);
 void table_remove(struct table *t, struct table_node *n);
+/* Of a node that is soon to be removed: has the processor fetch its place, and, where that was done before,
+ * what stands in its chain before it. */
+void table_fetch(const struct table *t, const struct table_node *n);
+void table_fetch_chain(const struct table *t, const struct table_node *n);
 /* Gives memory back where most heads are empty. Not from within table_each(). */
 void table_trim(struct table *t);
 size_t table_bytes(const struct table *t); /* of memory for the heads */

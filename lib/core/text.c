@@ -170,6 +170,14 @@ unsigned text_distance(const char *a, const char *b)
     return row[b_len];
 }
 
+void text_cut(char *text, size_t cap)
+{
+    size_t end = cap - 4;
+    while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80)
+        end--;
+    memcpy(text + end, "...", 4);
+}
+
 int text_refuse(char *out, size_t cap, int err, const char *format, ...)
 {
     va_list args;

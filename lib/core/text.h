@@ -23,6 +23,9 @@ const char *text_size_exact(uint64_t bytes, char out[TEXT_MAX]);
  * than 64. */
 unsigned text_distance(const char *a, const char *b);
 
+/* Has a text that did not fit into cap bytes, 4 or more, end in "...", and in the middle of no character. */
+void text_cut(char *text, size_t cap);
+
 /* Writes a sentence for people, and returns err: for `return text_refuse(...)`. */
 int text_refuse(char *out, size_t cap, int err, const char *format, ...) PRINTF_LIKE(4, 5);
 

@@ -1,8 +1,40 @@
-/* auto.c - which kind is tried after which, most complete first. Never none: that is a choice to be made by a
- * person. */
+/* auto.c - the kinds, their names, and which is tried after which, most complete first. Never none: that is a
+ * choice to be made by a person. */
 #include "lib/feed/kind.h"
 
 #include <stdio.h>
+
+static const char *const kind_names[FEED_KINDS] = {
+    [FEED_AUTO] = "auto",     [FEED_PSYNC] = "psync", [FEED_TRACKING] = "tracking",
+    [FEED_NOTIFY] = "notify", [FEED_NONE] = "none",
+};
+
+const char *feed_kind_name(enum feed_kind k)
+{
+    return kind_names[k];
+}
+
+bool feed_kind_parse(struct bytes name, enum feed_kind *ret)
+{
+    for (size_t i = 0; i < FEED_KINDS; i++) {
+        if (!bytes_is(name, kind_names[i]))
+            continue;
+        *ret = (enum feed_kind)i;
+        return true;
+    }
+    return false;
+}
+
+const struct kind_ops *kind_ops_of(enum feed_kind k)
+{
+    static const struct kind_ops *const all[FEED_KINDS] = {
+        [FEED_PSYNC] = &psync_ops,
+        [FEED_TRACKING] = &tracking_ops,
+        [FEED_NOTIFY] = &notify_ops,
+        [FEED_NONE] = &none_ops,
+    };
+    return all[k];
+}
 
 enum feed_kind auto_next(enum feed_kind after)
 {

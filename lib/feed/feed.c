@@ -29,6 +29,7 @@ struct feed {
     struct watch *watch;
 
     enum feed_kind asked, chosen;
+    bool full_sync;
     const struct kind_ops *ops; /* with kind: what runs, or NULL */
     void *kind;
     struct retired {
@@ -38,6 +39,9 @@ struct feed {
     size_t nretired;
 
     enum state state;
+    struct feed_place begin; /* what is to be gone on from */
+    bool resumed;            /* it was, and nothing was missed since */
+    uint64_t doubted_us;     /* since when there is a doubt */
     bool live;
     char live_run_id[RUN_ID_MAX];
     enum proof proof;
@@ -62,29 +66,6 @@ struct feed {
 };
 
 static void kind_start_or_pass(struct feed *f, enum feed_kind k);
-
-/* Names */
-
-static const char *const kind_names[FEED_KINDS] = {
-    [FEED_AUTO] = "auto",     [FEED_PSYNC] = "psync", [FEED_TRACKING] = "tracking",
-    [FEED_NOTIFY] = "notify", [FEED_NONE] = "none",
-};
-
-const char *feed_kind_name(enum feed_kind k)
-{
-    return kind_names[k];
-}
-
-bool feed_kind_parse(struct bytes name, enum feed_kind *ret)
-{
-    for (size_t i = 0; i < FEED_KINDS; i++) {
-        if (!bytes_is(name, kind_names[i]))
-            continue;
-        *ret = (enum feed_kind)i;
-        return true;
-    }
-    return false;
-}
 
 /* What lives while callbacks run */
 
@@ -229,7 +210,7 @@ static void begin_elsewhere(struct feed *f)
     if (!f->told_elsewhere)
         sink_say(f->sink, SINK_WARNING, "two_servers", "%s", why);
     f->told_elsewhere = true;
-    f->live = false;
+    f->live = f->resumed = false;
     say_gap(f, why);
     if (!f->freed && f->ops != NULL)
         f->ops->reset(f->kind, "connected to another server");
@@ -239,7 +220,9 @@ static void prove_by(struct feed *f, const struct watch_sample *s)
 {
     if (f->proof != PROOF_READING || s->seq < f->reading)
         return;
-    if (elsewhere(f, &s->id)) {
+    if (elsewhere(f, &s->id) && feed_follows(f)) {
+        prove(f); /* anew: it is on its way to where the watch is */
+    } else if (elsewhere(f, &s->id)) {
         begin_elsewhere(f);
     } else if (s->loading) {
         f->reading = s->seq + 1;
@@ -270,6 +253,32 @@ const char *feed_user(const struct feed *f)
     return f->source->url.user != NULL ? f->source->url.user : "default";
 }
 
+bool feed_may_pass(const struct feed *f)
+{
+    return f->asked == FEED_AUTO;
+}
+
+bool feed_may_full_sync(const struct feed *f)
+{
+    return f->full_sync;
+}
+
+const struct feed_place *feed_begin_place(const struct feed *f)
+{
+    return f->begin.replid[0] != '\0' ? &f->begin : NULL;
+}
+
+void feed_kind_resumed(struct feed *f)
+{
+    f->resumed = true;
+}
+
+void feed_kind_moved(struct feed *f)
+{
+    if (f->state == READY && f->ev.moved)
+        f->ev.moved(f->arg);
+}
+
 void feed_kind_live(struct feed *f, const char *run_id)
 {
     f->live = true;
@@ -289,6 +298,7 @@ void feed_kind_missed(struct feed *f, const char *format, ...)
 {
     char why[WHY_MAX];
 
+    f->resumed = false;
     if (!f->live)
         return;
     FORMAT(why, format);
@@ -301,6 +311,7 @@ void feed_kind_lost(struct feed *f, const char *format, ...)
 {
     char why[WHY_MAX];
 
+    f->resumed = false;
     if (!f->live)
         return;
     f->live = false;
@@ -338,6 +349,7 @@ void feed_kind_unusable(struct feed *f, const char *format, ...)
     enum feed_kind k = f->ops->kind;
 
     FORMAT(why, format);
+    f->resumed = false;
     retire(f);
     say_gap(f, why);
     if (f->freed || f->state == STOPPED)
@@ -351,26 +363,41 @@ void feed_kind_unusable(struct feed *f, const char *format, ...)
     next_kind(f, k);
 }
 
+/* False: nobody listens any more. */
+static bool count_mark(struct feed *f)
+{
+    bool heard = !f->freed && f->state != STOPPED;
+
+    f->status.marks += heard;
+    return heard;
+}
+
 void feed_kind_mark(struct feed *f, int db, struct bytes key)
 {
-    if (key.len > KEY_NAME_MAX) {
+    if (key.len > KEY_NAME_MAX)
         feed_kind_long_key(f, db, bytes_of(key.ptr, PREFIX_LEN), key.len);
-        return;
-    }
-    if (f->freed || f->state == STOPPED)
-        return;
-    f->status.marks++;
-    if (f->ev.mark)
+    else if (count_mark(f) && f->ev.mark)
         f->ev.mark(db, key, f->arg);
+}
+
+void feed_kind_value(struct feed *f, int db, struct bytes key, struct bytes value, int64_t expire_at_ms)
+{
+    if (db == FEED_ANY_DB || key.len > KEY_NAME_MAX || !f->ev.value)
+        feed_kind_mark(f, db, key);
+    else if (count_mark(f))
+        f->ev.value(db, key, value, expire_at_ms, f->arg);
 }
 
 void feed_kind_long_key(struct feed *f, int db, struct bytes prefix, uint64_t length)
 {
-    if (f->freed || f->state == STOPPED)
-        return;
-    f->status.marks++;
-    if (f->ev.long_key)
+    if (count_mark(f) && f->ev.long_key)
         f->ev.long_key(db, prefix, length, f->arg);
+}
+
+void feed_kind_functions(struct feed *f)
+{
+    if (!f->freed && f->state != STOPPED && f->ev.functions)
+        f->ev.functions(f->arg);
 }
 
 const struct notify_record *feed_record(const struct feed *f)
@@ -389,18 +416,6 @@ int feed_set_record(struct feed *f, const struct notify_record *rec)
 
 /* Starting kinds */
 
-const struct kind_ops *kind_ops_of(enum feed_kind k)
-{
-    static const struct kind_ops psync_ops = {.kind = FEED_PSYNC, .not_built = "not built yet"};
-    static const struct kind_ops *const all[FEED_KINDS] = {
-        [FEED_PSYNC] = &psync_ops,
-        [FEED_TRACKING] = &tracking_ops,
-        [FEED_NOTIFY] = &notify_ops,
-        [FEED_NONE] = &none_ops,
-    };
-    return all[k];
-}
-
 static int kind_start(struct feed *f, enum feed_kind k)
 {
     const struct kind_ops *ops = kind_ops_of(k);
@@ -412,6 +427,7 @@ static int kind_start(struct feed *f, enum feed_kind k)
     r = ops->new(f, &kind);
     if (r < 0)
         return r;
+    f->begin.replid[0] = '\0';
     f->ops = ops;
     f->kind = kind;
     f->status.names_db = ops->names_db;
@@ -422,12 +438,11 @@ static int kind_start(struct feed *f, enum feed_kind k)
 
 static void kind_start_or_pass(struct feed *f, enum feed_kind k)
 {
-    const char *why = kind_ops_of(k)->not_built;
-    int r = why != NULL ? 0 : kind_start(f, k);
+    int r = kind_start(f, k);
 
-    if (why == NULL && r == 0)
+    if (r == 0)
         return;
-    pass_over(f, k, why != NULL ? why : strerror(-r));
+    pass_over(f, k, strerror(-r));
     next_kind(f, k);
 }
 
@@ -520,7 +535,8 @@ void feed_stop(struct feed *f, void (*fn)(bool put_back, void *arg), void *arg)
 
 static void warn_thin(struct feed *f, const struct watchpoint *p)
 {
-    if (!f->ops->marks || f->told_thin || (p->flushes != WATCH_UNKNOWN && p->swaps != WATCH_UNKNOWN))
+    if (!f->ops->marks || f->ops->sees_all || f->told_thin ||
+        (p->flushes != WATCH_UNKNOWN && p->swaps != WATCH_UNKNOWN))
         return;
     f->told_thin = true;
     sink_say(f->sink, SINK_WARNING, "thin_info",
@@ -531,6 +547,7 @@ static void warn_thin(struct feed *f, const struct watchpoint *p)
 
 static void say_news(struct feed *f, const struct watchlist_news *news)
 {
+    f->resumed &= news->gap[0] == '\0';
     if (news->gap[0] != '\0' && f->state == READY) {
         say_gap(f, news->gap);
         if (!f->freed && f->live && f->proof == PROOF_NONE)
@@ -542,6 +559,13 @@ static void say_news(struct feed *f, const struct watchlist_news *news)
         f->ev.functions(f->arg);
 }
 
+static enum watchlist_for watched_for(const struct feed *f)
+{
+    if (f->ops == NULL || !f->ops->marks)
+        return WATCHLIST_FOR_NOTHING;
+    return f->ops->sees_all ? WATCHLIST_FOR_GROUPS : WATCHLIST_FOR_MARKS;
+}
+
 static void compare(struct feed *f, const struct watch_sample *s)
 {
     struct watchpoint now;
@@ -549,7 +573,7 @@ static void compare(struct feed *f, const struct watch_sample *s)
 
     watchpoint_take(s, &now);
     if (f->has_last)
-        watchlist_compare(&f->last, &now, f->ops != NULL && f->ops->marks, &news);
+        watchlist_compare(&f->last, &now, watched_for(f), &news);
     f->last = now;
     f->has_last = true;
     f->told_unreadable = false;
@@ -583,7 +607,7 @@ static void unreadable(struct feed *f, const char *why)
         return;
     f->told_unreadable = true;
     sink_say(f->sink, SINK_WARNING, "info_unreadable", "INFO of the source cannot be read: %s", why);
-    if (f->state != READY || !f->ops->marks)
+    if (f->state != READY || !f->ops->marks || f->ops->sees_all)
         return;
     say_gap(f, "INFO of the source cannot be read");
     if (!f->freed && f->live && f->proof == PROOF_NONE)
@@ -626,8 +650,7 @@ static void on_watch_down(struct watch *w, const char *why, bool was_up, void *a
 {
     struct feed *f = arg;
     FEED_HELD(f);
-    (void)w;
-    (void)was_up;
+    (void)w, (void)was_up;
 
     say_reachable(f, false, why);
     if (!f->freed && f->ops != NULL && f->state != STOPPED)
@@ -641,10 +664,7 @@ static void on_start(void *arg)
     struct feed *f = arg;
     FEED_HELD(f);
 
-    if (f->asked == FEED_AUTO)
-        next_kind(f, FEED_AUTO);
-    else
-        say_unusable(f, kind_ops_of(f->asked)->not_built);
+    next_kind(f, FEED_AUTO);
 }
 
 static int start(struct feed *f)
@@ -657,7 +677,7 @@ static int start(struct feed *f)
         r = watch_new(f->loop, f->source, "watch", false, &events, f, &f->watch);
     if (r < 0)
         return r;
-    if (f->asked != FEED_AUTO && kind_ops_of(f->asked)->not_built == NULL)
+    if (f->asked != FEED_AUTO)
         return kind_start(f, f->asked);
     loop_defer(f->loop, &f->later, on_start, f);
     return 0;
@@ -676,7 +696,9 @@ int feed_new(struct loop *l, const struct feed_options *opt, const struct feed_e
     f->ev = *ev;
     f->arg = arg;
     f->asked = opt->kind;
+    f->full_sync = opt->full_sync;
     f->record = opt->recorded;
+    f->begin = opt->place;
     int r = start(f);
     if (r < 0) {
         feed_free(f);
@@ -714,10 +736,38 @@ int feed_barrier(struct feed *f, void (*fn)(int err, void *arg), void *arg)
     return 0;
 }
 
+bool feed_place(const struct feed *f, struct feed_place *ret)
+{
+    return f->state == READY && f->ops != NULL && f->ops->place != NULL && f->ops->place(f->kind, ret);
+}
+
+bool feed_follows(const struct feed *f)
+{
+    return f->state == READY && f->ops != NULL && f->ops->follows != NULL && f->ops->follows(f->kind);
+}
+
+bool feed_is_at(const struct feed *f, const char *run_id)
+{
+    return f->state == READY && strcmp(f->live_run_id, run_id) == 0;
+}
+
+bool feed_resumed(const struct feed *f)
+{
+    return f->state == READY && f->resumed;
+}
+
+void feed_applied(struct feed *f, uint64_t offset)
+{
+    if (f->ops != NULL && f->ops->applied != NULL)
+        f->ops->applied(f->kind, offset);
+}
+
 void feed_kind_doubt(struct feed *f, const char *format, ...)
 {
     va_list args;
 
+    if (!f->status.doubt[0])
+        f->doubted_us = loop_now_us(f->loop);
     f->status.doubt[0] = '\0';
     if (!format)
         return;
@@ -726,11 +776,20 @@ void feed_kind_doubt(struct feed *f, const char *format, ...)
     va_end(args);
 }
 
+/* A kind that has places is in doubt only until it is attached again, and asks for what it has not read. */
+static bool is_cut_off(const struct feed *f)
+{
+    return f->state == READY && f->ops && f->ops->place && f->status.doubt[0];
+}
+
 void feed_status(const struct feed *f, struct feed_status *ret)
 {
+    bool cut_off = is_cut_off(f);
+
     *ret = f->status;
     ret->kind = f->asked == FEED_AUTO ? f->chosen : f->asked;
-    ret->state = state_names[f->state];
+    ret->state = cut_off ? "reconnecting" : state_names[f->state];
+    ret->cut_off_us = cut_off ? loop_now_us(f->loop) - f->doubted_us : 0;
 }
 
 struct watch *feed_watch(struct feed *f)

@@ -34,12 +34,27 @@ struct notify_record {
     char after[NOTIFY_FLAGS_MAX]; /* as read back; "" while the change is only intended */
 };
 
+/* Where the stream of a source was left: everything that it executed later is behind it. */
+struct feed_place {
+    char run_id[RUN_ID_MAX]; /* of the source */
+    char replid[RUN_ID_MAX]; /* "" there is no place */
+    uint64_t offset;
+    int db; /* of the commands that follow, or FEED_ANY_DB */
+};
+
 struct feed;
 struct feed_events {
     void (*ready)(void *arg);
     void (*mark)(int db, struct bytes key, void *arg);
+    /* A mark, of a change that tells all that the key is from then on: this string, until expire_at_ms (0:
+     * for ever), in a database that is known. Later ones are told of later. Without it, `mark` is called. */
+    void (*value)(int db, struct bytes key, struct bytes value, int64_t expire_at_ms, void *arg);
     /* A change of a key whose name is longer than KEY_NAME_MAX: it cannot be copied, and must be told. */
     void (*long_key)(int db, struct bytes prefix, uint64_t length, void *arg);
+    /* The stream goes on at another server, or under another history, and has what it had before: no mark was
+     * missed. But what was read from the former one ahead of the stream the one that is there now may not
+     * have, and no mark comes for that. */
+    void (*moved)(void *arg);
     void (*gap)(const char *reason,
                 void *arg); /* a short sentence: "tracking connection lost: closed by the server" */
     /* This source does not deliver this kind (refused commands, missing rights). `why` names the command or
@@ -58,8 +73,10 @@ struct feed_events {
 
 struct feed_options {
     enum feed_kind kind;
+    bool full_sync;                /* psync may ask for a full synchronisation where there is no backlog */
     const struct endpoint *source; /* borrowed */
     struct notify_record recorded; /* from the state file */
+    struct feed_place place;       /* to go on from, if what follows can be had */
     const struct sink *sink;       /* borrowed */
 };
 
@@ -76,9 +93,21 @@ void feed_stop(struct feed *f, void (*fn)(bool put_back, void *arg), void *arg);
  * fn(-ECANCELED): a gap came in between, or feed_stop(). One at a time: -EBUSY. -ENOTCONN: not ready. */
 MUST_CHECK int feed_barrier(struct feed *f, void (*fn)(int err, void *arg), void *arg);
 
+/* Behind all that was delivered so far. False: this kind has no places, or none now. */
+bool feed_place(const struct feed *f, struct feed_place *ret);
+/* It is ready, and another server that has the same history does not end that: its stream is gone on with. */
+bool feed_follows(const struct feed *f);
+/* It is ready, and what it tells comes from the server of this run id. */
+bool feed_is_at(const struct feed *f, const char *run_id);
+/* It went on from the options' place, and has missed nothing since. */
+bool feed_resumed(const struct feed *f);
+/* The target has everything up to there: the source may be told. */
+void feed_applied(struct feed *f, uint64_t offset);
+
 struct feed_status {
     enum feed_kind kind; /* what runs; FEED_AUTO while not chosen */
-    const char *state;   /* "connecting", "ready", "gap", "unusable", "stopped" */
+    const char *state;   /* "connecting", "ready", "reconnecting", "gap", "unusable", "stopped" */
+    uint64_t cut_off_us; /* reconnecting, for so long: what changed since is asked for then */
     bool names_db;       /* do marks name their database? */
     uint64_t gaps, marks;
     char last_gap[160]; /* "" none yet */

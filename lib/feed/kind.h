@@ -11,9 +11,9 @@
 
 struct kind_ops {
     enum feed_kind kind;
-    const char *not_built; /* why it is passed over unasked, or NULL */
     bool names_db;
-    bool marks; /* it delivers marks, so what it cannot see is a gap */
+    bool marks;    /* it delivers marks, so what it cannot see is a gap */
+    bool sees_all; /* but there is nothing that it cannot see, other than how often entries were delivered */
     int (*new)(struct feed *f, void **ret);
     void (*close)(void *k); /* its connections, at once */
     void (*free)(void *k);
@@ -27,9 +27,13 @@ struct kind_ops {
     /* Listens no longer, but keeps the connection that changed settings of the source, and returns it. May be
      * NULL. */
     struct conn *(*quiet)(void *k);
+    /* Of those that have places; else NULL. */
+    bool (*follows)(const void *k); /* see feed_follows() */
+    bool (*place)(const void *k, struct feed_place *ret);
+    void (*applied)(void *k, uint64_t offset);
 };
 
-extern const struct kind_ops tracking_ops, notify_ops, none_ops;
+extern const struct kind_ops psync_ops, tracking_ops, notify_ops, none_ops;
 const struct kind_ops *kind_ops_of(enum feed_kind k); /* of FEED_AUTO: NULL */
 
 /* Which kind auto tries after this one (FEED_AUTO: the first), or FEED_AUTO when there is none left. */
@@ -49,6 +53,8 @@ struct loop *feed_loop(const struct feed *f);
 const struct endpoint *feed_source(const struct feed *f);
 const struct sink *feed_sink(const struct feed *f);
 const char *feed_user(const struct feed *f); /* whom riotd is on the source, for texts */
+bool feed_may_full_sync(const struct feed *f);
+bool feed_may_pass(const struct feed *f); /* another kind is tried where this one cannot be used */
 
 /* Confirmed live, on the server of this run id ("" unknown). */
 void feed_kind_live(struct feed *f, const char *run_id);
@@ -57,8 +63,14 @@ void feed_kind_missed(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3)
 void feed_kind_lost(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3);
 void feed_kind_unusable(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3); /* closes the kind */
 void feed_kind_doubt(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3);    /* NULL: it is settled */
+/* It goes on from feed_begin_place(); before `live`. */
+void feed_kind_resumed(struct feed *f);
+void feed_kind_moved(struct feed *f); /* see `moved` of feed_events; before `live` */
+const struct feed_place *feed_begin_place(const struct feed *f); /* NULL: there is none */
 void feed_kind_drained(struct feed *f);
+void feed_kind_functions(struct feed *f); /* function libraries changed */
 void feed_kind_mark(struct feed *f, int db, struct bytes key);
+void feed_kind_value(struct feed *f, int db, struct bytes key, struct bytes value, int64_t expire_at_ms);
 void feed_kind_long_key(struct feed *f, int db, struct bytes prefix, uint64_t length);
 
 const struct notify_record *feed_record(const struct feed *f);

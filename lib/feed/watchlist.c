@@ -87,7 +87,7 @@ static void compare_counter(const struct counter *c, uint64_t a, uint64_t b, str
     news->functions = true;
 }
 
-void watchlist_compare(const struct watchpoint *before, const struct watchpoint *now, bool marks,
+void watchlist_compare(const struct watchpoint *before, const struct watchpoint *now, enum watchlist_for what,
                        struct watchlist_news *ret)
 {
     struct watchlist_news server = {0}, rest = {0};
@@ -101,7 +101,10 @@ void watchlist_compare(const struct watchpoint *before, const struct watchpoint 
         memcpy(&b, (const char *)now + c->at, sizeof(b));
         compare_counter(c, a, b, &rest);
     }
-    *ret = server.gap[0] != '\0' || !marks ? server : rest;
-    ret->groups = rest.groups;
-    ret->functions = server.functions || rest.functions;
+    *ret = server.gap[0] != '\0' || what != WATCHLIST_FOR_MARKS ? server : rest;
+    if (what == WATCHLIST_FOR_GROUPS) /* its stream decides whether it goes on */
+        ret->gap[0] = '\0';
+    ret->groups =
+        rest.groups || (what == WATCHLIST_FOR_GROUPS && (server.gap[0] != '\0' || rest.gap[0] != '\0'));
+    ret->functions = what != WATCHLIST_FOR_GROUPS && (server.functions || rest.functions);
 }

@@ -22,10 +22,13 @@ struct watchlist_news {
     bool groups, functions;
 };
 
-/* marks: does the feed deliver marks, so that what it cannot see is a gap? Without them only another server
- * is one. A gap says nothing of groups, since its resync copies every stream; functions are not keys, so they
- * are told with it. */
-void watchlist_compare(const struct watchpoint *before, const struct watchpoint *now, bool marks,
+/* What the feed needs of it. With marks, what it cannot see is a gap; a gap says nothing of groups, since its
+ * resync copies every stream; functions are not keys, so they are told with it. Without marks only another
+ * server is a gap. Where the feed sees all (the replication stream) nothing is: it tells by itself whether it
+ * goes on. That stream lacks how often entries were delivered (XREADGROUP of a consumer's own history), so
+ * groups are told, also when their count cannot be relied on. */
+enum watchlist_for { WATCHLIST_FOR_NOTHING, WATCHLIST_FOR_GROUPS, WATCHLIST_FOR_MARKS };
+void watchlist_compare(const struct watchpoint *before, const struct watchpoint *now, enum watchlist_for what,
                        struct watchlist_news *ret);
 
 #endif

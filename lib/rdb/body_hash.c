@@ -51,11 +51,21 @@ struct body_hash *body_hash_free(struct body_hash *b)
     return NULL;
 }
 
-void body_hash_begin(struct body_hash *b, uint64_t length)
+static void begin(struct body_hash *b, uint64_t length)
 {
-    b->left = body_length(length);
+    b->left = length;
     b->first = NO_TYPE;
     b->begun = b->streamed = false;
+}
+
+void body_hash_begin(struct body_hash *b, uint64_t length)
+{
+    begin(b, body_length(length));
+}
+
+void body_hash_begin_string(struct body_hash *b, uint64_t length)
+{
+    begin(b, length);
 }
 
 void body_hash_feed(struct body_hash *b, struct bytes part)
@@ -92,5 +102,10 @@ struct hash128 body_hash_of(struct bytes payload, uint8_t *ret_first)
     size_t len = (size_t)body_length(payload.len);
 
     *ret_first = len ? (uint8_t)payload.ptr[0] : NO_TYPE;
-    return hash128_of(XXH3_128bits(len ? payload.ptr : NULL, len));
+    return string_hash_of(bytes_of(payload.ptr, len));
+}
+
+struct hash128 string_hash_of(struct bytes value)
+{
+    return hash128_of(XXH3_128bits(value.len ? value.ptr : NULL, value.len));
 }

@@ -45,5 +45,8 @@ void body_hash_begin(struct body_hash *b, uint64_t length);
 void body_hash_feed(struct body_hash *b, struct bytes part);
 struct hash128 body_hash_end(struct body_hash *b, uint8_t *ret_first); /* and the type byte */
 struct hash128 body_hash_of(struct bytes payload, uint8_t *ret_first); /* the same, in one piece */
+/* The same of a string as GET has it, all of which counts; it has no type byte. */
+void body_hash_begin_string(struct body_hash *b, uint64_t length);
+struct hash128 string_hash_of(struct bytes value);
 
 #endif

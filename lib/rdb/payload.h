@@ -22,6 +22,7 @@ enum rdb_type {
     RDB_MODULE,    /* recognised, and passed over */
     RDB_FUNCTIONS, /* the same: a FUNCTION DUMP */
 };
+#define RDB_STRING_BYTE 0 /* a string's payload begins so */
 const char *rdb_type_name(
     enum rdb_type t); /* as TYPE says: "string", ...; "module", "functions", "unknown" */
 /* Of a payload's first byte. Type 22 is a hash on both, but not the same one: the decoder must be told whose

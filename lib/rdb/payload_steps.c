@@ -102,7 +102,7 @@ static const struct {
     enum rdb_type type;
     const struct step *steps;
 } types[] = {
-    [0] = {RDB_STRING, string_steps},
+    [RDB_STRING_BYTE] = {RDB_STRING, string_steps},
     [1] = {RDB_LIST, list_steps},
     [2] = {RDB_SET, list_steps},
     [3] = {RDB_ZSET, zset_text},

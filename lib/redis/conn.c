@@ -54,6 +54,7 @@ static void release(struct conn *c)
     buf_free(&c->out);
     buf_free(&c->info);
     free(c->calls.at);
+    free(c->earlier);
     free(c);
 }
 
@@ -90,9 +91,9 @@ static void end_life(struct conn *c)
 
 static void remember_former(struct conn *c)
 {
-    c->former = true;
-    c->former_id = c->client_id;
-    memcpy(c->former_run_id, c->id.run_id, sizeof(c->former_run_id));
+    c->has_former = true;
+    c->former.client_id = c->client_id;
+    memcpy(c->former.run_id, c->id.run_id, sizeof(c->former.run_id));
 }
 
 static void on_down(void *arg)
@@ -326,6 +327,20 @@ void conn_come_up(struct conn *c)
 
 /* What the owner calls. */
 
+static int copy_former(struct conn *c)
+{
+    size_t n = c->opt.nformer;
+
+    c->earlier = n ? malloc(n * sizeof(*c->earlier)) : NULL;
+    if (n && !c->earlier)
+        return -ENOMEM;
+    if (n)
+        memcpy(c->earlier, c->opt.former, n * sizeof(*c->earlier));
+    c->nearlier = n;
+    c->opt.former = NULL;
+    return 0;
+}
+
 int conn_new(struct loop *l, const struct conn_options *opt, const struct conn_events *ev, void *arg,
              struct conn **ret)
 {
@@ -341,13 +356,9 @@ int conn_new(struct loop *l, const struct conn_options *opt, const struct conn_e
     buf_init(&c->out, opt->out_max);
     buf_init(&c->info, MIB);
     backoff_init(&c->backoff, clock_mono_us() ^ (uintptr_t)c);
-    c->former = opt->former_id != 0;
-    c->former_id = opt->former_id;
-    if (opt->former_run_id)
-        snprintf(c->former_run_id, sizeof(c->former_run_id), "%s", opt->former_run_id);
-    c->opt.former_run_id = c->former_run_id;
-
-    int err = timer_new(l, on_timer, c, &c->timer);
+    int err = copy_former(c);
+    if (err == 0)
+        err = timer_new(l, on_timer, c, &c->timer);
     if (err == 0)
         err = timer_new(l, on_again, c, &c->again);
     if (err == 0)
@@ -503,6 +514,13 @@ void conn_expect(struct conn *c, bool answer_due)
     if (answer_due && !conn_is_due(c))
         conn_due_begins(c);
     c->expecting = answer_due;
+}
+
+void conn_limit(struct conn *c, size_t in_max, size_t out_high)
+{
+    c->in.max = MAX(in_max, (size_t)IN_MIN);
+    c->opt.out_high = out_high;
+    conn_want(c);
 }
 
 bool conn_is_full(const struct conn *c)

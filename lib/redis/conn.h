@@ -8,7 +8,8 @@
  *
  * The fence (option `fenced`) is rule R2 across connections: when a former life of this connection may have
  * left requests in the server's socket buffer, they may still be executed after newer ones. So before `up`
- * the former CLIENT ID is killed, or shown absent from CLIENT LIST. Where the server allows neither,
+ * the former CLIENT ID is killed, or shown absent from CLIENT LIST; so are those of earlier processes (option
+ * `former`). Where the server allows neither,
  * conn_is_fenced() is false in this life, and the owner must hold what was outstanding.
  *
  * Two ways of use, chosen in `up`: conn_call() with reply objects, in order; or raw (conn_raw()): the owner
@@ -26,6 +27,12 @@
 
 struct conn;
 
+/* A connection of an earlier process, and the server that it led to. */
+struct conn_former {
+    uint64_t client_id; /* 0: it is not known */
+    char run_id[RUN_ID_MAX];
+};
+
 struct conn_options {
     const struct endpoint *endpoint; /* borrowed for the connection's life */
     const char *role;                /* "read", "write", "watch", ...: a literal */
@@ -33,10 +40,10 @@ struct conn_options {
     size_t out_max;  /* ceiling of the output buffer: appending beyond it is -ENOBUFS */
     size_t out_high; /* above it conn_is_full(); `drained` follows when half of it is reached */
     bool fenced;
-    bool no_touch; /* CLIENT NO-TOUCH ON where the server has it, so that reads leave LRU and LFU alone */
-    /* Of a life in an earlier process (state file), 0: none; and the run id that it belongs to, copied. */
-    uint64_t former_id;
-    const char *former_run_id;
+    bool no_touch; /* CLIENT NO-TOUCH ON where the server has it, and survives it, so that reads leave LRU and
+                      LFU alone */
+    size_t nformer; /* copied. Those of other servers than the one that answers are passed over */
+    const struct conn_former *former;
 };
 
 /* All optional. */
@@ -45,6 +52,8 @@ struct conn_events {
      * connection is closed and tried again later, `down` tells `why`. */
     int (*identified)(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
                       void *arg);
+    /* Nothing comes from it any more: a former life of this connection, or one of an earlier process. */
+    void (*dead)(const struct conn_former *former, void *arg);
     void (*up)(struct conn *c, void *arg);
     /* The connection was lost (was_up), or could not be made. `why` is for people: "connection refused",
      * "closed by the server", "no answer for 20s", "WRONGPASS ...". Calls that were not answered are dropped
@@ -89,6 +98,9 @@ void conn_expect(struct conn *c, bool answer_due); /* raw: arms the time-out whi
 bool conn_is_full(const struct conn *c);
 /* Back-pressure: no bytes are read while paused. Ends with the life. */
 void conn_read_pause(struct conn *c, bool paused);
+/* Other ceilings than it began with, of what waits to be taken, and of what may wait to be sent before it is
+ * full. The hard one of the latter stays. */
+void conn_limit(struct conn *c, size_t in_max, size_t out_high);
 /* Input that was left unused is offered again (in this turn, deferred): after a pause for back-pressure, or
  * after a change of mind. */
 void conn_kick(struct conn *c);

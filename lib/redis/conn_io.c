@@ -119,7 +119,7 @@ void conn_flush_now(struct conn *c)
         return;
     }
     conn_want(c);
-    buf_trim(&c->out, CONN_KEEP);
+    buf_trim(&c->out, MIN((size_t)CONN_KEEP, c->opt.out_high));
     if (c->over && buf_len(&c->out) <= c->opt.out_high / 2 && conn_is_open(c)) {
         c->over = false;
         if (c->ev.drained)

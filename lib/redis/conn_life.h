@@ -80,9 +80,10 @@ struct conn {
     bool id_known, fenced;
     uint64_t client_id;
 
-    bool former; /* a life that may have left requests behind, with its id (0: unknown) */
-    uint64_t former_id;
-    char former_run_id[RUN_ID_MAX];
+    bool has_former; /* a life that may have left requests behind */
+    struct conn_former former;
+    struct conn_former *earlier; /* of the options: those that are not known to be dead */
+    size_t nearlier;
 };
 
 void conn_enter(struct conn *c);

@@ -12,14 +12,25 @@ static char *put_text(char *p, struct bytes b)
     return p + b.len;
 }
 
-static char *put_u64(char *p, uint64_t n)
+/* Most are lengths of keys and of small values. */
+static inline char *put_u64(char *p, uint64_t n)
 {
-    char digits[20], *d = digits + sizeof(digits);
-    do {
+    char *end = p + 1;
+
+    if (n < 10) {
+        *p = (char)('0' + n);
+        return end;
+    }
+    if (n < 100) {
+        p[0] = (char)('0' + n / 10);
+        p[1] = (char)('0' + n % 10);
+        return p + 2;
+    }
+    for (uint64_t rest = n / 10; rest; rest /= 10)
+        end++;
+    for (char *d = end; d > p; n /= 10)
         *--d = (char)('0' + n % 10);
-        n /= 10;
-    } while (n);
-    return put_text(p, (struct bytes){d, (size_t)(digits + sizeof(digits) - d)});
+    return end;
 }
 
 static char *put_bulk_head(char *p, uint64_t length)
@@ -67,10 +78,11 @@ static int around_two(struct buf *out, struct bytes one, struct bytes two, struc
     int err = buf_reserve(out, one.len + two.len + 2 * key.len + after.len + HEAD_MAX, &start);
     if (err)
         return err;
-    char *p = put_text(start, one);
-    p = put_bulk(p, key);
+    char *bulk = put_text(start, one);
+    char *p = put_bulk(bulk, key);
+    size_t length = (size_t)(p - bulk);
     p = put_text(p, two);
-    p = put_bulk(p, key);
+    p = put_text(p, (struct bytes){bulk, length});
     p = put_text(p, after);
     return finish(out, start, p);
 }
@@ -95,55 +107,134 @@ int encode_exists(struct buf *out, struct bytes key)
     return encode_keyed(out, BYTES("*2\r\n$6\r\nEXISTS\r\n"), key);
 }
 
-static char *put_restore_head(char *p, struct bytes key, int64_t expire_at_ms, uint64_t length)
+int encode_type(struct buf *out, struct bytes key)
 {
-    p = put_text(p, expire_at_ms ? BYTES("*6\r\n$7\r\nRESTORE\r\n") : BYTES("*5\r\n$7\r\nRESTORE\r\n"));
+    return encode_keyed(out, BYTES("*2\r\n$4\r\nTYPE\r\n"), key);
+}
+
+/* A key with its value, as RESTORE and as SET have it: what stands before the value, and behind it. */
+
+typedef char *value_head(char *p, struct bytes key, int64_t expire_at_ms, bool replace, uint64_t length);
+typedef char *value_tail(char *p, int64_t expire_at_ms, bool replace);
+
+static char *put_restore_head(char *p, struct bytes key, int64_t expire_at_ms, bool replace, uint64_t length)
+{
+    *p++ = '*';
+    p = put_u64(p, 4 + replace + (expire_at_ms != 0));
+    p = put_text(p, BYTES("\r\n$7\r\nRESTORE\r\n"));
     p = put_bulk(p, key);
     p = put_bulk_u64(p, (uint64_t)expire_at_ms);
     return put_bulk_head(p, length);
 }
 
-static char *put_restore_tail(char *p, bool expires)
+static char *put_restore_tail(char *p, int64_t expire_at_ms, bool replace)
 {
-    return put_text(p, expires ? BYTES("\r\n$7\r\nREPLACE\r\n$6\r\nABSTTL\r\n")
-                               : BYTES("\r\n$7\r\nREPLACE\r\n"));
+    p = put_text(p, BYTES("\r\n"));
+    if (replace)
+        p = put_text(p, BYTES("$7\r\nREPLACE\r\n"));
+    return expire_at_ms ? put_text(p, BYTES("$6\r\nABSTTL\r\n")) : p;
 }
 
-int encode_restore(struct buf *out, struct bytes key, int64_t expire_at_ms, struct bytes payload)
+static char *put_set_head(char *p, struct bytes key, int64_t expire_at_ms, bool replace, uint64_t length)
+{
+    *p++ = '*';
+    p = put_u64(p, 3 + !replace + 2 * (expire_at_ms != 0));
+    p = put_text(p, BYTES("\r\n$3\r\nSET\r\n"));
+    p = put_bulk(p, key);
+    return put_bulk_head(p, length);
+}
+
+static char *put_set_tail(char *p, int64_t expire_at_ms, bool replace)
+{
+    p = put_text(p, BYTES("\r\n"));
+    if (!replace)
+        p = put_text(p, BYTES("$2\r\nNX\r\n"));
+    if (!expire_at_ms)
+        return p;
+    p = put_text(p, BYTES("$4\r\nPXAT\r\n"));
+    return put_bulk_u64(p, (uint64_t)expire_at_ms);
+}
+
+static inline int encode_value(struct buf *out, struct bytes key, int64_t expire_at_ms, bool replace,
+                               struct bytes value, value_head *head, value_tail *tail)
 {
     char *start;
-    int err = buf_reserve(out, key.len + payload.len + HEAD_MAX, &start);
+    int err = buf_reserve(out, key.len + value.len + HEAD_MAX, &start);
     if (err)
         return err;
-    char *p = put_restore_head(start, key, expire_at_ms, payload.len);
-    p = put_text(p, payload);
-    return finish(out, start, put_restore_tail(p, expire_at_ms != 0));
+    char *p = head(start, key, expire_at_ms, replace, value.len);
+    p = put_text(p, value);
+    return finish(out, start, tail(p, expire_at_ms, replace));
 }
 
-int encode_restore_head(struct buf *out, struct bytes key, int64_t expire_at_ms, uint64_t length)
+static inline int encode_head(struct buf *out, struct bytes key, int64_t expire_at_ms, bool replace,
+                              uint64_t length, value_head *head)
 {
     char *start;
     int err = buf_reserve(out, key.len + HEAD_MAX, &start);
     if (err)
         return err;
-    return finish(out, start, put_restore_head(start, key, expire_at_ms, length));
+    return finish(out, start, head(start, key, expire_at_ms, replace, length));
 }
 
-int encode_restore_tail(struct buf *out, bool expires)
+static inline int encode_tail(struct buf *out, int64_t expire_at_ms, bool replace, value_tail *tail)
 {
     char *start;
     int err = buf_reserve(out, HEAD_MAX, &start);
     if (err)
         return err;
-    return finish(out, start, put_restore_tail(start, expires));
+    return finish(out, start, tail(start, expire_at_ms, replace));
 }
 
+int encode_restore(struct buf *out, struct bytes key, int64_t expire_at_ms, bool replace,
+                   struct bytes payload)
+{
+    return encode_value(out, key, expire_at_ms, replace, payload, put_restore_head, put_restore_tail);
+}
+
+int encode_restore_head(struct buf *out, struct bytes key, int64_t expire_at_ms, bool replace,
+                        uint64_t length)
+{
+    return encode_head(out, key, expire_at_ms, replace, length, put_restore_head);
+}
+
+int encode_restore_tail(struct buf *out, int64_t expire_at_ms, bool replace)
+{
+    return encode_tail(out, expire_at_ms, replace, put_restore_tail);
+}
+
+int encode_set(struct buf *out, struct bytes key, int64_t expire_at_ms, bool replace, struct bytes value)
+{
+    return encode_value(out, key, expire_at_ms, replace, value, put_set_head, put_set_tail);
+}
+
+int encode_pair(struct buf *out, struct bytes key, struct bytes value)
+{
+    char *start;
+    int err = buf_reserve(out, key.len + value.len + HEAD_MAX, &start);
+    if (err)
+        return err;
+    return finish(out, start, put_bulk(put_bulk(start, key), value));
+}
+
+int encode_set_head(struct buf *out, struct bytes key, int64_t expire_at_ms, bool replace, uint64_t length)
+{
+    return encode_head(out, key, expire_at_ms, replace, length, put_set_head);
+}
+
+int encode_set_tail(struct buf *out, int64_t expire_at_ms, bool replace)
+{
+    return encode_tail(out, expire_at_ms, replace, put_set_tail);
+}
+
+#define ASKING      "*1\r\n$6\r\nASKING\r\n"
 #define MULTI       "*1\r\n$5\r\nMULTI\r\n"
 #define EXEC        "*1\r\n$4\r\nEXEC\r\n"
 #define TIME        "*1\r\n$4\r\nTIME\r\n"
 #define PEXPIRETIME "*2\r\n$11\r\nPEXPIRETIME\r\n"
 #define PTTL        "*2\r\n$4\r\nPTTL\r\n"
 #define DUMP        "*2\r\n$4\r\nDUMP\r\n"
+#define GET         "*2\r\n$3\r\nGET\r\n"
 
 int encode_read(struct buf *out, struct bytes key)
 {
@@ -158,4 +249,51 @@ int encode_read_multi(struct buf *out, struct bytes key)
 int encode_read_old(struct buf *out, struct bytes key)
 {
     return around_two(out, BYTES(MULTI TIME PTTL), BYTES(TIME DUMP), key, BYTES(EXEC));
+}
+
+int encode_get(struct buf *out, struct bytes key)
+{
+    return around_two(out, BYTES(PEXPIRETIME), BYTES(GET), key, BYTES(""));
+}
+
+int encode_get_multi(struct buf *out, struct bytes key)
+{
+    return around_two(out, BYTES(MULTI PEXPIRETIME), BYTES(GET), key, BYTES(EXEC));
+}
+
+int encode_get_old(struct buf *out, struct bytes key)
+{
+    return around_two(out, BYTES(MULTI TIME PTTL), BYTES(TIME GET), key, BYTES(EXEC));
+}
+
+int encode_ask(struct buf *out, struct bytes key)
+{
+    return around_two(out, BYTES(ASKING PEXPIRETIME), BYTES(ASKING DUMP), key, BYTES(""));
+}
+
+int encode_ask_multi(struct buf *out, struct bytes key)
+{
+    return around_two(out, BYTES(ASKING MULTI PEXPIRETIME), BYTES(DUMP), key, BYTES(EXEC));
+}
+
+int encode_ask_old(struct buf *out, struct bytes key)
+{
+    return around_two(out, BYTES(ASKING MULTI TIME PTTL), BYTES(TIME DUMP), key, BYTES(EXEC));
+}
+
+int encode_command(struct buf *out, size_t args, struct bytes command)
+{
+    char *start;
+    int err = buf_reserve(out, command.len + HEAD_MAX, &start);
+    if (err)
+        return err;
+    *start = '*';
+    char *p = put_u64(start + 1, args + 1);
+    p = put_text(p, BYTES("\r\n"));
+    return finish(out, start, put_bulk(p, command));
+}
+
+int encode_expiry(struct buf *out, struct bytes key)
+{
+    return encode_keyed(out, BYTES(PEXPIRETIME), key);
 }

@@ -27,3 +27,33 @@ void endpoint_clear(struct endpoint *e)
     url_free(&e->url);
     e->url = (struct url){0};
 }
+
+static bool copy_text(const char *text, char **ret)
+{
+    *ret = text ? strdup(text) : NULL;
+    return *ret || !text;
+}
+
+int endpoint_node(const struct endpoint *base, const char *host, uint16_t port, struct endpoint *ret)
+{
+    const struct url *from = &base->url;
+    struct url *u = &ret->url;
+
+    *ret = *base;
+    u->text = NULL;
+    u->port = host ? port : from->port;
+    bool whole =
+        copy_text(host ? NULL : from->path, &u->path); /* all three are made, so that all can be freed */
+    whole &= copy_text(host ? host : from->host, &u->host);
+    whole &= copy_text(from->user, &u->user);
+    if (whole && url_make_text(u) == 0)
+        return 0;
+    endpoint_node_clear(ret);
+    return -ENOMEM;
+}
+
+void endpoint_node_clear(struct endpoint *e)
+{
+    url_free(&e->url);
+    *e = (struct endpoint){0};
+}

@@ -22,4 +22,10 @@ MUST_CHECK int endpoint_make(struct endpoint *e, const char *url, const char *pa
                              const struct tls_options *tls, char why[ENDPOINT_WHY_MAX]);
 void endpoint_clear(struct endpoint *e); /* wipes the password; of a zeroed one: nothing */
 
+/* The same side, user, TLS and time-outs at another address; host NULL: at the same. The password and TLS are
+ * borrowed: base is to live longer. -ENOMEM. */
+MUST_CHECK int endpoint_node(const struct endpoint *base, const char *host, uint16_t port,
+                             struct endpoint *ret);
+void endpoint_node_clear(struct endpoint *e); /* of a zeroed one: nothing */
+
 #endif

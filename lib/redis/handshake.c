@@ -158,11 +158,42 @@ static bool run_identified(struct conn *c)
 
 /* The fence. */
 
-static bool set_fenced(struct conn *c)
+/* Another run id is another process: what was left behind there has died with it, or is not this server's. */
+static bool may_live(const struct conn *c, const struct conn_former *f)
 {
-    c->former = false;
-    c->fenced = true;
-    return true;
+    return !f->run_id[0] || !c->id.run_id[0] || strcmp(f->run_id, c->id.run_id) == 0;
+}
+
+/* The next one that is not known to be dead; NULL: none is left. */
+static struct conn_former *former_of(struct conn *c)
+{
+    if (c->has_former && may_live(c, &c->former))
+        return &c->former;
+    for (size_t i = 0; i < c->nearlier; i++)
+        if (may_live(c, &c->earlier[i]))
+            return &c->earlier[i];
+    return NULL;
+}
+
+static void forget_former(struct conn *c, struct conn_former *f)
+{
+    if (f == &c->former)
+        c->has_former = false;
+    else
+        *f = c->earlier[--c->nearlier];
+}
+
+static bool run_fence(struct conn *c);
+
+static void one_is_dead(struct conn *c)
+{
+    struct conn_former *f = former_of(c), dead = *f;
+
+    forget_former(c, f);
+    if (c->ev.dead)
+        c->ev.dead(&dead, c->arg);
+    if (run_fence(c))
+        go_on(c);
 }
 
 static bool lists_client(struct bytes list, uint64_t id)
@@ -181,11 +212,10 @@ static void on_list(struct conn *c, const struct reply *r, void *arg)
     (void)arg;
     if (!reply_text(r, &list)) {
         go_on(c); /* not fenced in this life */
-    } else if (lists_client(list, c->former_id)) {
+    } else if (lists_client(list, former_of(c)->client_id)) {
         timer_set(c->again, FENCE_LOOK_US);
     } else {
-        set_fenced(c);
-        go_on(c);
+        one_is_dead(c);
     }
 }
 
@@ -193,12 +223,10 @@ static void on_kill(struct conn *c, const struct reply *r, void *arg)
 {
     (void)arg;
     if (r->type == REPLY_INTEGER || reply_is_ok(r) ||
-        (r->type == REPLY_ERROR && bytes_is(r->text, "ERR No such client"))) {
-        set_fenced(c);
-        go_on(c);
-    } else {
+        (r->type == REPLY_ERROR && bytes_is(r->text, "ERR No such client")))
+        one_is_dead(c);
+    else
         conn_ask(c, on_list, "CLIENT LIST");
-    }
 }
 
 void conn_shake_again(struct conn *c)
@@ -206,20 +234,15 @@ void conn_shake_again(struct conn *c)
     conn_ask(c, on_list, "CLIENT LIST");
 }
 
-/* Another run id is another process: what the former connection left behind has died with its own. */
-static bool other_process(const struct conn *c)
-{
-    return c->former_run_id[0] && c->id.run_id[0] && strcmp(c->former_run_id, c->id.run_id) != 0;
-}
-
 static bool run_fence(struct conn *c)
 {
+    const struct conn_former *f = former_of(c);
     char words[64];
-    if (!c->former || other_process(c))
-        return set_fenced(c);
-    if (!c->opt.fenced || c->former_id == 0)
+
+    c->fenced = !f;
+    if (!f || !c->opt.fenced || !f->client_id)
         return true;
-    snprintf(words, sizeof(words), "CLIENT KILL ID %" PRIu64, c->former_id);
+    snprintf(words, sizeof(words), "CLIENT KILL ID %" PRIu64, f->client_id);
     conn_ask(c, on_kill, words);
     return false;
 }
@@ -230,9 +253,11 @@ static void on_no_touch(struct conn *c, const struct reply *r, void *arg)
     go_on(c);
 }
 
+/* Not in a cluster: there Redis 8.0 and Valkey 8.1 crash (tried) on the first key of a slot that is moving
+ * that such a connection asks for. */
 static bool run_no_touch(struct conn *c)
 {
-    if (!c->opt.no_touch || (c->id.redis != 0 && c->id.redis < NO_TOUCH_SINCE))
+    if (!c->opt.no_touch || c->id.cluster || (c->id.redis != 0 && c->id.redis < NO_TOUCH_SINCE))
         return true;
     conn_ask(c, on_no_touch, "CLIENT NO-TOUCH ON");
     return false;

@@ -125,6 +125,19 @@ static bool take_databases(struct prober *p, const struct reply *r)
     return true;
 }
 
+/* One, unless it tells of more (Valkey 9); `databases` is of a server that stands alone. */
+static bool take_cluster_databases(struct prober *p, const struct reply *r)
+{
+    bool may_have_more = p->probe.id.kind == SERVER_VALKEY && p->probe.id.own >= 90000;
+    int64_t n;
+
+    if (config_number(p, r, &n) && n > 0 && n <= URL_DB_MAX)
+        p->probe.databases = (unsigned)n;
+    else
+        p->probe.databases = may_have_more && r->type == REPLY_ERROR ? 0 : 1;
+    return true;
+}
+
 static bool take_bulk_len(struct prober *p, const struct reply *r)
 {
     int64_t n;
@@ -180,12 +193,13 @@ static bool is_self(const struct prober *p, const struct client_line *line, stru
     return id ? id == line->id : bytes_is(role, ":" ROLE);
 }
 
+/* Who asks for the topology may be of this run, and writes nothing: it is let be. */
 static void take_client(struct prober *p, const struct client_line *line)
 {
     struct bytes role;
 
     if (client_is_of(line->name, p->endpoint->client, &role)) {
-        if (!is_self(p, line, role) && p->nown < OWN_MAX)
+        if (!is_self(p, line, role) && !bytes_is(role, ":topology") && p->nown < OWN_MAX)
             p->own[p->nown++] = line->id;
     } else if (bytes_starts(line->name, "riotd:") && p->probe.nothers < PROBE_NAMES_MAX) {
         bytes_escape(line->name, p->probe.others[p->probe.nothers++], sizeof(p->probe.others[0]));
@@ -261,11 +275,19 @@ static const struct {
     {"INFO memory", take_memory},
     {"INFO keyspace", take_keyspace},
     {"CONFIG GET databases", take_databases},
+    {"CONFIG GET cluster-databases", take_cluster_databases},
     {"CONFIG GET proto-max-bulk-len", take_bulk_len},
     {"COMMAND INFO pexpiretime function", take_commands},
     {"FUNCTION DUMP", take_functions},
     {"TIME", take_time},
 };
+
+static bool applies(const struct prober *p, size_t step)
+{
+    if (steps[step].take == take_functions)
+        return p->probe.has_functions;
+    return steps[step].take != take_cluster_databases || p->probe.id.cluster;
+}
 
 static void on_reply(struct conn *c, const struct reply *r, void *arg)
 {
@@ -296,7 +318,7 @@ static void finish(struct prober *p)
 
 static void run(struct prober *p)
 {
-    if (p->step < ARRAY_LEN(steps) && steps[p->step].take == take_functions && !p->probe.has_functions)
+    while (p->step < ARRAY_LEN(steps) && !applies(p, p->step))
         p->step++;
     if (p->step == ARRAY_LEN(steps)) {
         finish(p);

@@ -17,8 +17,8 @@ struct probe {
     unsigned dump_version;       /* from the footer of FUNCTION DUMP where there is one (7.0+), else from
                                     server_dump_version() */
     uint64_t proto_max_bulk_len; /* 512 MiB when unknown */
-    unsigned databases;          /* CONFIG GET databases; 0: unknown */
-    char maxmemory_policy[32];   /* "" unknown */
+    unsigned databases;        /* CONFIG GET databases, of a cluster cluster-databases, else 1; 0: unknown */
+    char maxmemory_policy[32]; /* "" unknown */
     uint64_t maxmemory;
     bool config_allowed; /* CONFIG GET works */
     bool client_list_allowed;

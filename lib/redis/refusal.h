@@ -16,8 +16,16 @@ enum refusal refusal_of(struct bytes error);
  * sides have, so a target with more databases leads to it. */
 bool refusal_no_such_db(struct bytes error);
 
+/* Is that command (in small letters) itself refused, whatever its key: by the ACL, or since the server does
+ * not know it? */
+bool refusal_is_of_command(struct bytes error, const char *command);
+
 /* It says nothing of the question: the server is busy, or not ready (LOADING, BUSY, MASTERDOWN, TRYAGAIN,
  * CLUSTERDOWN). */
 bool refusal_is_passing(struct bytes error);
+
+/* A missing right for people: "NOPERM for PEXPIRETIME on the source as user x: " and the server's own words.
+ * What is no NOPERM, with something before it or not, stays as it is. Returns out. */
+const char *refusal_tell(const char *text, const char *side, const char *user, char *out, size_t cap);
 
 #endif

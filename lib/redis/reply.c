@@ -8,7 +8,7 @@
 
 #include "lib/redis/refusal.h"
 
-#define DEPTH_MAX  7  /* what 0.14 can do; 1.x would go to 1024 */
+#define DEPTH_MAX  8  /* arrays in one another: what 0.14 can do; 1.x would go to 1024 */
 #define LENGTH_MAX 32 /* of "$123\r\n" and of the CRLF behind a bulk */
 
 struct reply_reader {

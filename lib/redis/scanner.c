@@ -28,17 +28,19 @@ struct scanner {
     int *dbs;
     size_t ndbs, at; /* dbs[at] is being scanned */
     unsigned count;
-    char type[16];
-    char *match;             /* or NULL */
-    char run_id[RUN_ID_MAX]; /* where the present cursor comes from; "" before a database's first page */
+    const char *const *types; /* or NULL */
+    size_t type;              /* types[type] is being scanned for */
+    char *match;              /* or NULL */
+    char run_id[RUN_ID_MAX];  /* where the present cursor comes from; "" before a database's first page */
     char cursor[CURSOR_TEXT], next_cursor[CURSOR_TEXT];
     bool running;
-    bool wanted;   /* a page was asked for and is not complete */
-    bool asked;    /* its request was sent in this life of the connection */
-    bool error;    /* the reply was an error */
-    bool absent;   /* of the SELECT: there is no such database, so it has no keys */
-    bool stale;    /* the reply under way belongs to a pass that was given up: it is passed over */
-    bool selected; /* this life of the connection is in dbs[at] */
+    bool wanted;  /* a page was asked for and is not complete */
+    bool asked;   /* its request was sent in this life of the connection */
+    bool error;   /* the reply was an error */
+    bool absent;  /* of the SELECT: there is no such database, so it has no keys */
+    bool stale;   /* the reply under way belongs to a pass that was given up: it is passed over */
+    int db;       /* that this life of the connection is in; it begins in 0 */
+    int asked_db; /* of the SELECT under way */
 
     char select_error[160];
 
@@ -55,16 +57,16 @@ static int append_request(struct scanner *s, struct buf *out)
     snprintf(db, sizeof(db), "%d", s->dbs[s->at]);
     struct bytes scan[8] = {BYTES("SCAN"), bytes_str(s->cursor), BYTES("COUNT"), bytes_str(count)};
     size_t n = 4;
-    if (s->type[0]) {
+    if (s->types) {
         scan[n++] = BYTES("TYPE");
-        scan[n++] = bytes_str(s->type);
+        scan[n++] = bytes_str(s->types[s->type]);
     }
     if (s->match) {
         scan[n++] = BYTES("MATCH");
         scan[n++] = bytes_str(s->match);
     }
     const struct bytes select[] = {BYTES("SELECT"), bytes_str(db)};
-    int err = s->selected ? 0 : request_append(out, ARRAY_LEN(select), select);
+    int err = s->db == s->dbs[s->at] ? 0 : request_append(out, ARRAY_LEN(select), select);
     return err ? err : request_append(out, n, scan);
 }
 
@@ -78,7 +80,8 @@ static void send_request(struct scanner *s)
         conn_reset(s->conn, "out of memory");
         return;
     }
-    s->expect = s->selected ? EXPECT_PAGE : EXPECT_SELECT;
+    s->expect = s->db == s->dbs[s->at] ? EXPECT_PAGE : EXPECT_SELECT;
+    s->asked_db = s->dbs[s->at];
     s->asked = true;
     s->error = s->absent = s->stale = false;
     conn_expect(s->conn, true);
@@ -93,11 +96,21 @@ static void retry_fired(void *arg)
 static void page_refused(struct scanner *s, const char *error)
 {
     s->asked = false;
-    s->selected = false;
     conn_expect(s->conn, false);
     timer_set(s->retry, RETRY_US);
     if (s->ev.refused)
         s->ev.refused(error, s->arg);
+}
+
+/* The next type, or the next database. */
+static void go_further(struct scanner *s)
+{
+    if (s->types && s->types[s->type + 1] && !s->absent) {
+        s->type++;
+        return;
+    }
+    s->type = 0;
+    s->at++;
 }
 
 static void page_complete(struct scanner *s)
@@ -106,8 +119,7 @@ static void page_complete(struct scanner *s)
     s->wanted = s->asked = false;
     conn_expect(s->conn, false);
     if (strcmp(s->cursor, "0") == 0) {
-        s->at++;
-        s->selected = false;
+        go_further(s);
         if (s->at == s->ndbs) {
             s->running = false;
             s->ev.done(s->arg);
@@ -160,7 +172,7 @@ static int take_select(struct scanner *s, const struct resp_token *t)
         return -EBADMSG;
     s->expect = EXPECT_PAGE;
     s->error = t->type == RESP_ERROR;
-    s->selected = !s->error;
+    s->db = s->error ? URL_DB_NONE : s->asked_db;
     s->absent = s->error && refusal_no_such_db(t->text);
     if (s->error)
         bytes_escape(t->text, s->select_error, sizeof(s->select_error));
@@ -198,7 +210,7 @@ static int take_token(struct scanner *s, const struct resp_token *t)
 
 static void stale_passed(struct scanner *s)
 {
-    s->asked = s->stale = s->selected = false;
+    s->asked = s->stale = false;
     conn_expect(s->conn, false);
     send_request(s);
 }
@@ -271,7 +283,8 @@ static void on_up(struct conn *c, void *arg)
 
     conn_raw(c);
     resp_init(&s->resp, KEY_NAME_MAX, 512 * MIB, UINT32_MAX);
-    s->selected = s->asked = s->in_long = false;
+    s->db = 0;
+    s->asked = s->in_long = false;
     if (s->running && cursor_is_foreign(s, conn_server(c)->run_id)) {
         give_up(s, "another server process answers: its cursor cannot be used");
         return;
@@ -323,7 +336,7 @@ struct scanner *scanner_free(struct scanner *s)
     return NULL;
 }
 
-int scanner_begin(struct scanner *s, const int *dbs, size_t ndbs, unsigned count, const char *type)
+int scanner_begin(struct scanner *s, const int *dbs, size_t ndbs, unsigned count, const char *const *types)
 {
     int *copy = malloc(MAX(ndbs, (size_t)1) * sizeof(*copy));
     if (!copy)
@@ -333,12 +346,12 @@ int scanner_begin(struct scanner *s, const int *dbs, size_t ndbs, unsigned count
     free(s->dbs);
     s->dbs = copy;
     s->ndbs = ndbs;
-    s->at = 0;
+    s->at = s->type = 0;
     s->count = count;
-    snprintf(s->type, sizeof(s->type), "%s", type ? type : "");
+    s->types = types;
     snprintf(s->cursor, sizeof(s->cursor), "0");
     s->run_id[0] = '\0';
-    s->selected = s->wanted = s->in_long = false;
+    s->wanted = s->in_long = false;
     s->stale = s->asked;
     s->running = ndbs > 0;
     timer_clear(s->retry);

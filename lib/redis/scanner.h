@@ -27,10 +27,11 @@ MUST_CHECK int scanner_new(struct loop *l, const struct endpoint *e, const char 
                            const struct scanner_events *ev, void *arg, struct scanner **ret);
 struct scanner *scanner_free(struct scanner *s);
 
-/* Begins a pass over these databases (copied), giving up a present one. type: NULL, or a type name for SCAN
- * TYPE (6.0+). The first page comes after scanner_next(). */
+/* Begins a pass over these databases (copied), giving up a present one. types: NULL, or the names of types,
+ * ended by NULL and borrowed, each of which a database is gone through for once (SCAN TYPE, 6.0+). The first
+ * page comes after scanner_next(). */
 MUST_CHECK int scanner_begin(struct scanner *s, const int *dbs, size_t ndbs, unsigned count,
-                             const char *type);
+                             const char *const *types);
 /* A glob for SCAN MATCH, copied; NULL: none. For the passes begun from now on; -EINVAL: longer than
  * SCANNER_MATCH_MAX. */
 MUST_CHECK int scanner_match(struct scanner *s, const char *glob);

@@ -70,17 +70,22 @@ static void take_server(struct bytes name, struct bytes value, struct server_id 
         id->tcp_port = port_number(value);
     } else if (bytes_is(name, "redis_mode") || bytes_is(name, "server_mode")) {
         id->cluster = bytes_is(value, "cluster");
+        id->standalone = bytes_is(value, "standalone");
     }
 }
 
 static void take_replication(struct bytes name, struct bytes value, struct server_id *id)
 {
+    uint64_t number;
+
     if (bytes_is(name, "role"))
         id->role = role_of(value);
     else if (bytes_is(name, "master_replid"))
         copy_replid(value, id->replid);
     else if (bytes_is(name, "master_replid2"))
         copy_replid(value, id->replid2);
+    else if (bytes_is(name, "master_repl_offset"))
+        id->repl_offset = bytes_to_u64(value, &number) == 0 ? number : 0;
     else if (bytes_is(name, "master_host"))
         copy_text(value, id->primary_host, sizeof(id->primary_host));
     else if (bytes_is(name, "master_port"))

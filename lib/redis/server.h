@@ -20,9 +20,10 @@ struct server_id {
     char replid[RUN_ID_MAX], replid2[RUN_ID_MAX];
     char primary_host[256]; /* of a replica */
     uint16_t primary_port;
-    bool cluster;
-    bool primary_link_up; /* of a replica */
+    bool cluster, standalone; /* neither: it does not say */
+    bool primary_link_up;     /* of a replica */
     uint16_t tcp_port;
+    uint64_t repl_offset; /* of the stream for its replicas */
 };
 
 /* From the text of INFO server followed by INFO replication (or a whole INFO). */

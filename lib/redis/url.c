@@ -166,7 +166,7 @@ static int parse_unix(struct bytes in, struct url *u, char why[URL_WHY_MAX])
     return copy(path, &u->path);
 }
 
-static int make_text(struct url *u)
+int url_make_text(struct url *u)
 {
     char db[16] = "";
     int n;
@@ -203,7 +203,7 @@ static int parse(struct bytes in, struct url *u, char why[URL_WHY_MAX])
             continue;
         u->tls = table[i].tls;
         int err = table[i].fn(bytes_of(in.ptr + len, in.len - len), u, why);
-        return err < 0 ? err : make_text(u);
+        return err < 0 ? err : url_make_text(u);
     }
     return wrong(why, "it must begin with redis://, rediss:// or unix://");
 }

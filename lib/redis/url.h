@@ -26,6 +26,7 @@ struct url {
 /* 0, -EINVAL (why[] says what is wrong, in a sentence without the URL's password), -ENOMEM. */
 #define URL_WHY_MAX 160
 MUST_CHECK int url_parse(const char *text, struct url *ret, char why[URL_WHY_MAX]);
-void url_free(struct url *u); /* of a zeroed one: nothing */
+void url_free(struct url *u);                /* of a zeroed one: nothing */
+MUST_CHECK int url_make_text(struct url *u); /* from the other parts. -ENOMEM: there is none */
 
 #endif

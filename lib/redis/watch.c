@@ -212,6 +212,27 @@ static int parse(struct bytes text, struct watch_sample *ret)
     return 0;
 }
 
+void watch_untold(const struct watch_sample *s, bool evictions, char ret[WATCH_UNTOLD_MAX])
+{
+    const struct {
+        const char *name;
+        bool told;
+    } proofs[] = {
+        {"run_id", s->id.run_id[0]},
+        {"role", s->id.role != ROLE_UNKNOWN},
+        {"master_replid", s->id.replid[0]},
+        {"total_commands_processed", s->total_commands != WATCH_UNKNOWN},
+        {"commandstats", s->flushes != WATCH_UNKNOWN},
+        {"evicted_keys", !evictions || s->evicted_keys != WATCH_UNKNOWN},
+    };
+    size_t at = 0;
+
+    ret[0] = '\0';
+    for (size_t i = 0; i < ARRAY_LEN(proofs); i++)
+        if (!proofs[i].told)
+            at += (size_t)snprintf(ret + at, WATCH_UNTOLD_MAX - at, "%s%s", at ? ", " : "", proofs[i].name);
+}
+
 /* A reading. */
 
 static void begin(struct watch *w);
@@ -287,7 +308,7 @@ static void on_timer(void *arg)
 {
     struct watch *w = arg;
 
-    timer_set(w->timer, PERIOD_US);
+    timer_beat(w->timer, PERIOD_US);
     if (w->due == 0)
         begin(w);
 }
@@ -298,7 +319,7 @@ static void on_up(struct conn *c, void *arg)
     (void)c;
 
     enter(w);
-    timer_set(w->timer, PERIOD_US);
+    timer_beat(w->timer, PERIOD_US);
     begin(w);
     if (w->ev.up)
         w->ev.up(w, w->arg);

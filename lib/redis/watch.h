@@ -52,6 +52,11 @@ struct watch_sample {
     unsigned round_trip_us;
 };
 
+/* The names of what INFO lacks, of all that shows a server to be the same one with the same data still: with
+ * `evictions` also that it has dropped no key. "" nothing is lacking. */
+#define WATCH_UNTOLD_MAX 96
+void watch_untold(const struct watch_sample *s, bool evictions, char ret[WATCH_UNTOLD_MAX]);
+
 struct watch;
 struct watch_events {
     void (*sample)(struct watch *w, const struct watch_sample *borrowed, void *arg);

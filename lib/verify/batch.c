@@ -32,7 +32,9 @@ int batch_begin(struct batch *b, int db, enum batch_kind kind)
     b->kind = kind;
     b->n = b->left = b->tries = 0;
     b->expected = 0;
-    b->together = b->undecided = false;
+    b->dead = b->together = b->undecided = b->loose = b->strings = false;
+    b->peer[0] = b->peer[1] = NULL;
+    b->by_slot[0] = b->by_slot[1] = false;
     b->names_len = 0;
     if (b->names_cap > 4 * BATCH_NAMES) {
         free(b->names);
@@ -55,7 +57,7 @@ static int reserve_name(struct batch *b, size_t len)
     return 0;
 }
 
-int batch_add(struct batch *b, struct bytes key, uint64_t tag)
+int batch_add(struct batch *b, struct bytes key, unsigned slot, uint64_t tag)
 {
     struct item *item = &b->items[b->n];
 
@@ -64,10 +66,19 @@ int batch_add(struct batch *b, struct bytes key, uint64_t tag)
         return err;
     if (key.len)
         memcpy(b->names + b->names_len, key.ptr, key.len);
-    *item = (struct item){.at = b->names_len, .len = key.len, .tag = tag};
+    *item = (struct item){.at = b->names_len, .len = key.len, .tag = tag, .slot = slot};
     b->names_len += key.len;
     b->n++;
     return 0;
+}
+
+unsigned batch_part(const struct batch *b, int side, unsigned from)
+{
+    unsigned to = b->by_slot[side] ? from + 1 : b->n;
+
+    while (to < b->n && b->items[to].slot == b->items[from].slot)
+        to++;
+    return to;
 }
 
 void batch_again(struct batch *b, const bool keep[BATCH_KEYS])
@@ -79,7 +90,7 @@ void batch_again(struct batch *b, const bool keep[BATCH_KEYS])
         if (keep[i])
             b->items[n++] = b->items[i];
     b->n = n;
-    b->undecided = false;
+    b->undecided = b->strings = false;
     b->tries++;
 }
 

@@ -1,13 +1,12 @@
 /* pass.c - see pass.h. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/verify/pass.h"
 
 #define NAMES_HIGH (256 * KIB) /* not read on above it, until half of it is there */
-#define NAMES_MAX  (64 * MIB)  /* never reached: input under way, and what is put back */
+#define NAMES_MAX  (64 * MIB)  /* never reached: input under way */
 
 struct head {
     int db;
@@ -19,7 +18,6 @@ struct pass {
     void *arg;
     struct scanner *scanner;
     struct pass_options opt;
-    char run_id[RUN_ID_MAX];
     struct buf names; /* each behind its head */
     bool page_due, over, paused, failed;
     uint64_t told, pages, waiting; /* names told; of them, those in `names` */
@@ -33,7 +31,8 @@ static void begin(struct pass *p)
     buf_consume(&p->names, buf_len(&p->names));
     if (p->over)
         return;
-    p->failed = scanner_begin(p->scanner, p->opt.dbs, p->opt.ndbs, p->opt.count, NULL) < 0;
+    p->failed = scanner_begin(p->scanner, p->opt.dbs, p->opt.ndbs, p->opt.count,
+                              filter_scan_types(p->opt.filter)) < 0;
     if (!p->failed)
         scanner_next(p->scanner);
 }
@@ -70,8 +69,9 @@ static int append(struct pass *p, int db, struct bytes name)
 
 static bool is_chosen(const struct pass *p, int db, struct bytes name)
 {
-    return p->opt.chosen == UINT64_MAX ||
-           hash_bytes(p->opt.seed, (uint64_t)(uint32_t)db, name) <= p->opt.chosen;
+    return filter_name(p->opt.filter, name) &&
+           (p->opt.chosen == UINT64_MAX ||
+            hash_bytes(p->opt.seed, (uint64_t)(uint32_t)db, name) <= p->opt.chosen);
 }
 
 /* The answer is given up when a name has no place: SCAN's page is told again on the next connection. */
@@ -137,7 +137,7 @@ static int on_identified(struct conn *c, const struct server_id *id, uint64_t cl
     (void)c, (void)client_id;
 
     p->paused = false; /* ended with the former life */
-    if (strcmp(p->run_id, id->run_id) == 0)
+    if (p->ev.approved(id, p->arg))
         return 0;
     *why = "another server answers there";
     return -EPERM;
@@ -159,7 +159,6 @@ int pass_new(struct loop *l, const struct pass_options *opt, const struct pass_e
     p->ev = *ev;
     p->arg = arg;
     p->opt = *opt;
-    snprintf(p->run_id, sizeof(p->run_id), "%s", opt->run_id);
     buf_init(&p->names, NAMES_MAX);
     int err = scanner_new(l, opt->endpoint, opt->role, &events, p, &p->scanner);
     if (!err)
@@ -211,22 +210,16 @@ void pass_shift(struct pass *p)
     ask_ahead(p);
 }
 
-int pass_put_back(struct pass *p, int db, struct bytes name)
-{
-    return append(p, db, name);
-}
-
 bool pass_is_over(const struct pass *p)
 {
     return p->over && !buf_len(&p->names);
 }
 
-void pass_approve(struct pass *p, const char *run_id)
+void pass_check(struct pass *p)
 {
     struct conn *c = scanner_conn(p->scanner);
 
-    snprintf(p->run_id, sizeof(p->run_id), "%s", run_id);
-    if (conn_is_up(c) && strcmp(conn_server(c)->run_id, run_id) != 0)
+    if (conn_is_up(c) && !p->ev.approved(conn_server(c), p->arg))
         conn_reset(c, "another server is to be compared");
 }
 
@@ -238,7 +231,8 @@ uint64_t pass_taken(const struct pass *p)
 /* A page is about so many keys, whatever the glob leaves of them. */
 uint64_t pass_visited(const struct pass *p)
 {
-    uint64_t told = p->opt.match ? MAX(p->told, p->pages * p->opt.count) : p->told;
+    uint64_t told =
+        p->opt.match || filter_scan_types(p->opt.filter) ? MAX(p->told, p->pages * p->opt.count) : p->told;
     return told - MIN(told, p->waiting);
 }
 

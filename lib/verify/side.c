@@ -6,12 +6,13 @@
 
 #include "lib/redis/encode.h"
 #include "lib/redis/refusal.h"
+#include "lib/verify/batch_commands.h"
 #include "lib/verify/side.h"
 #include "lib/core/resp.h"
 
 #define IN_MAX   (256 * KIB)
 #define OUT_HIGH (512 * KIB)
-/* A batch is sent whole; each of its names stands in it twice. */
+/* A batch is sent whole; each of its names stands in it twice, and around each MULTI and EXEC. */
 #define OUT_MAX (OUT_HIGH + 2 * (BATCH_NAMES + KEY_NAME_MAX) + 64 * KIB)
 #define WHOLE   (16 * KIB) /* payloads up to it are hashed in one piece */
 
@@ -26,13 +27,12 @@ enum step {
     STEP_QUEUED,
     STEP_EXEC,
     STEP_COMMAND, /* the reply to one of those in the MULTI, or to EXISTS */
+    STEP_STRING,  /* of those that MGET's reply is made of */
     STEP_SECONDS,
     STEP_MICROSECONDS,
     STEP_PAYLOAD, /* parts of it */
     STEP_PASS,    /* whole replies that say nothing any more */
 };
-
-enum command { COMMAND_TIME, COMMAND_EXPIRY, COMMAND_VALUE };
 
 struct side {
     struct side_options opt;
@@ -45,14 +45,19 @@ struct side {
     bool old; /* of this life: without PEXPIRETIME */
 
     struct batch *ring[SIDE_BATCHES];
-    unsigned head, tail; /* free-running */
+    bool selected[SIDE_BATCHES]; /* is a SELECT before it? */
+    bool selects;                /* this life was sent to another database than 0 */
+    unsigned head, tail;         /* free-running */
 
     /* Of the first batch in the ring. */
     enum step step;
-    unsigned at;      /* the command that is being answered */
-    unsigned to_pass; /* replies */
-    bool judged;      /* deep: now_ms is known */
-    int64_t now_ms;
+    unsigned from, to; /* the keys of the part that is being answered */
+    unsigned at;       /* its command that is being answered */
+    unsigned string;   /* MGET: the key that is */
+    unsigned to_pass;  /* replies */
+    bool clocked;      /* before 7.0, of this part: base_ms is known */
+    bool judged;       /* deep: now_ms is known */
+    int64_t base_ms, now_ms;
     bool stalled;
 };
 
@@ -66,95 +71,36 @@ static struct batch_side *mine(struct side *s)
     return &first(s)->side[s->opt.index];
 }
 
-/* How a batch is asked for. */
-
-static bool has_clock(const struct side *s, const struct batch *b)
+static unsigned commands(const struct side *s)
 {
-    return s->old || b->kind == BATCH_DEEP;
+    return batch_commands(first(s), s->old, s->to - s->from);
 }
 
-/* Commands between MULTI and EXEC. */
-static unsigned commands(const struct side *s, const struct batch *b)
+static enum batch_command command_at(const struct side *s, unsigned at, unsigned *ret_key)
 {
-    if (b->kind == BATCH_EXISTS)
-        return b->together ? 1 : b->n;
-    return 2 * b->n + (has_clock(s, b) ? 1 : 0) + (s->old ? 1 : 0);
+    return batch_command_at(first(s), s->old, s->from, s->to, at, ret_key);
 }
 
-/* What command `at` is, and of which key. */
-static enum command command_at(const struct side *s, const struct batch *b, unsigned at, unsigned *ret_key)
-{
-    unsigned lead = has_clock(s, b) ? 1 : 0;
-
-    *ret_key = at;
-    if (b->kind == BATCH_EXISTS)
-        return COMMAND_VALUE;
-    *ret_key = 0;
-    if (at < lead)
-        return COMMAND_TIME;
-    *ret_key = at - lead;
-    if (at < lead + b->n)
-        return COMMAND_EXPIRY;
-    if (s->old && at == lead + b->n)
-        return COMMAND_TIME;
-    *ret_key = at - lead - b->n - (s->old ? 1 : 0);
-    return COMMAND_VALUE;
-}
-
-static int append_each(struct buf *out, const struct batch *b, struct bytes command)
-{
-    int err = 0;
-    for (unsigned i = 0; i < b->n && !err; i++)
-        err = encode_keyed(out, command, batch_name(b, i));
-    return err;
-}
-
-static int append_exists(struct buf *out, const struct batch *b)
-{
-    if (!b->together)
-        return append_each(out, b, BYTES("*2\r\n$6\r\nEXISTS\r\n"));
-    int err = buf_printf(out, "*%u\r\n$6\r\nEXISTS\r\n", b->n + 1);
-    return err ? err : append_each(out, b, BYTES(""));
-}
-
-static int append_select(const struct side *s, struct buf *out, int db)
+/* A connection begins in database 0, and stays there until it is sent elsewhere: a service with one database
+ * may not know SELECT. */
+static int append_select(struct side *s, struct buf *out, int db)
 {
     int into = s->opt.index == 1 && s->opt.into_db != URL_DB_NONE ? s->opt.into_db : db;
-    return encode_select(out, into);
-}
-
-static int append_batch(const struct side *s, struct buf *out, const struct batch *b)
-{
-    static const char time[] = "*1\r\n$4\r\nTIME\r\n";
-
-    int err = append_select(s, out, b->db);
-    if (b->kind == BATCH_EXISTS)
-        return err ? err : append_exists(out, b);
-    if (!err)
-        err = buf_append_str(out, "*1\r\n$5\r\nMULTI\r\n");
-    if (!err && has_clock(s, b))
-        err = buf_append_str(out, time);
-    if (!err)
-        err = append_each(out, b,
-                          s->old ? BYTES("*2\r\n$4\r\nPTTL\r\n") : BYTES("*2\r\n$11\r\nPEXPIRETIME\r\n"));
-    if (!err && s->old)
-        err = buf_append_str(out, time);
-    if (!err)
-        err = append_each(out, b, BYTES("*2\r\n$4\r\nDUMP\r\n"));
-    return err ? err : buf_append_str(out, "*1\r\n$4\r\nEXEC\r\n");
+    s->selects |= into != 0;
+    s->selected[s->tail % SIDE_BATCHES] = s->selects;
+    return s->selects ? encode_select(out, into) : 0;
 }
 
 /* What comes back. */
 
-static void batch_failed(struct side *s, struct bytes error)
+static enum trouble trouble_of(struct bytes error)
 {
-    struct batch_side *m = mine(s);
+    static const char *const moving[] = {"MOVED ", "ASK ", "TRYAGAIN "};
 
-    if (m->error[0])
-        return;
-    m->failed = true;
-    m->passing = refusal_is_passing(error);
-    bytes_escape(error.len ? error : BYTES("ERR"), m->error, sizeof(m->error));
+    for (size_t i = 0; i < ARRAY_LEN(moving); i++)
+        if (bytes_starts(error, moving[i]))
+            return TROUBLE_MOVING;
+    return refusal_is_passing(error) ? TROUBLE_SERVER : TROUBLE_KEY;
 }
 
 static void key_failed(struct side *s, unsigned key, struct bytes error)
@@ -164,18 +110,55 @@ static void key_failed(struct side *s, unsigned key, struct bytes error)
 
     if (r->error)
         return;
-    r->passing = refusal_is_passing(error);
+    r->trouble = trouble_of(error);
     r->error = strdup(bytes_escape(error.len ? error : BYTES("ERR"), text, sizeof(text)));
-    if (!r->error)
-        batch_failed(s, error);
+    r->aborted = !r->error;
+}
+
+/* All keys of the part are refused: because of those that have an error of their own, if there are such. */
+static void part_failed(struct side *s, struct bytes error)
+{
+    struct batch *b = first(s);
+    bool others_fault = mine(s)->no_strings;
+
+    mine(s)->failed = true;
+    for (unsigned i = s->from; i < s->to; i++)
+        others_fault |= b->items[i].side[s->opt.index].error != NULL;
+    for (unsigned i = s->from; i < s->to; i++)
+        if (others_fault)
+            b->items[i].side[s->opt.index].aborted = !b->items[i].side[s->opt.index].error;
+        else
+            key_failed(s, i, error);
+}
+
+/* By DUMP they can be read all the same, unless the server is not ready for that either. */
+static void strings_refused(struct side *s, struct bytes error)
+{
+    struct batch *b = first(s);
+
+    if (trouble_of(error) != TROUBLE_KEY) {
+        part_failed(s, error);
+        return;
+    }
+    mine(s)->no_strings = true;
+    for (unsigned i = s->from; i < s->to; i++)
+        b->items[i].side[s->opt.index].aborted = true;
+}
+
+static void begin_part(struct side *s, unsigned from)
+{
+    s->step = batch_has_multi(first(s), s->old) ? STEP_MULTI : STEP_COMMAND;
+    s->from = from;
+    s->to = batch_part(first(s), s->opt.index, from);
+    s->at = s->to_pass = 0;
+    s->clocked = s->judged = false;
+    s->base_ms = s->now_ms = 0;
 }
 
 static void begin_batch(struct side *s)
 {
     s->step = STEP_SELECT;
-    s->at = s->to_pass = 0;
-    s->judged = false;
-    s->now_ms = 0;
+    s->from = s->to = s->at = s->to_pass = 0;
 }
 
 static void end_batch(struct side *s)
@@ -187,33 +170,53 @@ static void end_batch(struct side *s)
     s->ev.answered(s, b, s->arg);
 }
 
-static void next_command(struct side *s)
+static void end_part(struct side *s)
 {
-    s->step = STEP_COMMAND;
-    if (++s->at == commands(s, first(s)))
+    if (s->to < first(s)->n)
+        begin_part(s, s->to);
+    else
         end_batch(s);
 }
 
-/* So many whole replies of this batch are still to come, and say nothing. */
+static void next_command(struct side *s)
+{
+    s->step = STEP_COMMAND;
+    if (++s->at == commands(s))
+        end_part(s);
+}
+
+/* So many whole replies of this part are still to come, and say nothing. */
 static void pass_over(struct side *s, unsigned replies)
 {
     s->step = STEP_PASS;
     s->to_pass = replies;
 }
 
+/* Of a batch whose database cannot be selected. */
+static void pass_batch(struct side *s)
+{
+    pass_over(s, batch_replies(first(s), s->old, s->opt.index));
+}
+
+/* It is in its database. */
+static void begin_answers(struct side *s)
+{
+    begin_part(s, 0);
+    if (first(s)->kind == BATCH_EXISTS)
+        s->to = first(s)->n;
+}
+
 static int take_select(struct side *s, const struct resp_token *t)
 {
-    const struct batch *b = first(s);
-    bool exists = b->kind == BATCH_EXISTS;
-
     if (t->type != RESP_SIMPLE && t->type != RESP_ERROR)
         return -EBADMSG;
-    s->step = exists ? STEP_COMMAND : STEP_MULTI;
+    begin_answers(s);
     if (t->type == RESP_SIMPLE)
         return 0;
+    s->to = first(s)->n;
     if (!refusal_no_such_db(t->text))
-        batch_failed(s, t->text); /* else no key is there */
-    pass_over(s, commands(s, b) + (exists ? 0 : 2));
+        part_failed(s, t->text); /* else no key is there */
+    pass_batch(s);
     return 0;
 }
 
@@ -224,8 +227,8 @@ static int take_multi(struct side *s, const struct resp_token *t)
         return -EBADMSG;
     s->step = STEP_QUEUED;
     if (t->type == RESP_ERROR) {
-        batch_failed(s, t->text);
-        pass_over(s, commands(s, first(s)) + 1);
+        part_failed(s, t->text);
+        pass_over(s, commands(s) + 1);
     }
     return 0;
 }
@@ -236,12 +239,14 @@ static int take_queued(struct side *s, const struct resp_token *t)
 
     if (t->type != RESP_SIMPLE && t->type != RESP_ERROR)
         return -EBADMSG;
-    if (t->type == RESP_ERROR && command_at(s, first(s), s->at, &key) != COMMAND_TIME) {
+    enum batch_command command = command_at(s, s->at, &key);
+    if (t->type == RESP_ERROR && command == COMMAND_TIME)
+        part_failed(s, t->text);
+    else if (t->type == RESP_ERROR && command == COMMAND_VALUE && first(s)->strings)
+        strings_refused(s, t->text);
+    else if (t->type == RESP_ERROR)
         key_failed(s, key, t->text);
-    } else if (t->type == RESP_ERROR) {
-        batch_failed(s, t->text);
-    }
-    if (++s->at == commands(s, first(s))) {
+    if (++s->at == commands(s)) {
         s->at = 0;
         s->step = STEP_EXEC;
     }
@@ -250,21 +255,21 @@ static int take_queued(struct side *s, const struct resp_token *t)
 
 static int take_exec(struct side *s, const struct resp_token *t)
 {
-    if (t->type == RESP_ARRAY && t->number == commands(s, first(s))) {
+    if (t->type == RESP_ARRAY && t->number == commands(s)) {
         s->step = STEP_COMMAND;
         return 0;
     }
     if (t->type != RESP_ERROR && t->type != RESP_NIL)
         return -EBADMSG;
-    batch_failed(s, t->type == RESP_ERROR ? t->text : BYTES("EXECABORT no reply to EXEC"));
-    end_batch(s);
+    part_failed(s, t->type == RESP_ERROR ? t->text : BYTES("EXECABORT no reply to EXEC"));
+    end_part(s);
     return 0;
 }
 
 static int take_time(struct side *s, const struct resp_token *t)
 {
     if (t->type == RESP_ERROR) {
-        batch_failed(s, t->text);
+        part_failed(s, t->text);
         next_command(s);
         return 0;
     }
@@ -276,11 +281,13 @@ static void clock_read(struct side *s)
 {
     struct batch_side *m = mine(s);
 
-    if (m->clock && s->now_ms - m->now_ms > TORN_MS)
+    if (s->clocked && s->now_ms - s->base_ms > TORN_MS)
         m->torn = true;
+    if (!s->clocked)
+        s->base_ms = s->now_ms;
     if (!m->clock)
         m->now_ms = s->now_ms;
-    m->clock = true;
+    s->clocked = m->clock = true;
     next_command(s);
 }
 
@@ -296,12 +303,12 @@ static int take_clock(struct side *s, const struct resp_token *t, int64_t unit_u
     return 0;
 }
 
-/* -2 (no such key) and -1 (no expiry) both give 0: DUMP tells which. PTTL is 0 in a key's last millisecond;
- * the sum with TIME never is. */
+/* -2 (no such key) and -1 (no expiry) both give 0: the value tells which. PTTL is 0 in a key's last
+ * millisecond; the sum with TIME never is. */
 static int take_expiry(struct side *s, const struct resp_token *t, unsigned key)
 {
     struct reading *r = &first(s)->items[key].side[s->opt.index];
-    int64_t base_ms = s->old ? mine(s)->now_ms : 0;
+    int64_t base_ms = s->old ? s->base_ms : 0;
 
     if (t->type == RESP_ERROR)
         key_failed(s, key, t->text);
@@ -309,6 +316,7 @@ static int take_expiry(struct side *s, const struct resp_token *t, unsigned key)
         return -EBADMSG;
     else if (t->number >= 0)
         r->expire_at_ms = base_ms + MIN(t->number, INT64_MAX - base_ms);
+    r->listed = t->type == RESP_INTEGER && t->number != NO_SUCH_KEY;
     next_command(s);
     return 0;
 }
@@ -323,7 +331,10 @@ static void begin_payload(struct side *s, struct reading *r, uint64_t length)
 {
     r->exists = true;
     r->bytes = length;
-    body_hash_begin(s->body, length);
+    if (first(s)->strings)
+        body_hash_begin_string(s->body, length);
+    else
+        body_hash_begin(s->body, length);
     if (is_deep(s))
         r->undecoded = digester_begin(s->digester, length, s->now_ms);
 }
@@ -335,12 +346,33 @@ static void feed_payload(struct side *s, struct reading *r, struct bytes part)
         r->undecoded = digester_feed(s->digester, part);
 }
 
+/* The key whose value is being answered. */
+static unsigned key_at(const struct side *s)
+{
+    unsigned key = s->string;
+
+    if (!first(s)->strings)
+        (void)command_at(s, s->at, &key);
+    return key;
+}
+
+static void next_value(struct side *s)
+{
+    bool another = first(s)->strings && ++s->string < s->to;
+
+    s->step = STEP_STRING;
+    if (!another)
+        next_command(s);
+}
+
 static void end_payload(struct side *s, struct reading *r, unsigned key)
 {
     r->body = body_hash_end(s->body, &r->first);
+    if (first(s)->strings)
+        r->first = RDB_STRING_BYTE;
     if (is_deep(s) && !r->undecoded)
         r->undecoded = digester_end(s->digester, batch_digest(first(s), key, s->opt.index));
-    next_command(s);
+    next_value(s);
 }
 
 static void take_whole(struct side *s, struct reading *r, unsigned key, struct bytes payload)
@@ -354,8 +386,9 @@ static void take_whole(struct side *s, struct reading *r, unsigned key, struct b
     }
     r->exists = true;
     r->bytes = payload.len;
-    r->body = body_hash_of(payload, &r->first);
-    next_command(s);
+    r->first = RDB_STRING_BYTE;
+    r->body = first(s)->strings ? string_hash_of(payload) : body_hash_of(payload, &r->first);
+    next_value(s);
 }
 
 /* Anything but the number of all says nothing of any of them. */
@@ -398,20 +431,35 @@ static int take_value(struct side *s, const struct resp_token *t, unsigned key)
         return 0;
     case RESP_ERROR:
         key_failed(s, key, t->text);
-        next_command(s);
+        next_value(s);
         return 0;
     case RESP_NIL:
-        next_command(s);
+        r->aborted = first(s)->strings && r->listed && !r->error; /* of another type, or it has just gone */
+        next_value(s);
         return 0;
     default:
         return -EBADMSG;
     }
 }
 
+/* MGET's reply as a whole. */
+static int take_strings(struct side *s, const struct resp_token *t)
+{
+    if (t->type == RESP_ERROR) {
+        strings_refused(s, t->text);
+        next_command(s);
+        return 0;
+    }
+    if (t->type != RESP_ARRAY || t->number != s->to - s->from)
+        return -EBADMSG;
+    s->string = s->from;
+    s->step = STEP_STRING;
+    return 0;
+}
+
 static int take_part(struct side *s, const struct resp_token *t)
 {
-    unsigned key;
-    (void)command_at(s, first(s), s->at, &key);
+    unsigned key = key_at(s);
     struct reading *r = &first(s)->items[key].side[s->opt.index];
 
     if (t->type != RESP_BULK_PART)
@@ -426,12 +474,14 @@ static int take_command(struct side *s, const struct resp_token *t)
 {
     unsigned key;
 
-    switch (command_at(s, first(s), s->at, &key)) {
+    switch (command_at(s, s->at, &key)) {
     case COMMAND_TIME:
         return take_time(s, t);
     case COMMAND_EXPIRY:
         return take_expiry(s, t, key);
     case COMMAND_VALUE:
+        if (first(s)->strings)
+            return take_strings(s, t);
         if (first(s)->kind != BATCH_EXISTS)
             return take_value(s, t, key);
         return first(s)->together ? take_all_exist(s, t) : take_exists(s, t, key);
@@ -442,7 +492,7 @@ static int take_command(struct side *s, const struct resp_token *t)
 static int take_passed(struct side *s, const struct resp_token *t)
 {
     if (t->last && --s->to_pass == 0)
-        end_batch(s);
+        end_part(s);
     return 0;
 }
 
@@ -450,6 +500,8 @@ static int take_token(struct side *s, const struct resp_token *t)
 {
     if (!first(s))
         return -EBADMSG; /* nobody asked */
+    if (s->step == STEP_SELECT && !s->selected[s->head % SIDE_BATCHES])
+        begin_answers(s);
     switch (s->step) {
     case STEP_SELECT:
         return take_select(s, t);
@@ -461,6 +513,8 @@ static int take_token(struct side *s, const struct resp_token *t)
         return take_exec(s, t);
     case STEP_COMMAND:
         return take_command(s, t);
+    case STEP_STRING:
+        return take_value(s, t, key_at(s));
     case STEP_SECONDS:
         return take_clock(s, t, 1000000);
     case STEP_MICROSECONDS:
@@ -487,7 +541,7 @@ static bool may_go_on(struct side *s)
     unsigned key;
 
     if (s->judged || !first(s) || s->step != STEP_COMMAND || !is_deep(s) ||
-        command_at(s, first(s), s->at, &key) != COMMAND_VALUE)
+        command_at(s, s->at, &key) != COMMAND_VALUE)
         return true;
     s->judged = s->ev.clock(s, first(s), &s->now_ms, s->arg);
     if (!s->judged)
@@ -535,7 +589,7 @@ static void on_up(struct conn *c, void *arg)
     resp_init(&s->resp, WHOLE, INT64_MAX, 2 * BATCH_KEYS + 2);
     s->old = id->redis < 70000;
     s->head = s->tail = 0;
-    s->stalled = false;
+    s->stalled = s->selects = false;
     begin_batch(s);
     s->digester = digester_free(s->digester);
     if (digester_new(id->kind == SERVER_VALKEY, &s->digester) < 0) {
@@ -626,7 +680,9 @@ int side_send(struct side *s, struct batch *b)
 {
     if (!conn_is_up(s->conn))
         return -ENOTCONN;
-    int err = append_batch(s, conn_out(s->conn), b);
+    int err = s->tail - s->head < SIDE_BATCHES ? append_select(s, conn_out(s->conn), b->db) : -ENOBUFS;
+    if (!err)
+        err = batch_encode(conn_out(s->conn), b, s->old, s->opt.index);
     if (err) {
         conn_reset(s->conn, "out of memory");
         return err;

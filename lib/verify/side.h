@@ -1,8 +1,9 @@
 /* side.h - one connection that reads batches of keys from one server, pipelined. Of this room only.
  *
- * Of a batch: SELECT, MULTI, [TIME,] the expiries, [TIME,] the DUMPs, EXEC; or SELECT and the EXISTS. Values
- * are hashed while they pass. Before a deep batch's values `clock` is asked at which time they are to be
- * judged; while it is not known, nothing is read.
+ * Of a batch: SELECT, and for each of its parts MULTI, [TIME,] the expiries, [TIME,] the DUMPs or one MGET,
+ * EXEC; or SELECT and the EXISTS. A loose one has no MULTI and no EXEC, but where TIME is needed. Values are
+ * hashed while they pass. Before a deep batch's values `clock` is asked at which time they are to be judged;
+ * while it is not known, nothing is read.
  */
 #ifndef RIOT_VERIFY_SIDE_H
 #define RIOT_VERIFY_SIDE_H
@@ -10,7 +11,7 @@
 #include "lib/redis/conn.h"
 #include "lib/verify/batch.h"
 
-#define SIDE_BATCHES 64 /* that are not answered, at most */
+#define SIDE_BATCHES 512 /* that are not answered, at most */
 
 struct side;
 struct side_options {

@@ -6,6 +6,7 @@
 
 #include "lib/core/clock.h"
 #include "lib/verify/judge.h"
+#include "lib/verify/nodes.h"
 #include "lib/verify/spot.h"
 #include "lib/verify/suspect.h"
 
@@ -19,13 +20,24 @@
  * given ones, whenever they came: time may not be left for all, and the given ones are those at risk. */
 #define GATHERED SUSPECT_DIRTY
 
+/* A connection to a node of the source, for names. */
+struct gatherer {
+    struct spot *owner;
+    struct node *node;
+    struct conn *conn;
+    unsigned left; /* replies still to come */
+    bool refused;
+    bool selects; /* this life was sent to another database than 0 */
+};
+
 struct spot {
     struct loop *loop;
     struct spot_events ev;
     void *arg;
     struct comparer *comparer;
-    struct conn *conn; /* to the source, for names */
-    char run_id[RUN_ID_MAX];
+    struct nodes *nodes; /* of the source: each has its gatherer */
+    const char *role;
+    const struct filter *filter;
     struct suspects *names;
     size_t names_max;
     bool told_up;
@@ -35,9 +47,8 @@ struct spot {
     struct spot_report report;
     struct defer pump_later, done_later, up_later;
 
-    unsigned gathering; /* replies still to come */
+    bool gathering;
     int gather_db;
-    bool gather_refused;
     void (*gathered)(void *arg);
     void *gathered_arg;
 };
@@ -140,10 +151,10 @@ static void on_result(int db, struct bytes key, uint64_t tag, const struct compa
     pump_soon(s);
 }
 
-static void on_lost(int db, struct bytes key, uint64_t tag, void *arg)
+static void on_lost(int db, struct bytes key, uint64_t tag, enum compare_loss why, void *arg)
 {
     struct spot *s = arg;
-    (void)db, (void)key;
+    (void)db, (void)key, (void)why;
 
     suspects_move(s->names, (struct suspect *)(uintptr_t)tag, SUSPECT_READY, 0);
     s->report.lost = true;
@@ -188,21 +199,40 @@ static void on_compare_down(int side, const char *why, void *arg)
 
 /* Gathering. */
 
+static struct gatherer *gatherer_at(const struct spot *s, size_t i)
+{
+    return nodes_at(s->nodes, i)->made;
+}
+
 static void gather_over(struct spot *s)
 {
     void (*fn)(void *arg) = s->gathered;
 
-    s->gathering = 0;
+    s->gathering = false;
     s->gathered = NULL;
     if (fn)
         fn(s->gathered_arg);
 }
 
+/* So many replies of one node have come, or never will. */
+static void replies_over(struct gatherer *g, unsigned n)
+{
+    struct spot *s = g->owner;
+
+    g->left -= n;
+    if (!s->gathering)
+        return;
+    for (size_t i = 0; i < nodes_count(s->nodes); i++)
+        if (gatherer_at(s, i)->left)
+            return;
+    gather_over(s);
+}
+
 static void on_selected(struct conn *c, const struct reply *r, void *arg)
 {
-    struct spot *s = arg;
+    struct gatherer *g = arg;
     (void)c;
-    s->gather_refused = !reply_is_ok(r);
+    g->refused = !reply_is_ok(r);
 }
 
 static bool has_room(const struct spot *s, struct bytes key)
@@ -222,22 +252,22 @@ static void add_gathered(struct spot *s, struct bytes key)
 
 static void on_name(struct conn *c, const struct reply *r, void *arg)
 {
-    struct spot *s = arg;
+    struct gatherer *g = arg;
     (void)c;
 
-    if (!s->gather_refused && r->type == REPLY_STRING && r->text.len <= KEY_NAME_MAX)
-        add_gathered(s, r->text);
-    if (--s->gathering == 0)
-        gather_over(s);
+    if (!g->refused && r->type == REPLY_STRING && r->text.len <= KEY_NAME_MAX &&
+        filter_name(g->owner->filter, r->text))
+        add_gathered(g->owner, r->text);
+    replies_over(g, 1);
 }
 
 static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
                          void *arg)
 {
-    struct spot *s = arg;
+    const struct gatherer *g = arg;
     (void)c, (void)client_id;
 
-    if (strcmp(s->run_id, id->run_id) == 0)
+    if (node_is_approved(g->node, id))
         return 0;
     *why = "another server answers there";
     return -EPERM;
@@ -245,18 +275,71 @@ static int on_identified(struct conn *c, const struct server_id *id, uint64_t cl
 
 static void on_conn_up(struct conn *c, void *arg)
 {
+    const struct gatherer *g = arg;
     (void)c;
-    tell_up(arg);
+    tell_up(g->owner);
 }
 
 static void on_conn_down(struct conn *c, const char *why, bool was_up, void *arg)
 {
-    struct spot *s = arg;
+    struct gatherer *g = arg;
     (void)c, (void)why, (void)was_up;
 
+    g->owner->told_up = g->refused = g->selects = false;
+    if (g->left)
+        replies_over(g, g->left);
+}
+
+static int on_came(struct node *n, void *arg)
+{
+    static const struct conn_events events = {
+        .identified = on_identified, .up = on_conn_up, .down = on_conn_down};
+    struct spot *s = arg;
+    const struct conn_options opt = {
+        .endpoint = &n->endpoint, .role = s->role, .in_max = 64 * KIB, .out_max = MIB, .out_high = 512 * KIB};
+    struct gatherer *g = calloc(1, sizeof(*g));
+    int err = g ? 0 : -ENOMEM;
+
+    if (err)
+        return err;
+    *g = (struct gatherer){.owner = s, .node = n};
+    err = conn_new(s->loop, &opt, &events, g, &g->conn);
+    if (err)
+        free(g);
+    else
+        n->made = g;
     s->told_up = false;
-    if (s->gathering)
-        gather_over(s);
+    return err;
+}
+
+static void on_left(struct node *n, void *arg)
+{
+    struct gatherer *g = n->made;
+    (void)arg;
+
+    if (g->left)
+        replies_over(g, g->left);
+    conn_free(g->conn);
+    free(g);
+}
+
+/* Its share of the names. */
+static int gather_from(struct gatherer *g, int db, unsigned n)
+{
+    char select[32];
+
+    int err = 0;
+    if (db ||
+        g->selects) { /* a connection begins in database 0; a service may have no other, and no SELECT */
+        g->selects = true;
+        snprintf(select, sizeof(select), "SELECT %d", db);
+        err = conn_call_words(g->conn, on_selected, g, select);
+    }
+    while (!err && g->left < n) {
+        err = conn_call_words(g->conn, on_name, g, "RANDOMKEY");
+        g->left += !err;
+    }
+    return err;
 }
 
 /* What the owner calls. */
@@ -265,19 +348,13 @@ static int make_parts(struct spot *s, const struct compare_options *opt)
 {
     static const struct compare_events compare_events = {
         .up = on_compare_up, .down = on_compare_down, .result = on_result, .lost = on_lost, .room = on_room};
-    static const struct conn_events conn_events = {
-        .identified = on_identified, .up = on_conn_up, .down = on_conn_down};
-    const struct conn_options conn_opt = {.endpoint = opt->source,
-                                          .role = opt->role,
-                                          .in_max = 64 * KIB,
-                                          .out_max = MIB,
-                                          .out_high = 512 * KIB};
+    static const struct nodes_events nodes_events = {.came = on_came, .left = on_left};
 
-    snprintf(s->run_id, sizeof(s->run_id), "%s", opt->run_id[0]);
+    s->filter = opt->filter;
     int err = suspects_new(hash_seed_random(), &s->names);
     if (!err)
         err = comparer_new(s->loop, opt, &compare_events, s, &s->comparer);
-    return err ? err : conn_new(s->loop, &conn_opt, &conn_events, s, &s->conn);
+    return err ? err : nodes_new(opt->source, opt->topology[0], &nodes_events, s, &s->nodes);
 }
 
 int spot_new(struct loop *l, const struct compare_options *opt, size_t names_max,
@@ -289,6 +366,7 @@ int spot_new(struct loop *l, const struct compare_options *opt, size_t names_max
     s->loop = l;
     s->ev = *ev;
     s->arg = arg;
+    s->role = opt->role;
     s->names_max = names_max;
     int err = make_parts(s, opt);
     if (err) {
@@ -302,7 +380,8 @@ int spot_new(struct loop *l, const struct compare_options *opt, size_t names_max
 static void drop_connections(struct spot *s)
 {
     s->comparer = comparer_free(s->comparer);
-    s->conn = conn_free(s->conn);
+    s->gathering = false;
+    s->nodes = nodes_free(s->nodes);
     s->told_up = false;
     defer_cancel(s->loop, &s->pump_later);
     defer_cancel(s->loop, &s->done_later);
@@ -321,7 +400,12 @@ struct spot *spot_free(struct spot *s)
 
 bool spot_is_up(const struct spot *s)
 {
-    return s->comparer && comparer_is_up(s->comparer) && conn_is_up(s->conn);
+    if (!s->comparer || !comparer_is_whole(s->comparer))
+        return false;
+    for (size_t i = 0; i < nodes_count(s->nodes); i++)
+        if (!conn_is_up(gatherer_at(s, i)->conn))
+            return false;
+    return true;
 }
 
 bool spot_add(struct spot *s, int db, struct bytes key)
@@ -349,23 +433,19 @@ void spot_clear(struct spot *s)
 
 int spot_gather(struct spot *s, int db, unsigned n, void (*fn)(void *arg), void *arg)
 {
-    char select[32];
+    size_t nodes = s->nodes ? nodes_count(s->nodes) : 0, asked = 0;
+    unsigned share = MAX(1u, MIN(n, (unsigned)GATHER_MAX) / (unsigned)MAX(nodes, (size_t)1));
+    int err = -ENOTCONN;
 
-    if (!s->conn || !conn_is_up(s->conn))
-        return -ENOTCONN;
     if (s->gathering)
         return -EBUSY;
-    snprintf(select, sizeof(select), "SELECT %d", db);
-    int err = conn_call_words(s->conn, on_selected, s, select);
-    n = MAX(1u, MIN(n, (unsigned)GATHER_MAX));
-    unsigned asked = 0;
-    while (!err && asked < n) {
-        err = conn_call_words(s->conn, on_name, s, "RANDOMKEY");
-        asked += !err;
+    for (size_t i = 0; i < nodes; i++) {
+        err = gather_from(gatherer_at(s, i), db, share);
+        asked += gatherer_at(s, i)->left;
     }
     if (!asked)
         return err;
-    s->gathering = asked;
+    s->gathering = true;
     s->gather_db = db;
     s->gathered = fn;
     s->gathered_arg = arg;
@@ -387,7 +467,7 @@ static void begin_anew(struct spot *s)
 
 int spot_run(struct spot *s, uint64_t budget_us)
 {
-    if (!s->comparer || !comparer_is_up(s->comparer))
+    if (!s->comparer || !comparer_is_whole(s->comparer))
         return -ENOTCONN;
     if (s->running)
         return -EBUSY;
@@ -400,16 +480,15 @@ int spot_run(struct spot *s, uint64_t budget_us)
     return 0;
 }
 
-void spot_approve(struct spot *s, int side, const char *run_id)
+void spot_approve(struct spot *s, int side, const char *address, const char *run_id)
 {
     if (!s->comparer)
         return;
-    comparer_approve(s->comparer, side, run_id);
-    if (side != 0)
-        return;
-    snprintf(s->run_id, sizeof(s->run_id), "%s", run_id);
-    if (conn_is_up(s->conn) && strcmp(conn_server(s->conn)->run_id, run_id) != 0)
-        conn_reset(s->conn, "another server is to be compared");
+    comparer_approve(s->comparer, side, address, run_id);
+    struct node *n = side == 0 ? nodes_approve(s->nodes, address, run_id) : NULL;
+    struct conn *c = n ? ((struct gatherer *)n->made)->conn : NULL;
+    if (c && conn_is_up(c) && !node_is_approved(n, conn_server(c)))
+        conn_reset(c, "another server is to be compared");
 }
 
 void spot_close(struct spot *s)

@@ -20,7 +20,7 @@ struct spot_report {
     struct verify_finding findings[8];
 };
 struct spot_events {
-    void (*up)(void *arg);                                       /* both sides are connected */
+    void (*up)(void *arg);                                       /* all nodes of both sides are connected */
     void (*done)(const struct spot_report *borrowed, void *arg); /* deferred */
 };
 /* names_max: bytes of names kept at most. */
@@ -32,12 +32,13 @@ bool spot_is_up(const struct spot *s);
  * compared once. false: no room. */
 bool spot_add(struct spot *s, int db, struct bytes key);
 void spot_clear(struct spot *s);
-/* Gathers up to `n` names at random from the source's database (RANDOMKEY), now, before the pause; fn when
- * done. */
+/* Gathers up to `n` names at random from the source's database (RANDOMKEY on each of its nodes), now, before
+ * the pause; fn when done. */
 MUST_CHECK int spot_gather(struct spot *s, int db, unsigned n, void (*fn)(void *arg), void *arg);
 /* Compares from the first, until all are, or budget_us has passed: what is then outstanding is waited for. */
 MUST_CHECK int spot_run(struct spot *s, uint64_t budget_us);
-void spot_approve(struct spot *s, int side, const char *run_id);
+void spot_approve(struct spot *s, int side, const char *address,
+                  const char *run_id); /* as comparer_approve() */
 /* Closes the connections, with nothing outstanding, and makes no new ones. */
 void spot_close(struct spot *s);
 

@@ -16,6 +16,7 @@
 enum suspect_list {
     SUSPECT_READY, /* to be looked at */
     SUSPECT_LOOKING,
+    SUSPECT_LOST,     /* a server that it needs is not there */
     SUSPECT_SETTLING, /* a barrier is on its way */
     SUSPECT_DIRTY,    /* to be copied: looked at after that */
     SUSPECT_WAITING,  /* and SUSPECT_DELAYS - 1 more */
@@ -39,10 +40,12 @@ struct suspect {
     struct sight side[2];
     uint64_t repair_until_us; /* 0: not marked yet */
     bool seen;                /* there was a look */
-    bool settled;        /* the look under way, or the last, came after a barrier and found the key clean */
-    bool restless;       /* it was dirty, or one side changed between looks */
-    uint8_t same, looks; /* settled looks in a row that agree; in all */
-    uint16_t dirty_waits;
+    bool settled;         /* the look under way, or the last, came after a barrier and found the key clean */
+    bool restless;        /* it was dirty, or one side changed between looks */
+    bool moving;          /* what it was waited for last: its slot is being moved */
+    bool counted;         /* among the keys that were compared */
+    uint8_t same, looks;  /* settled looks in a row that agree; in all */
+    uint16_t dirty_waits; /* for its being copied, or moved */
     int db;
     uint32_t len;
     char name[];

@@ -1,21 +1,19 @@
-/* verify.c - see verify.h. The passes over both sides, and the life of the whole. */
+/* verify.c - see verify.h. Its life, and what the comparer answers. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/core/clock.h"
-#include "lib/redis/refusal.h"
 #include "lib/verify/verify_impl.h"
 
-#define TICK_US      25000
-#define HOLD_US      200000 /* after a key was lost */
-#define METER_US     1000000
-#define MEMORY_MIN   MIB
-#define SEEN_MEMORY  (3 * MIB) /* what VERIFY_EXACT_MAX keys need, while the set grows */
-#define REFUSALS_MAX 10        /* of SCAN, a second apart */
-#define DIRTY_WAITS  300       /* of 100 ms: then the key is called unstable */
-#define REPAIR_US    5000000
+#define TICK_US     25000
+#define METER_US    1000000
+#define MEMORY_MIN  MIB
+#define SEEN_MEMORY (3 * MIB) /* what VERIFY_EXACT_MAX keys need, while the set grows */
+#define DIRTY_WAITS 300       /* of 100 ms: then the key is called unstable */
+#define SURVEYS_MAX 60        /* a second apart, with slots that are being moved */
+#define REPAIR_US   5000000
 
 static void pump(void *arg);
 static void tick(void *arg);
@@ -38,7 +36,7 @@ static void free_work(struct verify *v)
     timer_clear(v->tick);
     defer_cancel(v->loop, &v->pump_later);
     recheck_end(v);
-    v->pass = pass_free(v->pass);
+    passes_end(v);
     v->comparer = comparer_free(v->comparer);
 }
 
@@ -75,7 +73,7 @@ static bool chose_nothing(const struct verify *v)
 
 static void finish_by_itself(struct verify *v)
 {
-    bool doubt = v->r.unstable || v->r.unknown || chose_nothing(v);
+    bool doubt = v->r.unstable || v->r.unknown || v->unseen || chose_nothing(v);
 
     verify_finish(v,
                   v->drifted ? VERIFY_DRIFT
@@ -87,123 +85,18 @@ static void finish_by_itself(struct verify *v)
     v->r.pending = 0;
 }
 
-/* Passes. */
-
-static int db_on_source(const struct verify *v, int db)
-{
-    return v->phase == PHASE_TARGET && v->opt.compare.into_db != URL_DB_NONE && v->opt.ndbs ? v->dbs[0] : db;
-}
-
-static void on_names(void *arg)
-{
-    struct verify *v = arg;
-    v->refusals = 0;
-    verify_pump_soon(v);
-}
-
-static void on_long_name(int db, struct bytes prefix, uint64_t length, void *arg)
-{
-    char why[80];
-    struct verify *v = arg;
-
-    snprintf(why, sizeof(why), "a name of %llu bytes", (unsigned long long)length);
-    report_unknown(v, db_on_source(v, db), prefix, why);
-}
-
-static void on_refused(const char *error, void *arg)
-{
-    struct verify *v = arg;
-    char reason[160];
-    const char *side = v->phase == PHASE_SOURCE ? "source" : "target";
-
-    if (!error) {
-        verify_finish(v, VERIFY_INCONCLUSIVE, "out of memory");
-        return;
-    }
-    if (refusal_is_passing(bytes_str(error)) || ++v->refusals < REFUSALS_MAX)
-        return;
-    snprintf(reason, sizeof(reason), "the %s refuses SCAN: %.120s", side, error);
-    verify_finish(v, v->drifted ? VERIFY_DRIFT : VERIFY_INCONCLUSIVE, reason);
-}
-
-static uint64_t chosen(uint64_t sample, uint64_t keys)
-{
-    double part = keys ? (double)sample / (double)keys : 1;
-    return !sample || part >= 1 ? UINT64_MAX : (uint64_t)(part * 0x1p64);
-}
-
-static int begin_pass(struct verify *v)
-{
-    static const struct pass_events events = {
-        .names = on_names, .long_name = on_long_name, .refused = on_refused};
-    bool source = v->phase == PHASE_SOURCE, into = !source && v->opt.compare.into_db != URL_DB_NONE;
-    const struct pass_options opt = {
-        .endpoint = source ? v->opt.compare.source : v->opt.compare.target,
-        .role = v->role,
-        .run_id = v->opt.compare.run_id[source ? 0 : 1],
-        .match = v->match,
-        .dbs = into ? &v->target_db : v->dbs,
-        .ndbs = into ? MIN(v->opt.ndbs, (size_t)1) : v->opt.ndbs,
-        .count = v->opt.scan_count,
-        .seed = v->seed,
-        .chosen = chosen(v->opt.sample, source ? v->opt.keys : v->opt.target_keys),
-    };
-    return pass_new(v->loop, &opt, &events, v, &v->pass);
-}
-
-/* The present one is over, and what it told was read. */
-static void end_pass(struct verify *v)
-{
-    int side = v->phase == PHASE_TARGET;
-
-    v->visited[side] = pass_visited(v->pass);
-    *(side ? &v->r.target_scanned : &v->r.scanned) = pass_taken(v->pass);
-    v->pass = pass_free(v->pass);
-    v->phase = v->phase == PHASE_SOURCE && !v->opt.merge ? PHASE_TARGET : PHASE_OVER;
-    if (v->phase == PHASE_TARGET && begin_pass(v) < 0)
-        verify_finish(v, VERIFY_INCONCLUSIVE, "out of memory");
-}
-
-static bool has_room(const struct verify *v, size_t name_len)
-{
-    size_t used = suspects_bytes(v->suspects) + v->reserved;
-    return !used || used + suspect_cost(name_len) <= v->room;
-}
-
-static int ask(struct verify *v, int db, struct bytes name)
-{
-    if (v->phase == PHASE_SOURCE)
-        return comparer_compare(v->comparer, db, name, false, 0);
-    return comparer_exists(v->comparer, db_on_source(v, db), name, 0);
-}
-
-static void send_names(struct verify *v)
-{
-    struct bytes name;
-    int db;
-    uint64_t now = loop_now_us(v->loop);
-
-    while (v->pass && pass_first(v->pass, &db, &name) && has_room(v, name.len) && rate_ready(&v->rate, now)) {
-        if (ask(v, db, name) < 0)
-            return;
-        rate_take(&v->rate, 1);
-        v->reading++;
-        v->reserved += suspect_cost(name.len);
-        pass_shift(v->pass);
-    }
-}
-
 static void pump(void *arg)
 {
     struct verify *v = arg;
 
-    if (!is_running(v) || !comparer_is_up(v->comparer) || loop_now_us(v->loop) < v->hold_us)
+    if (!is_running(v))
         return;
-    recheck_send(v);
-    send_names(v);
-    comparer_flush(v->comparer);
-    if (v->pass && !v->reading && pass_is_over(v->pass))
-        end_pass(v);
+    if (comparer_is_up(v->comparer)) {
+        recheck_send(v);
+        passes_send(v);
+        comparer_flush(v->comparer);
+    }
+    passes_go_on(v);
     if (v->phase == PHASE_OVER && suspects_count(v->suspects) == 0)
         finish_by_itself(v);
 }
@@ -238,40 +131,28 @@ static void on_result(int db, struct bytes key, uint64_t tag, const struct compa
     verify_pump_soon(v);
 }
 
-/* A database of the target's is kept as the target's. */
-static void name_lost(struct verify *v, int db, struct bytes key)
-{
-    bool into = v->phase == PHASE_TARGET && v->opt.compare.into_db != URL_DB_NONE;
-
-    read_one(v, key);
-    if (pass_put_back(v->pass, into ? v->target_db : db, key) < 0)
-        verify_finish(v, VERIFY_INCONCLUSIVE, "out of memory");
-}
-
-static void on_lost(int db, struct bytes key, uint64_t tag, void *arg)
+static void on_lost(int db, struct bytes key, uint64_t tag, enum compare_loss why, void *arg)
 {
     struct verify *v = arg;
 
     if (!is_running(v))
         return;
-    v->hold_us = loop_now_us(v->loop) + HOLD_US;
-    if (tag)
-        recheck_lost(v, (struct suspect *)(uintptr_t)tag);
-    else
-        name_lost(v, db, key);
+    if (tag) {
+        recheck_lost(v, (struct suspect *)(uintptr_t)tag, why);
+        return;
+    }
+    read_one(v, key);
+    recheck_add_lost(v, db, key, why);
 }
 
 static void on_up(void *arg)
 {
-    struct verify *v = arg;
-    v->down[0][0] = v->down[1][0] = '\0';
-    verify_pump_soon(v);
+    verify_pump_soon(arg);
 }
 
 static void on_down(int side, const char *why, void *arg)
 {
-    struct verify *v = arg;
-    snprintf(v->down[side], sizeof(v->down[side]), "%s", why);
+    (void)side, (void)why, (void)arg; /* asked for when it is to be told */
 }
 
 static void on_room(void *arg)
@@ -329,7 +210,7 @@ static int make_parts(struct verify *v)
         err = timer_new(v->loop, tick, v, &v->tick);
     if (!err)
         err = comparer_new(v->loop, &v->opt.compare, &events, v, &v->comparer);
-    return err ? err : begin_pass(v);
+    return err ? err : passes_begin(v);
 }
 
 static void begin_report(struct verify *v)
@@ -338,8 +219,7 @@ static void begin_report(struct verify *v)
     v->r.repair = v->opt.repair;
     v->r.keys = v->opt.keys;
     v->r.target_keys = v->opt.merge ? 0 : v->opt.target_keys;
-    v->r.sampled = chosen(v->opt.sample, v->opt.keys) != UINT64_MAX ||
-                   chosen(v->opt.sample, v->opt.target_keys) != UINT64_MAX;
+    v->r.sampled = passes_are_sampled(v);
     v->r.eta_ms = -1;
 }
 
@@ -354,6 +234,7 @@ int verify_new(struct loop *l, const struct verify_options *opt, const struct ve
     v->arg = arg;
     v->seed = hash_seed_random();
     v->dirty_waits_max = DIRTY_WAITS;
+    v->surveys_max = SURVEYS_MAX;
     v->repair_us = REPAIR_US;
     v->metered_us = loop_now_us(l);
     rate_init(&v->rate, opt->keys_per_s, v->metered_us);
@@ -379,7 +260,6 @@ struct verify *verify_free(struct verify *v)
         free_work(v);
     defer_cancel(v->loop, &v->finish_later);
     timer_free(v->tick);
-    comparer_free(v->comparer);
     suspects_free(v->suspects);
     seen_free(v->seen);
     free(v->dbs);
@@ -393,12 +273,10 @@ void verify_stop(struct verify *v)
     verify_finish(v, VERIFY_STOPPED, "it was stopped");
 }
 
-void verify_approve(struct verify *v, int side, const char *run_id)
+void verify_approve(struct verify *v, int side, const char *address, const char *run_id)
 {
-    snprintf(v->opt.compare.run_id[side], sizeof(v->opt.compare.run_id[side]), "%s", run_id);
     if (!is_running(v))
         return;
-    comparer_approve(v->comparer, side, run_id);
-    if (v->pass && side == (v->phase == PHASE_TARGET))
-        pass_approve(v->pass, run_id);
+    comparer_approve(v->comparer, side, address, run_id);
+    passes_approve(v, side, address, run_id);
 }

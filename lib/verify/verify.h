@@ -11,6 +11,9 @@
  * Memory is bounded whatever the number of keys or differences: when the list of keys to be looked at again
  * is full, the passes wait for it to shrink. A server that is lost is waited for, and what was under way is
  * read again.
+ *
+ * A side is gone through node by node, each for the slots that it owns. Slots that get another owner
+ * meanwhile are gone through again, at that one.
  */
 #ifndef RIOT_VERIFY_H
 #define RIOT_VERIFY_H
@@ -67,6 +70,7 @@ struct verify_report {
     char reason[160];  /* of inconclusive and stopped; "" else */
     char waiting[160]; /* while it runs: what it waits for, a lost server or a feed that is not live; "" else
                         */
+    bool lost;         /* it is a server */
     bool repair, sampled;
     int64_t began_ms, ended_ms; /* unix time; ended 0: it runs */
     uint64_t keys, target_keys; /* to be gone through, as estimated */
@@ -75,7 +79,8 @@ struct verify_report {
     uint64_t rechecked, pending; /* looked at again; waiting to be */
     uint64_t drift[DRIFT_KINDS];
     bool at_least;     /* more than VERIFY_EXACT_MAX: the counts are a lower bound */
-    uint64_t unstable; /* changed too fast to be read twice */
+    uint64_t unstable; /* changed too fast to be read twice; */
+    uint64_t moving;   /* of them, in slots that were being moved */
     uint64_t unknown;  /* cannot be compared */
     uint64_t repaired; /* differed, were marked, and are equal now */
     double keys_per_s;
@@ -90,9 +95,9 @@ MUST_CHECK int verify_new(struct loop *l, const struct verify_options *opt, cons
                           void *arg, struct verify **ret);
 struct verify *verify_free(struct verify *v);
 void verify_stop(struct verify *v); /* `done` follows, verdict stopped */
-/* From now on that side (0 source, 1 target) is the server with this run id: it was restarted, or replaced.
- */
-void verify_approve(struct verify *v, int side, const char *run_id);
+/* From now on that address of that side (0 source, 1 target) is the server with this run id: see
+ * comparer_approve(). */
+void verify_approve(struct verify *v, int side, const char *address, const char *run_id);
 /* At any time. */
 void verify_read(const struct verify *v, struct verify_report *ret);
 

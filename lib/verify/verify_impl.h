@@ -1,11 +1,14 @@
-/* verify_impl.h - what verify.c (passes, life), verify_recheck.c (what differed) and verify_report.c share.
+/* verify_impl.h - what verify.c (its life), verify_passes.c (names), verify_recheck.c (what
+ * differed) and verify_report.c share.
  */
 #ifndef RIOT_VERIFY_IMPL_H
 #define RIOT_VERIFY_IMPL_H
 
 #include "lib/core/rate.h"
+#include "lib/verify/nodes.h"
 #include "lib/verify/pass.h"
 #include "lib/verify/seen.h"
+#include "lib/verify/survey.h"
 #include "lib/verify/suspect.h"
 #include "lib/verify/verify.h"
 
@@ -23,7 +26,16 @@ struct verify {
     struct hash_seed seed;
 
     struct comparer *comparer;
+    struct nodes *nodes[2];
+    struct slot_set todo;   /* of the present side: not gone through yet */
+    struct node *node;      /* that is being gone through; or NULL */
+    struct slot_set taking; /* its slots of those */
+    struct slot_set again;  /* to be gone through once nothing moves */
     struct pass *pass;
+    struct survey *survey;         /* under way, or NULL */
+    uint64_t survey_us;            /* none before */
+    unsigned surveys, surveys_max; /* that found slots moving */
+    const char *unseen;            /* the side of which something was moving all the time; or NULL */
     struct suspects *suspects;
     struct seen *seen;
     struct rate rate;
@@ -35,7 +47,6 @@ struct verify {
     size_t reading;     /* keys of the pass that are being compared */
     size_t reserved;    /* what they would take if all of them differed */
     size_t room;        /* for these and the suspects */
-    uint64_t hold_us;   /* nothing is asked before: a key was lost */
     bool settling;      /* a barrier is on its way */
     uint64_t settle_us; /* none before */
     unsigned refusals;  /* of SCAN, in a row */
@@ -45,9 +56,9 @@ struct verify {
     bool drifted;
     uint64_t visited[2]; /* by passes that are over */
     uint64_t metered_us;
-    char down[2][160];  /* why a side is not there; "" it is */
-    char unsettled[80]; /* why there was no barrier the last time; "" there was */
-    char unknown_example[200], unstable_example[140];
+    char unsettled[80];   /* why there was no barrier the last time; "" there was */
+    char unsurveyed[160]; /* why the present side is not over; "" for nothing */
+    char unknown_example[200], unstable_example[140], moving_example[140];
     struct verify_report r;
 };
 
@@ -55,17 +66,28 @@ struct verify {
 void verify_pump_soon(struct verify *v);
 void verify_finish(struct verify *v, enum verify_verdict verdict, const char *reason);
 
+/* verify_passes.c */
+int passes_begin(struct verify *v);
+void passes_end(struct verify *v);
+void passes_send(struct verify *v); /* names, while the comparer takes them */
+/* The next pass, or the next side: in phase OVER all is told. */
+void passes_go_on(struct verify *v);
+void passes_approve(struct verify *v, int side, const char *address, const char *run_id);
+bool passes_are_sampled(const struct verify *v);
+
 /* verify_recheck.c */
 void recheck_add(struct verify *v, int db, struct bytes key);
+/* A name of a pass that was not read. */
+void recheck_add_lost(struct verify *v, int db, struct bytes key, enum compare_loss why);
 void recheck_send(struct verify *v); /* looks that are due, while the comparer takes them */
 void recheck_looked(struct verify *v, struct suspect *s, const struct compare_result *r);
-void recheck_lost(struct verify *v, struct suspect *s);
+void recheck_lost(struct verify *v, struct suspect *s, enum compare_loss why);
 void recheck_tick(struct verify *v, uint64_t now_us);
 void recheck_end(struct verify *v);
 
 /* verify_report.c */
 void report_drift(struct verify *v, int db, struct bytes key, enum compare_verdict verdict, const char *what);
-void report_unstable(struct verify *v, int db, struct bytes key);
+void report_unstable(struct verify *v, int db, struct bytes key, bool moving);
 void report_unknown(struct verify *v, int db, struct bytes key, const char *why);
 void report_end(struct verify *v, enum verify_verdict verdict, const char *reason);
 uint64_t report_visited(const struct verify *v);

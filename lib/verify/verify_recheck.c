@@ -6,6 +6,7 @@
  * explains the difference. A key that flips between two values could look the same by chance: one that was
  * seen moving needs one look more.
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "lib/verify/judge.h"
@@ -15,6 +16,7 @@
 #define SETTLE_US 50000  /* between two barriers */
 #define UNLIVE_US 200000 /* until one is asked for again */
 #define NEARLY_US 20000  /* what is due so soon goes along */
+#define LOST_US   200000 /* until a server that was not there is asked again */
 #define LOOKS_MAX 200
 
 static const uint64_t delays_us[SUSPECT_DELAYS] = {50000, 200000, 500000, 1000000, 2000000};
@@ -25,17 +27,26 @@ static void wait_for_look(struct verify *v, struct suspect *s, unsigned look)
     suspects_move(v->suspects, s, SUSPECT_WAITING + i, loop_now_us(v->loop) + delays_us[i]);
 }
 
-void recheck_add(struct verify *v, int db, struct bytes key)
+static struct suspect *add(struct verify *v, int db, struct bytes key)
 {
-    struct suspect *s;
+    struct suspect *s = NULL;
 
     if (seen_has(v->seen, db, key) || suspects_find(v->suspects, db, key))
-        return;
-    if (suspects_add(v->suspects, db, key, &s) < 0) {
+        return NULL;
+    if (suspects_add(v->suspects, db, key, &s) < 0)
         verify_finish(v, VERIFY_INCONCLUSIVE, "out of memory");
-        return;
-    }
-    v->r.rechecked++;
+    return s;
+}
+
+void recheck_add(struct verify *v, int db, struct bytes key)
+{
+    if (add(v, db, key))
+        v->r.rechecked++;
+}
+
+static void wait_for_server(struct verify *v, struct suspect *s)
+{
+    suspects_move(v->suspects, s, SUSPECT_LOST, loop_now_us(v->loop) + LOST_US);
 }
 
 void recheck_send(struct verify *v)
@@ -43,16 +54,16 @@ void recheck_send(struct verify *v)
     struct suspect *s;
 
     while ((s = suspects_first(v->suspects, SUSPECT_READY)) && !comparer_is_full(v->comparer)) {
-        if (comparer_compare(v->comparer, s->db, suspect_name(s), true, (uint64_t)(uintptr_t)s) < 0)
+        int err = comparer_compare(v->comparer, s->db, suspect_name(s), true, (uint64_t)(uintptr_t)s);
+        if (err == -ENOTCONN) {
+            wait_for_server(v, s);
+            continue;
+        }
+        if (err)
             return;
         rate_take(&v->rate, 1);
         suspects_move(v->suspects, s, SUSPECT_LOOKING, 0);
     }
-}
-
-void recheck_lost(struct verify *v, struct suspect *s)
-{
-    suspects_move(v->suspects, s, SUSPECT_READY, 0);
 }
 
 /* What a look comes to. */
@@ -65,7 +76,7 @@ static void drop(struct verify *v, struct suspect *s)
 
 static void found_equal(struct verify *v, struct suspect *s)
 {
-    v->r.compared++;
+    v->r.compared += !s->counted;
     if (s->repair_until_us)
         v->r.repaired++;
     drop(v, s);
@@ -105,21 +116,46 @@ static void conclude(struct verify *v, struct suspect *s, const struct compare_r
 /* It never came to rest. */
 static void give_up(struct verify *v, struct suspect *s)
 {
-    if (s->repair_until_us && s->verdict != COMPARE_UNKNOWN)
+    if (s->repair_until_us && s->verdict != COMPARE_UNKNOWN && !s->moving)
         report_drift(v, s->db, suspect_name(s), s->verdict, "it was marked, and has not come to rest since");
     else
-        report_unstable(v, s->db, suspect_name(s));
+        report_unstable(v, s->db, suspect_name(s), s->moving);
     drop(v, s);
 }
 
-static void wait_until_clean(struct verify *v, struct suspect *s)
+static void wait_until(struct verify *v, struct suspect *s, bool moving)
 {
+    s->moving = moving;
     s->restless = true;
     s->same = 0;
     if (++s->dirty_waits > v->dirty_waits_max * (s->repair_until_us ? 4 : 1))
         give_up(v, s);
     else
         suspects_move(v->suspects, s, SUSPECT_DIRTY, loop_now_us(v->loop) + DIRTY_US);
+}
+
+static void wait_until_clean(struct verify *v, struct suspect *s)
+{
+    wait_until(v, s, false);
+}
+
+void recheck_lost(struct verify *v, struct suspect *s, enum compare_loss why)
+{
+    if (why == COMPARE_MOVING)
+        wait_until(v, s, true);
+    else
+        wait_for_server(v, s);
+}
+
+/* What the target's pass tells was counted by the source's, mostly. */
+void recheck_add_lost(struct verify *v, int db, struct bytes key, enum compare_loss why)
+{
+    struct suspect *s = add(v, db, key);
+
+    if (!s)
+        return;
+    s->counted = v->phase == PHASE_TARGET;
+    recheck_lost(v, s, why);
 }
 
 /* Remembers the look. Does it agree with the one before? */
@@ -133,6 +169,7 @@ static bool compare_looks(struct verify *v, struct suspect *s, const struct comp
     if (s->seen && (!same_source || !sight_same(&s->side[1], &target, tolerance)))
         s->restless = true;
     s->seen = true;
+    s->moving = false;
     s->verdict = r->verdict;
     s->side[0] = source;
     s->side[1] = target;
@@ -221,8 +258,17 @@ static bool any_due(const struct verify *v, uint64_t now_us)
     return false;
 }
 
+static void retry_lost(struct verify *v, uint64_t now_us)
+{
+    struct suspect *s;
+
+    while ((s = suspects_first(v->suspects, SUSPECT_LOST)) && s->due_us <= now_us)
+        suspects_move(v->suspects, s, SUSPECT_READY, 0);
+}
+
 void recheck_tick(struct verify *v, uint64_t now_us)
 {
+    retry_lost(v, now_us);
     if (v->settling || now_us < v->settle_us || !comparer_is_up(v->comparer) || !any_due(v, now_us))
         return;
     gather_due(v, now_us);

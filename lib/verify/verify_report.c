@@ -1,4 +1,5 @@
 /* verify_report.c - what was found, counted and told. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,12 +77,15 @@ static void remember(struct verify *v, int db, struct bytes key)
         (void)!seen_add(v->seen, db, key);
 }
 
-void report_unstable(struct verify *v, int db, struct bytes key)
+void report_unstable(struct verify *v, int db, struct bytes key, bool moving)
 {
+    char *example = moving ? v->moving_example : v->unstable_example;
+
     v->r.unstable++;
+    v->r.moving += moving;
     remember(v, db, key);
-    if (!v->unstable_example[0])
-        bytes_escape(key, v->unstable_example, sizeof(v->unstable_example));
+    if (!example[0])
+        bytes_escape(key, example, sizeof(v->unstable_example));
 }
 
 void report_unknown(struct verify *v, int db, struct bytes key, const char *why)
@@ -97,20 +101,45 @@ void report_unknown(struct verify *v, int db, struct bytes key, const char *why)
 }
 
 /* Why there is no verdict. */
+
+static size_t PRINTF_LIKE(3, 4) add_reason(struct verify *v, size_t at, const char *format, ...)
+{
+    va_list args;
+
+    if (at >= sizeof(v->r.reason))
+        return at;
+    at += (size_t)snprintf(v->r.reason + at, sizeof(v->r.reason) - at, "%s", at ? "; " : "");
+    if (at >= sizeof(v->r.reason))
+        return at;
+    va_start(args, format);
+    at += (size_t)vsnprintf(v->r.reason + at, sizeof(v->r.reason) - at, format, args);
+    va_end(args);
+    return at;
+}
+
+static const char *keys_of(uint64_t n)
+{
+    return n == 1 ? "key" : "keys";
+}
+
 static void tell_inconclusive(struct verify *v)
 {
     char count[TEXT_MAX];
-    char *out = v->r.reason;
-    size_t cap = sizeof(v->r.reason);
-    int n = 0;
+    uint64_t fast = v->r.unstable - v->r.moving;
+    size_t at = 0;
 
-    if (v->r.unstable)
-        n = snprintf(out, cap, "%s %s changed too fast to be read twice, such as %.60s%s",
-                     text_count(v->r.unstable, count), v->r.unstable == 1 ? "key" : "keys",
-                     v->unstable_example, v->r.unknown ? "; " : "");
-    if (v->r.unknown && (size_t)n < cap)
-        snprintf(out + n, cap - (size_t)n, "%s %s cannot be compared: %.100s",
-                 text_count(v->r.unknown, count), v->r.unknown == 1 ? "key" : "keys", v->unknown_example);
+    if (fast)
+        at = add_reason(v, at, "%s %s changed too fast to be read twice, such as %.60s",
+                        text_count(fast, count), keys_of(fast), v->unstable_example);
+    if (v->r.moving)
+        at = add_reason(v, at, "%s %s in slots that are being moved, such as %.60s",
+                        text_count(v->r.moving, count), keys_of(v->r.moving), v->moving_example);
+    if (v->r.unknown)
+        at = add_reason(v, at, "%s %s cannot be compared: %.100s", text_count(v->r.unknown, count),
+                        keys_of(v->r.unknown), v->unknown_example);
+    if (v->unseen)
+        add_reason(v, at, "slots of the %s were being moved all the time: some keys may not have been seen",
+                   v->unseen);
 }
 
 void report_end(struct verify *v, enum verify_verdict verdict, const char *reason)
@@ -148,18 +177,40 @@ static void tell_progress(const struct verify *v, struct verify_report *ret)
         ret->eta_ms = (int64_t)((double)(total - visited) / v->meter.per_s * 1000);
 }
 
+static const char *const sides[] = {"source", "target"};
+
+/* As comparer_waits() does, of the node that is gone through. */
+static void tell_pass(const struct verify *v, char *out, size_t cap)
+{
+    const char *why = conn_why(pass_conn(v->pass));
+    bool several = nodes_count(v->nodes[v->phase == PHASE_TARGET]) > 1;
+
+    if (why[0])
+        snprintf(out, cap, "%s%s%s", several ? v->node->endpoint.url.text : "", several ? ": " : "", why);
+}
+
+static bool tell_lost_side(const struct verify *v, int side, struct verify_report *ret)
+{
+    bool passing = v->pass && side == (v->phase == PHASE_TARGET);
+    char why[sizeof(ret->waiting)] = "";
+
+    if (!comparer_waits(v->comparer, side, why, sizeof(why)) && passing && !conn_is_up(pass_conn(v->pass)))
+        tell_pass(v, why, sizeof(why));
+    if (why[0])
+        snprintf(ret->waiting, sizeof(ret->waiting), "%s: %.140s", sides[side], why);
+    return why[0] != '\0';
+}
+
 static void tell_waiting(const struct verify *v, struct verify_report *ret)
 {
-    const char *sides[] = {"source", "target"};
-
     ret->waiting[0] = '\0';
-    for (int i = 0; i < 2 && !ret->waiting[0]; i++)
-        if (v->down[i][0] && !conn_is_up(comparer_conn(v->comparer, i)))
-            snprintf(ret->waiting, sizeof(ret->waiting), "%s: %.140s", sides[i], v->down[i]);
-    if (!ret->waiting[0] && v->pass && !conn_is_up(pass_conn(v->pass)) && conn_why(pass_conn(v->pass))[0])
+    ret->lost = tell_lost_side(v, 0, ret) || tell_lost_side(v, 1, ret);
+    if (ret->lost)
+        return;
+    if (v->unsurveyed[0])
         snprintf(ret->waiting, sizeof(ret->waiting), "%s: %.140s", sides[v->phase == PHASE_TARGET],
-                 conn_why(pass_conn(v->pass)));
-    if (!ret->waiting[0] && v->unsettled[0])
+                 v->unsurveyed);
+    else if (v->unsettled[0])
         snprintf(ret->waiting, sizeof(ret->waiting), "%s", v->unsettled);
 }
 
@@ -169,7 +220,7 @@ void verify_read(const struct verify *v, struct verify_report *ret)
     if (v->r.verdict != VERIFY_RUNNING)
         return;
     if (v->pass)
-        *(v->phase == PHASE_SOURCE ? &ret->scanned : &ret->target_scanned) = pass_taken(v->pass);
+        *(v->phase == PHASE_SOURCE ? &ret->scanned : &ret->target_scanned) += pass_taken(v->pass);
     ret->pending = suspects_count(v->suspects);
     ret->keys_per_s = v->meter.per_s;
     tell_progress(v, ret);

@@ -6,20 +6,17 @@
  * SOCKET is a path or host:port of this machine, REQUESTS a file of RESP arrays, REPLIES where the replies go
  * as they came. Prints: requests, errors among the replies, seconds.
  */
-#include <arpa/inet.h>
+#include "tests/bench/net.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WINDOW (1 << 20) /* bytes of one read or write */
@@ -35,38 +32,6 @@ struct replies {
     size_t skip; /* bytes of a bulk and its line end that are still to come */
     size_t count, errors;
 };
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static int connect_to(const char *where)
-{
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-    struct sockaddr_in in = {.sin_family = AF_INET};
-    const char *colon = strrchr(where, ':');
-    bool tcp = colon && where[0] != '/';
-    int fd = socket(tcp ? AF_INET : AF_UNIX, SOCK_STREAM, 0);
-
-    if (fd < 0)
-        die("socket");
-    if (tcp) {
-        in.sin_port = htons((uint16_t)atoi(colon + 1));
-        in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    } else if (strlen(where) >= sizeof(un.sun_path)) {
-        errno = ENAMETOOLONG;
-        die(where);
-    } else {
-        memcpy(un.sun_path, where, strlen(where) + 1);
-    }
-    if (connect(fd, tcp ? (struct sockaddr *)&in : (struct sockaddr *)&un, tcp ? sizeof(in) : sizeof(un)))
-        die(where);
-    if (fcntl(fd, F_SETFL, O_NONBLOCK))
-        die("fcntl");
-    return fd;
-}
 
 static struct requests map_requests(const char *path)
 {
@@ -145,14 +110,6 @@ static void transmit(int fd, struct requests *q)
         die("write");
 }
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static size_t run(int fd, size_t depth, struct requests *q, struct replies *r, FILE *save)
 {
     size_t let = 0; /* requests that may be sent */
@@ -184,9 +141,9 @@ int main(int argc, char **argv)
 
     if (!r.buf || (argc > 4 && !save))
         die(argc > 4 ? argv[4] : "malloc");
-    double begin = now();
+    uint64_t begin = now_ns();
     size_t n = run(fd, (size_t)strtoul(argv[2], NULL, 10), &q, &r, save);
-    printf("%zu %zu %.3f\n", n, r.errors, now() - begin);
+    printf("%zu %zu %.3f\n", n, r.errors, (double)(now_ns() - begin) / 1e9);
     if (save && fclose(save))
         die(argv[4]);
     free(r.buf);

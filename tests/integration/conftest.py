@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
+from kit.cluster import Cluster  # noqa: E402
 from kit.compare import assert_equal  # noqa: E402
 from kit.proxy import Proxy  # noqa: E402
 from kit.riot import Riotd, program  # noqa: E402
@@ -20,6 +21,7 @@ from kit.server import RedisServer, source_binary, target_binary  # noqa: E402
 from kit.wait import SCALE  # noqa: E402
 
 TEST_S, LONG_TEST_S = 150, 3000
+FEED = os.environ.get("RIOT_FEED")  # the only one that is tried, also where a test leaves it to riotd
 
 
 class Lab:
@@ -56,6 +58,12 @@ class Lab:
         self.servers.append(server)
         return server
 
+    def cluster(self, name, **options):
+        """A running cluster; one that is named "target" is of the target's make."""
+        cluster = Cluster(self.folder, name, binary=target_binary() if name == "target" else source_binary(), **options)
+        self.servers.append(cluster)
+        return cluster.start()
+
     def proxy(self, server, name=None, tcp=False):
         proxy = Proxy(self.folder, server, name or f"{server.name}-proxy", tcp)
         self.proxies.append(proxy)
@@ -63,10 +71,26 @@ class Lab:
 
     def link(self, source=None, target=None, name="test", start=True, **options):
         """A riotd from source to target (servers, proxies or URLs), started unless told otherwise."""
-        urls = [end if isinstance(end, str) else end.url() for end in (source or self.source, target or self.target)]
+        source = source or self.source
+        if FEED and options.get("feed", "auto") == "auto":
+            options["feed"] = FEED
+        if options.get("feed") == "psync":
+            self.give_backlog(source)
+            options.setdefault("psync__full_sync", True)  # should it lose its backlog
+        urls = [end if isinstance(end, str) else end.url() for end in (source, target or self.target)]
         riotd = Riotd(self.folder, *urls, name=name, **options)
         self.links.append(riotd)
         return riotd.start() if start else riotd
+
+    def give_backlog(self, end):
+        """To the server or cluster behind a link's source, if that runs: for the feed psync."""
+        if isinstance(end, str):
+            behind = [s for s in self.servers if isinstance(s, RedisServer) and (s.path in end or f":{s.port}" in end)]
+        else:
+            behind = [end.behind if isinstance(end, Proxy) else end]
+        for server in behind:
+            if isinstance(server, Cluster) or server.process:
+                server.give_backlog()
 
     def live(self, *args, timeout=30, **options):
         """A link that has become live."""
@@ -129,7 +153,7 @@ def lab(request):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(params=["tracking", "notify"])
+@pytest.fixture(params=[FEED] if FEED else ["tracking", "notify", "psync"])
 def feed(request):
     return request.param
 

@@ -74,11 +74,37 @@ def test_a_server_that_wants_a_password_is_told(lab):
     told(riotd, "NOAUTH")
 
 
+def test_a_password_without_a_user_and_another_one_from_the_next_start(lab):
+    """requirepass: AUTH with a password alone. It is changed on the server and in the file: a restart goes on by itself."""
+    lab.source = lab.server("source", args=["--requirepass", "first"])
+    lab.source.auth = "default", "first"
+    lab.source.start()
+    lab.source.call("SET", "k", "v")
+    path = os.path.join(lab.folder, "password")
+
+    def write(password):
+        with open(path, "w", encoding="ascii") as file:
+            file.write(password + "\n")
+
+    write("first")
+    riotd = lab.live(source__password_file=path)
+    lab.source.call("CONFIG", "SET", "requirepass", "second")
+    lab.source.auth = "default", "second"
+    write("second")
+    lab.source.kill_riotd_clients()
+    told(riotd, "WRONGPASS")
+    lab.source.call("SET", "k2", "v")
+    lab.source.call("DEL", "k")
+    riotd.restart().wait("live")
+    lab.equal(riotd, at_least=1)
+    assert lab.target.redis().keys() == [b"k2"]
+
+
 @pytest.mark.parametrize("command", ["dump", "scan"])
 def test_a_source_that_refuses_a_command_is_told_and_followed_once_it_is_allowed(tcp, command):
-    tcp.source.call("SET", "k", "v")
+    tcp.source.call("RPUSH", "k", "v")
     riotd = tcp.link(tcp.source.tcp_url(user="riot"), tcp.target, **login(tcp, tcp.source, [f"-{command}"], "source"))
-    told(riotd, "NOPERM", command)
+    told(riotd, f"NOPERM for {command.upper()} on the source as user riot", command)
     assert riotd.status()["totals"]["failed_keys"] == 0
     tcp.source.call("ACL", "SETUSER", "riot", f"+{command}")
     riotd.wait("live")
@@ -87,8 +113,8 @@ def test_a_source_that_refuses_a_command_is_told_and_followed_once_it_is_allowed
 
 @pytest.mark.parametrize("command", ["restore", "unlink"])
 def test_a_target_that_refuses_a_command_is_told_and_followed_once_it_is_allowed(tcp, command):
-    tcp.source.call("SET", "stays", "v")
-    tcp.source.call("SET", "goes", "v")
+    tcp.source.call("RPUSH", "stays", "v")
+    tcp.source.call("RPUSH", "goes", "v")
     riotd = tcp.link(tcp.source, tcp.target.tcp_url(user="riot"), **login(tcp, tcp.target, [f"-{command}", "-del"], "target"))
     if command == "unlink":
         riotd.wait("live")

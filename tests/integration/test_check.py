@@ -151,7 +151,7 @@ def test_all_is_well(lab, look):
                  "versions", "databases", "cluster", "target_memory", "eviction", "bulk_length", "output_buffer", "clock", "modules",
                  "functions", "scripts", "persistence", "interlocks", "target_owner", "state_file", "memory"):
         report.must(name, "ok")
-    report.must("feed", "ok", "tracking", "psync: not built yet")
+    report.must("feed", "ok", "tracking", "psync: the source has no replication backlog")
     assert report.seconds < 5 * SCALE
 
 
@@ -365,6 +365,15 @@ def test_no_feed_is_a_warning(look):
 def test_a_small_output_buffer(lab, look):
     lab.source.call("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 1mb 5")
     look().must("output_buffer", "warning", "1.0 MiB", "client-output-buffer-limit")
+
+
+def test_a_small_backlog(lab, look):
+    lab.source.give_backlog()
+    lab.source.config("repl-backlog-size", 64 << 20)
+    look(feed="psync").must("backlog", "ok", "64.0 MiB")
+    lab.source.config("repl-backlog-size", 128 << 10)
+    look(feed="psync").must("backlog", "warning", "128.0 KiB", "repl-backlog-size")
+    look(feed="tracking").without("backlog")
 
 
 def test_idle_connections_are_closed(lab, look):

@@ -449,12 +449,20 @@ def run_on_terminal(args, seconds, env=None, rows=24, columns=80):
     return out.decode(errors="replace"), os.waitstatus_to_exitcode(status)
 
 
-def test_the_screen_fits_80x24_and_has_no_colour_in_a_pipe(link):
-    text = link.must("status")
+def fits_80x24(link):
+    """What it shows on such a terminal, which no line is too long for."""
+    text, code = run_on_terminal([program("riotctl"), "-s", link.socket, "status"], 10, env={"NO_COLOR": "1"})
     lines = text.splitlines()
-    assert len(lines) <= 24 and all(len(line) <= 80 for line in lines), text
-    assert "\033" not in text
-    assert "live" in text and "test" in text
+    assert code == 0 and len(lines) <= 24 and all(len(line) <= 80 for line in lines), text
+    return text
+
+
+def test_the_screen_fits_80x24_and_is_whole_and_without_colour_in_a_pipe(link):
+    shown = fits_80x24(link)
+    text = link.must("status")
+    assert "\033" not in text and "live" in text and "test" in text
+    reason = link.status()["feed"]["passed_over"][0]["why"]
+    assert len(reason) > 80 and reason in text and reason not in shown, text
 
 
 def test_colours_are_for_terminals_only_and_no_color_is_honoured(link):
@@ -473,9 +481,7 @@ def test_watch_shows_it_again_until_ctrl_c(link):
 def test_a_link_that_cannot_go_on_shows_why_and_what_to_type(lab):
     riotd = lab.link(lab.source, lab.source)
     riotd.wait_state("failed")
-    text = riotd.must("status")
-    assert "failed" in text and len(text.splitlines()) <= 24
-    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "failed" in fits_80x24(riotd) and "failed" in riotd.must("status")
 
 
 def test_the_socket_survives_a_client_that_never_reads(link):

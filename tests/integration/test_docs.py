@@ -17,7 +17,7 @@ DOCUMENTS = ["README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", *PAG
 WITH_VALUE = {"-n", "--name", "-s", "--socket", "--color"}
 ANYWHERE = WITH_VALUE | {"--json", "--no-wait", "-h", "--help"}
 ENDS = {"|", ";", "&&", "||", ">"}
-OPTION = re.compile(r"(?<![\w./-])(source|target|scan|limits|control|log)(\.[a-z_]+)+\b(?![\w(/])")
+OPTION = re.compile(r"(?<![\w./-])(source|target|filter|scan|limits|control|log)(\.[a-z_]+)+\b(?![\w(/])")
 NO_OPTIONS = {"source.acl", "target.acl"}
 # The access string of the README: what it is made of, and what ElastiCache takes away.
 ACCESS, TAKEN_AWAY = ["every link", "feed tracking", "cutover"], {"+config|get", "+module|list"}

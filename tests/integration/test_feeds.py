@@ -29,7 +29,7 @@ def test_auto_takes_tracking_and_tells_why_not_psync(lab):
     feed = riotd.status()["feed"]
     assert feed["kind"] == "tracking" and feed["state"] == "ready"
     passed = {p["kind"]: p["why"] for p in feed["passed_over"]}
-    assert list(passed) == ["psync"] and "not built" in passed["psync"]
+    assert list(passed) == ["psync"] and "no replication backlog" in passed["psync"]
 
 
 def test_auto_takes_notify_where_tracking_is_refused(lab, tcp_source):
@@ -57,10 +57,76 @@ def test_auto_that_finds_no_feed_says_what_the_operator_must_change(lab, tcp_sou
     assert riotd.status()["feed"]["kind"] == "notify"
 
 
-def test_psync_is_not_built_yet_and_says_so(lab):
-    riotd = lab.link(feed="psync", start=False).spawn()
-    assert riotd.ended() == 78
-    assert "not built" in riotd.log()
+def test_while_the_source_is_down_the_lag_grows(lab, feed):
+    """What changes there meanwhile may be as old as that."""
+    proxy = lab.proxy(lab.source)
+    lab.source.call("SET", "k", "v")
+    riotd = lab.live(proxy, feed=feed)
+    assert riotd.status()["lag"]["ms"] < 500
+    proxy.refuse()
+    status = riotd.wait_for(lambda s: s["lag"]["ms"] > 500, 10, "a lag that grows")
+    assert status["lag"]["ms"] < 10_000 and status["feed"]["state"] != "ready"
+    proxy.refuse(False)
+    riotd.wait("live").wait_for(lambda s: s["lag"]["ms"] == 0, what="no lag")
+
+
+def condition(status, code):
+    return next((c["message"] for c in status["conditions"] if c["code"] == code), None)
+
+
+def test_a_source_that_becomes_a_replica_is_told(lab, feed):
+    """Also of a riotd that is started then."""
+    other = lab.server("other", tcp=True).start()
+    riotd = lab.live(feed=feed)
+    assert condition(riotd.status(), "source_replica") is None
+    lab.source.call("REPLICAOF", "127.0.0.1", other.port)
+    status = riotd.wait_for(lambda s: condition(s, "source_replica"), what="the condition")
+    assert f"replicates from 127.0.0.1:{other.port}" in condition(status, "source_replica")
+    riotd.wait("live")
+    assert riotd.log().count("warning source_replica: the source is a replica") == 1
+    riotd.restart()
+    riotd.wait_for(lambda s: condition(s, "source_replica"), what="the condition after a restart")
+    lab.source.call("REPLICAOF", "NO", "ONE")
+    riotd.wait_for(lambda s: not condition(s, "source_replica"), what="its end")
+    riotd.wait_log("source_primary: the source is a primary again")
+
+
+def test_auto_takes_psync_where_there_is_a_backlog(lab):
+    lab.source.give_backlog()
+    lab.source.call("SET", "k", "v")
+    full = lab.source.info("stats")["sync_full"]
+    riotd = lab.live()
+    feed = riotd.status()["feed"]
+    assert feed["kind"] == "psync" and feed["state"] == "ready" and not feed["passed_over"]
+    assert lab.source.info("stats")["sync_full"] == full, "it was not copied a second time"
+    lab.source.call("SET", "k2", "v")
+    lab.equal(riotd, at_least=2)
+
+
+def test_psync_without_a_backlog_says_what_to_do(lab):
+    riotd = lab.link(start=False)
+    riotd.options["feed"] = "psync"
+    riotd.start()
+    riotd.wait_state("failed")
+    assert "psync.full_sync: yes" in str(riotd.status())
+    lab.source.give_backlog()
+    riotd.must("start")
+    riotd.wait("live")
+
+
+@pytest.mark.parametrize("delay", ["no", "yes"])
+def test_psync_without_a_backlog_may_ask_for_a_full_synchronisation(lab, delay):
+    """From a disk and through a socket; nothing of it is copied by it."""
+    lab.source.config("repl-diskless-sync", delay)
+    lab.source.config("repl-diskless-sync-delay", "0")
+    with lab.source.raw() as client:
+        client.must([("SET", f"k{i}", "x" * 1000) for i in range(3000)])
+    riotd = lab.link(start=False, psync__full_sync=True)
+    riotd.options["feed"] = "psync"
+    riotd.start().wait("live")
+    assert lab.source.info("stats")["sync_full"] == "1"
+    lab.source.call("SET", "later", "v")
+    lab.equal(riotd, at_least=3001)
 
 
 def test_a_feed_of_none_is_one_pass_and_then_idle(lab):
@@ -170,6 +236,7 @@ def test_a_source_of_a_renamed_config_command_can_be_tracked(lab):
 # --- gaps
 
 
+@pytest.mark.parametrize("feed", ["tracking", "notify"])
 def test_a_gap_is_told_and_followed_by_a_resync_and_live(lab, feed):
     with lab.source.raw() as client:
         client.must([("SET", f"k{i}", i) for i in range(200)])
@@ -193,6 +260,7 @@ def test_tracking_whose_owner_died_is_noticed(lab):
     lab.equal(riotd, at_least=1)
 
 
+@pytest.mark.parametrize("feed", ["tracking", "notify"])
 def test_reset_statistics_are_a_gap_since_a_flush_could_hide_behind_them(lab, feed):
     with lab.source.raw() as client:
         client.must([("SET", f"k{i}", i) for i in range(200)])

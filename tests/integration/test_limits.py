@@ -1,12 +1,14 @@
 """limits.*: memory is bounded whatever happens, and rates are kept."""
 
+import contextlib
+import threading
 import time
 
 import pytest
 
 from kit import fill, process
 from kit.compare import assert_equal
-from kit.wait import SANITIZED
+from kit.wait import SANITIZED, SCALE, until
 
 MIB = 1024 * 1024
 # The program, its libraries, buffers of sockets: what is not governed by the limit.
@@ -38,7 +40,7 @@ def test_the_scan_does_not_fill_the_queue_while_the_target_hangs(lab):
     lab.target.freeze()
     time.sleep(1)
     status = riotd.status()
-    assert status["queue"]["dirty_keys"] <= 16_384 + 2 * 1000 + 4096
+    assert status["queue"]["dirty_keys"] <= 2048 + 2 * 1000 + 1024
     lab.target.thaw()
     riotd.wait("live")
     assert assert_equal(lab.source, lab.target) == 60_000
@@ -95,6 +97,20 @@ def test_keys_per_s_is_kept(lab):
     lab.equal(riotd, at_least=6000)
 
 
+def test_limits_are_of_one_link_and_change_while_it_runs(lab):
+    """One is slow until it is let go; another one of the same source is not held up by it."""
+    with lab.source.raw() as client:
+        fill.strings(client, 6000, size=20)
+    slow = lab.link(name="slow", limits__keys_per_s=100)
+    slow.wait_state("snapshot")
+    other = lab.server("other").start()
+    lab.link(lab.source, other, name="quick").wait("live")
+    assert slow.state == "snapshot" and slow.status()["totals"]["copied_keys"] < 5000
+    slow.must("limit", "keys_per_s=0")
+    slow.wait("live")
+    lab.equal(slow, at_least=6000)
+
+
 @pytest.mark.alone
 def test_bytes_per_s_is_kept(lab):
     with lab.source.raw() as client:
@@ -107,7 +123,7 @@ def test_bytes_per_s_is_kept(lab):
     riotd = lab.link(limits__bytes_per_s="2MiB")
     riotd.wait("live")
     took = time.monotonic() - begin
-    assert 2.0 <= took <= 5.0
+    assert 2.4 <= took <= 5.0  # no more is on its way than may come at once
     lab.equal(riotd, at_least=3000)
 
 
@@ -140,3 +156,82 @@ def test_a_key_with_a_name_beyond_all_bounds_is_told(lab):
 def until_there(lab, key):
     from kit.wait import until  # pylint: disable=import-outside-toplevel
     until(lambda: lab.target.redis().exists(key), 10, f"{key} on the target")
+
+
+def test_under_load_changes_of_a_key_fall_together(lab, feed):
+    """As many writes to a few keys, without a wait and with one: the second time they are read less often."""
+    riotd = lab.live(feed=feed, limits__coalesce="0ms")
+
+    def reads():
+        said = str(lab.source.info("commandstats").get("cmdstat_pexpiretime", "calls=0"))
+        return int(said.partition("calls=")[2].partition(",")[0])
+
+    def read_again(value):
+        before = reads()
+        with lab.source.raw() as client:
+            for part in range(600):
+                client.must([("SET", f"hot{n}", f"{value}{part}") for n in range(20)] * 5, depth=100)
+        riotd.wait("drained")
+        return reads() - before
+
+    if not lab.source.has("PEXPIRETIME"):
+        pytest.skip("what is read is counted by PEXPIRETIME")
+    apart = read_again("a")
+    riotd.must("limit", "coalesce=500ms")
+    assert b'"coalesce_ms":500' in riotd.request("LIMIT").replace(b" ", b"")
+    together = read_again("b")
+    assert together < 0.8 * apart, f"{together} reads, {apart} without a wait"
+    lab.equal(riotd, at_least=20)
+
+
+def test_where_little_changes_nothing_waits(lab, feed):
+    lab.live(feed=feed, limits__coalesce="1s")
+    begin = time.monotonic()
+    for n in range(5):
+        lab.source.call("SET", "k", n)
+        until(lambda n=n: lab.target.call("GET", "k") == str(n).encode(), 5, "the change")
+    assert time.monotonic() - begin < 2.5 * SCALE
+
+
+@contextlib.contextmanager
+def writers(server):
+    """As many writes as go, until the end of the block."""
+    ends = threading.Event()
+
+    def write():
+        with server.raw() as client:
+            while not ends.is_set():
+                client.must([("SET", f"live:{n}", n) for n in range(4000)], depth=64)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join()
+
+
+def asked_at_once(lab, name):
+    """In the middle of a first copy: the keys that the source has been asked for, and has yet to answer."""
+    riotd = lab.link(name=name, feed="tracking")
+    riotd.wait_for(lambda s: s["totals"]["copied_keys"] > 10_000, what="a copy under way")
+    lab.source.freeze()
+    try:
+        status = riotd.wait_for(lambda s: s["queue"]["in_flight_bytes"] == 0, what="the target has answered")
+    finally:
+        lab.source.thaw()
+    assert status["state"] == "snapshot", "the copy was over before it was looked at"
+    return riotd, status["queue"]["in_flight_keys"]
+
+
+def test_a_first_copy_gives_way_to_writers(lab):
+    with lab.source.raw() as client:
+        fill.strings(client, 60_000, size=20)
+    with writers(lab.source):
+        riotd, beside = asked_at_once(lab, "beside")
+    lab.equal(riotd, at_least=60_000)
+    riotd.stop()
+    lab.target.call("FLUSHALL")
+    _, alone = asked_at_once(lab, "alone")
+    assert 0 < beside <= 128 < alone, f"{beside} keys at once beside writers, {alone} without"

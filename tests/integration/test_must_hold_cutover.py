@@ -384,6 +384,7 @@ def with_replica(lab, hard):
         if hard == "acl":
             own_user(lab, server)
     until(lambda: "state=online" in lab.source.info("replication").get("slave0", ""), 20, "the replica is online")
+    until(lambda: replica.info("replication")["master_link_status"] == "up", 20, "it knows so")  # Valkey 9 loads what it got after that
     return replica, link_of(lab, hard, proxied=True)
 
 

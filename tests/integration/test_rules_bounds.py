@@ -4,11 +4,14 @@ import random
 import threading
 import time
 
+import pytest
+
 from kit import fill
 from kit.compare import assert_equal
 from kit.proxy import bulk, reply
+from kit.process import memory_kib
 from kit.wait import SCALE, until
-from kit.wire import FLAGS, fill_keys, reads, writes, begins, Hold, settle, readings
+from kit.wire import FLAGS, UNTOLD, WRITES, fill_keys, reads, writes, begins, Hold, settle, readings
 
 
 # --- R8
@@ -23,6 +26,7 @@ def change_unheard(lab, proxy, text, count=400):
     proxy.refuse(False)
 
 
+@pytest.mark.parametrize("feed", ["tracking", "notify"])  # psync goes on where it was
 def test_r8_what_happened_while_nobody_listened_is_found(lab, feed):
     fill_keys(lab.source, 400)
     proxy = lab.proxy(lab.source)
@@ -33,6 +37,7 @@ def test_r8_what_happened_while_nobody_listened_is_found(lab, feed):
     assert status["feed"]["gaps"] >= 1 and status["snapshot"]["round"] >= 2
 
 
+@pytest.mark.parametrize("feed", ["tracking", "notify"])  # psync goes on where it was
 def test_r8_a_gap_in_a_resync_begins_it_anew(lab, feed):
     """The second gap comes when the resync has scanned and copied all keys, and is at its sweep."""
     fill_keys(lab.source, 400)
@@ -46,6 +51,27 @@ def test_r8_a_gap_in_a_resync_begins_it_anew(lab, feed):
     change_unheard(lab, source, "in the second gap")
     hold.release()
     lab.equal(riotd, at_least=300)
+
+
+def test_r8_what_was_read_before_a_gap_and_is_gone_since_is_deleted_all_the_same(lab, feed):
+    """The target executes the writes that lie in its socket only behind the sweep's look at it."""
+    lab.source.call("SET", "first", "v")
+    proxy = lab.proxy(lab.target)
+    riotd = lab.live(target=proxy, feed=feed)
+
+    def sweeps():
+        return sum(c.commands["SCAN"] for c in list(proxy.connections))
+
+    before = sweeps()
+    lab.target.freeze()
+    with lab.source.raw() as client:
+        client.must([("SET", f"k{i}", "x" * 1000) for i in range(3000)])
+    riotd.wait_for(lambda s: s["queue"]["in_flight_keys"] > 100, what="keys that were read")
+    lab.source.call("FLUSHALL")
+    until(lambda: sweeps() > before, 10, "the sweep")
+    lab.target.thaw()
+    lab.equal(riotd)
+    assert lab.target.dbsize() == 0
 
 
 LONG = "n" * 20_000  # names of this length fill the smallest memory soon
@@ -92,21 +118,39 @@ def test_r9_memory_is_bounded_by_the_limit(lab, feed):
     assert lab.target.dbsize() == 1000
 
 
+@pytest.mark.long
+def test_r9_the_lanes_of_a_cluster_share_the_limit(lab):
+    """All that can be full is full: the sets of three lanes, and what waits for a target that takes nothing."""
+    limit = 16 * 1024 * 1024
+    lab.source = lab.cluster("source", primaries=3)
+    riotd = lab.live(feed="psync", limits__memory="16MiB")
+    base = memory_kib(riotd.pid) * 1024
+    lab.target.freeze()
+    with lab.source.raw() as client:
+        client.must([("SET", f"{i}:{'n' * 5000}", "x" * 10_000) for i in range(4500)], depth=100)
+    status = riotd.wait_for(lambda s: all("overrun" in [c["code"] for c in lane["conditions"]] for lane in s["lanes"]),
+                            what="the overrun of each lane")
+    assert status["queue"]["memory_bytes"] <= status["queue"]["memory_limit_bytes"] == limit
+    assert memory_kib(riotd.pid) * 1024 - base <= limit, "more memory than may be used"
+    lab.target.thaw()
+    lab.equal(riotd, at_least=4500)
+
+
 def test_r9_the_scan_stops_ahead_of_the_copying(lab):
     """The target does not answer: the scan may not go on and fill the set, which is for the feed."""
     with lab.source.raw() as client:
         fill.strings(client, 40_000, size=20)
     source, target = lab.proxy(lab.source), lab.proxy(lab.target)
-    hold = Hold(target, "down", begins(b"RESTORE"))
+    hold = Hold(target, "down", lambda _, argv: argv[0] in WRITES)
     riotd = lab.link(source, target)
     hold.wait()
-    riotd.wait_for(lambda s: s["snapshot"]["scanned_keys"] > 14_000, what="the scan comes as far as it may")
+    riotd.wait_for(lambda s: s["snapshot"]["scanned_keys"] > 1500, what="the scan comes as far as it may")
     readings(source, 2)
     scanned, queued = riotd.status()["snapshot"]["scanned_keys"], riotd.status()["queue"]["dirty_keys"]
     hold.release()
     riotd.wait("live").wait("drained")
     assert lab.target.dbsize() == 40_000
-    assert queued <= 16_384 and scanned <= 16_384 + 1024, f"{scanned} keys were scanned, {queued} wait"
+    assert queued <= 2048 and scanned <= 2048 + 1024, f"{scanned} keys were scanned, {queued} wait"
 
 
 # --- R10
@@ -152,7 +196,7 @@ def test_r10_a_key_that_ends_the_connection_each_time_is_failed_and_no_other(lab
     with lab.source.raw() as client:
         client.must([("SET", f"k{i}", "v") for i in range(25)] + [("SET", "poison", "v")] +
                     [("SET", f"l{i}", "v") for i in range(25)])
-    until(lambda: len(closed) >= 12 or riotd.status()["totals"]["failed_keys"], 20, "the key is tried often")
+    until(lambda: len(closed) >= 8 or riotd.status()["totals"]["failed_keys"], 20, "the key is tried often")
     status = riotd.status()
     assert status["totals"]["failed_keys"] > 0, "a key that can never be written is tried for ever"
     assert status["totals"]["failed_keys"] == 1 and "poison" in str(status["failed_keys"]), "others are blamed for it"
@@ -162,6 +206,7 @@ def test_r10_a_key_that_ends_the_connection_each_time_is_failed_and_no_other(lab
     lab.equal(riotd, at_least=51)
 
 
+@pytest.mark.parametrize("feed", ["tracking"])
 def test_r10_that_all_connections_end_proves_nothing_against_a_key(lab, feed):
     target = lab.proxy(lab.target)
     riotd = lab.live(target=target, feed=feed)
@@ -175,7 +220,7 @@ def test_r10_that_all_connections_end_proves_nothing_against_a_key(lab, feed):
 
     target.on_request = close_all
     lab.source.call("SET", "k", "v")
-    until(lambda: len(closed) >= 8 or riotd.status()["totals"]["failed_keys"], 20, "the key is tried often")
+    until(lambda: len(closed) >= 8 or riotd.status()["totals"]["failed_keys"], 60, "the key is tried often")
     assert riotd.status()["totals"]["failed_keys"] == 0, "failed, while the server closed every connection"
     target.on_request = None
     lab.equal(riotd, at_least=1)
@@ -190,7 +235,7 @@ def test_r11_an_expiry_is_a_moment_however_long_the_copy_takes(lab, feed):
     source, target = lab.proxy(lab.source), lab.proxy(lab.target)
     riotd = lab.live(source, target, feed=feed)
     answers, sent = Hold(source, "down", reads(b"k7")), Hold(target, "up", writes(b"k7"))
-    lab.source.call("SET", "k7", "v", "PX", 60_000)
+    lab.source.call("PEXPIRE", "k7", 60_000)
     answers.wait()
     time.sleep(0.5)
     answers.release()
@@ -287,14 +332,14 @@ def test_r12_a_hot_key_does_not_starve_cold_ones(lab, feed):
     def change(connection, argv):
         if reads(b"hot")(connection, argv):
             marks = riotd.status()["totals"]["marks"]
-            lab.source.call("SET", "hot", len(hot))
+            lab.source.call("SET", "hot", len(hot), *UNTOLD)
             riotd.wait_for(lambda s: s["totals"]["marks"] > marks, what="the mark")
             hot.append(argv)
 
     proxy.on_request = change
-    lab.source.call("SET", "hot", 0)
+    lab.source.call("SET", "hot", 0, *UNTOLD)
     until(lambda: len(hot) >= 3, 10, "the hot key is copied again and again")
-    lab.source.call("EVAL", "for i = 1, 5 do redis.call('SET', 'cold' .. i, 1) end", 0)
+    lab.source.call("EVAL", "for i = 1, 5 do redis.call('SET', 'cold' .. i, 1, 'KEEPTTL') end", 0)
     begin = len(hot)
     until(lambda: lab.target.dbsize() == 6 or len(hot) - begin >= 12, 20, "copying goes on")
     assert lab.target.dbsize() == 6, "the cold keys still wait"

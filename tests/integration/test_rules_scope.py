@@ -5,7 +5,7 @@ import threading
 
 from kit.proxy import reply
 from kit.wait import until
-from kit.wire import FLAGS, fill_keys, begins, Hold, readings
+from kit.wire import FLAGS, WRITES, fill_keys, Hold, readings
 
 
 # --- whose the target is, and whose wish a deletion (CORRECTNESS 2)
@@ -33,7 +33,7 @@ def test_a_target_with_keys_of_its_own_is_left_alone(lab):
 def test_the_target_is_written_down_as_ours_before_its_first_key(lab, feed):
     fill_keys(lab.source)
     proxy = lab.proxy(lab.target)
-    hold = Hold(proxy, "down", begins(b"RESTORE"))
+    hold = Hold(proxy, "down", lambda _, argv: argv[0] in WRITES)
     riotd = lab.link(target=proxy, feed=feed)
     hold.wait()
     riotd.kill()

@@ -9,6 +9,7 @@ from kit import fill
 from kit.certs import Authority
 from kit.cutover import FAST, busy, committed_ms, fence_args, own_user, writers_of
 from kit.cutover import fill as fill_some
+from kit.long import in_long
 from kit.wait import until
 from kit.workload import Workload
 
@@ -40,7 +41,8 @@ def certificate(riotd, reason):
     assert f"certificate: {reason}" in riotd.log()
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("host", ["localhost", in_long("127.0.0.1")])
+@pytest.mark.parametrize("feed", ["tracking", "psync", in_long("notify")])  # a replica's connection is one of its own kind
 def test_both_sides_over_tls(lab, tls, feed, host):
     with lab.source.raw() as client:
         fill.strings(client, 20_000, size=100)

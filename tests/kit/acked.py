@@ -2,7 +2,8 @@
 
 Each writer has keys of its own, written over one connection: what was acknowledged last is what must be there. A write that was sent
 and never answered may be there or not; so that it cannot come after a later write of the same key, a lost connection means other names from then on.
-An error reply is a write that the server refused: it must not be there.
+An error reply is a write that the server refused: it must not be there. In a cluster, a writer's keys of one connection have one hash tag, so
+that their order is that of one node; it takes another tag now and then.
 """
 
 import multiprocessing
@@ -15,6 +16,7 @@ import time
 from collections import Counter
 
 from kit import process
+from kit.cluster_client import ClusterClient
 from kit.resp import encode
 
 SET, DEL, INCR, UNIQUE = range(4)
@@ -23,12 +25,13 @@ ACKED, REFUSED, UNANSWERED = range(3)
 RECORD = struct.Struct("<ddBBIIQ")
 DRAWS = (SET,) * 4 + (DEL, INCR, INCR)
 GRACE_S = 5.0
+TURN = 20  # batches of one tag
 SHOWN = 10
 
 
 def name(prefix, writer, connection, kind, number):
     """SET and DEL share their keys; UNIQUE is written once, by a number of its own."""
-    return f"{prefix}:{writer}:{connection}:{'sscu'[kind]}:{number}"
+    return f"{prefix}:{{{writer}:{connection}}}:{'sscu'[kind]}:{number}"
 
 
 class Writer:
@@ -41,29 +44,49 @@ class Writer:
         self.errors = open(path + ".errors", "w", encoding="utf-8", buffering=1)  # pylint: disable=consider-using-with
         self.rng = random.Random(f"{options['seed']}/{number}")
         self.codes = set()
-        self.connection = self.value = 0
+        self.connection = self.value = self.turn = 0
         self.sock = None
 
     def connect(self):
+        """Under names that were not used yet."""
         self.connection += 1
-        self.sock = socket.socket(socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET, socket.SOCK_STREAM)
-        self.sock.settimeout(0.2)
-        self.sock.connect(self.address)
-        commands = [("AUTH", *self.options["auth"])] if self.options["auth"] else []
-        commands += [("SELECT", self.options["db"])] if self.options["db"] else []
-        for command in commands:
-            self.sock.sendall(encode(*command))
-            reply = self.read_lines(1)[0]
-            if reply[:1] != b"+":
-                raise ConnectionError(reply)
+        self.turn = 0
+        self.sock = self.open(self.owner())
 
-    def read_lines(self, count, lines=None):
+    def owner(self):
+        """Of our names."""
+        if not isinstance(self.address, dict):
+            return self.address
+        with ClusterClient(self.address, timeout=5, auth=self.options["auth"]) as cluster:
+            return self.at(cluster.port_of(name(self.options["prefix"], self.number, self.connection, SET, 0)))
+
+    def at(self, port):
+        return self.address.get(port, ("127.0.0.1", port))
+
+    def open(self, address):
+        sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET, socket.SOCK_STREAM)
+        sock.settimeout(0.2)
+        try:
+            sock.connect(address)
+            commands = [("AUTH", *self.options["auth"])] if self.options["auth"] else []
+            commands += [("SELECT", self.options["db"])] if self.options["db"] else []
+            for command in commands:
+                sock.sendall(encode(*command))
+                reply = self.read_lines(sock, 1)[0]
+                if reply[:1] != b"+":
+                    raise ConnectionError(reply)
+            return sock
+        except OSError:
+            sock.close()
+            raise
+
+    def read_lines(self, sock, count, lines=None):
         """That many one-line replies, into `lines`; fewer are a lost connection, or `stop` and a server that does not answer."""
         lines = [] if lines is None else lines
         buf, patience = b"", None
         while len(lines) < count:
             try:
-                data = self.sock.recv(1 << 16)
+                data = sock.recv(1 << 16)
             except TimeoutError:
                 if self.stopping.is_set():
                     patience = patience or time.monotonic() + self.options["grace"]
@@ -97,7 +120,7 @@ class Writer:
             self.errors.write(f"{line[1:].decode(errors='replace')}\n")
 
     def note(self, sent, writes, lines):
-        """Logs what became of the writes; returns how many were acknowledged."""
+        """Logs what became of the writes."""
         now, acked, pack = time.time(), 0, RECORD.pack
         for i, (kind, number, value, _) in enumerate(writes):
             outcome = UNANSWERED
@@ -113,20 +136,46 @@ class Writer:
             self.acked.value += acked
         with self.refused.get_lock():
             self.refused.value += len(lines) - acked
-        return acked
+
+    def send(self, sock, writes, before=b""):
+        """Sends some writes, each with a request before it, and logs what became of them; returns the replies, of which none is missing."""
+        lines, sent = [], time.time()
+        replies = 2 if before else 1
+        try:
+            sock.settimeout(self.options["grace"])
+            sock.sendall(b"".join(before + w[3] for w in writes))
+            sock.settimeout(0.2)
+            self.read_lines(sock, len(writes) * replies, lines)
+        finally:
+            self.note(sent, writes, lines[replies - 1::replies])
+        return lines[replies - 1::replies]
+
+    def follow(self, writes, lines):
+        """What another node is to be asked for goes there, as writes of their own. Then, who the owner is may be another."""
+        ports = {}
+        for write, line in zip(writes, lines):
+            if line.startswith(b"-ASK "):
+                ports.setdefault(int(line.rpartition(b":")[2]), []).append(write)
+        for port, asked in ports.items():
+            with self.open(self.at(port)) as sock:
+                lines = lines + self.send(sock, asked, b"*1\r\n$6\r\nASKING\r\n")
+        if any(line.startswith((b"-MOVED", b"-CLUSTERDOWN")) for line in lines):
+            self.sock.close()
+            self.sock = None
+            self.sock = self.open(self.owner())  # all are answered: the names stay
+        return lines
 
     def batch(self):
-        """Sends some writes and logs each; returns how many were acknowledged."""
+        """Sends some writes and logs each; was one acknowledged?"""
         writes = [self.draw() for _ in range(self.options["batch"])]
-        lines, sent = [], time.time()
-        try:
-            self.sock.settimeout(self.options["grace"])
-            self.sock.sendall(b"".join(w[3] for w in writes))
-            self.sock.settimeout(0.2)
-            self.read_lines(len(writes), lines)
-        finally:
-            acked = self.note(sent, writes, lines)
-        return acked
+        lines = self.send(self.sock, writes)
+        if isinstance(self.address, dict):
+            lines = self.follow(writes, lines)
+            self.turn += 1
+            if self.turn == TURN and self.sock:
+                self.sock.close()
+                self.sock = None
+        return any(line[:1] != b"-" for line in lines)
 
     def run(self):
         begin = time.monotonic()

@@ -14,7 +14,7 @@ PASSWORD = "of-riotd"
 SETTINGS = ("min-replicas-to-write", "min-replicas-max-lag", "notify-keyspace-events")
 # Requests at which a cutover can be made to stand: see Stand.
 PAUSE = r"source fence CLIENT PAUSE \d+ WRITE"
-BARRIER = r"source feed PING"
+BARRIER = r"source watch INFO" if os.environ.get("RIOT_FEED") == "psync" else r"source feed PING"
 READ = r"source fence_info INFO"
 COMPARE = r"source spot \S+"
 CHANGE = r"source fence (ACL SETUSER .*-@write|CONFIG SET min\S+ \d+)"

@@ -2,8 +2,6 @@
 
 import random
 
-from kit.resp import encode
-
 BINARY_KEYS = [b"\x00", b"\xff\xfe\x00\r\n", b"a\nb", b"\r\n$5\r\nhello\r\n", b"*[?]\\{x}", "schl\u00fcssel \u2713".encode(), b" ", b"k" * 60000,
                bytes(range(256))]
 
@@ -13,11 +11,8 @@ def strings(client, count, size=100, prefix="key:", start=0, expire_every=0):
     value = bytes(random.Random(count).choices(b"abcdefghijklmnopqrstuvwxyz0123456789", k=size))
     for base in range(start, start + count, 2000):
         n = min(2000, start + count - base)
-        client.send(b"".join(
-            encode("SET", f"{prefix}{i}", value, *(("PX", 3600_000 + i) if expire_every and i % expire_every == 0 else ()))
-            for i in range(base, base + n)))
-        for _ in range(n):
-            client.read()
+        client.must([("SET", f"{prefix}{i}", value, *(("PX", 3600_000 + i) if expire_every and i % expire_every == 0 else ()))
+                     for i in range(base, base + n)], depth=n)
 
 
 def commands_of_every_type(prefix=b""):

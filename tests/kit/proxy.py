@@ -1,4 +1,4 @@
-"""A proxy before a server, in threads: it sees each request, and can hold bytes back, cut one side only, refuse, rewrite."""
+"""A proxy before a server, in threads: it sees each request, and can hold bytes back, cut one side only or in the middle, refuse, rewrite."""
 
 import collections
 import os
@@ -22,6 +22,7 @@ class Connection:
         self.waiting = {"up": bytearray(), "down": bytearray()}
         self.asked = collections.deque()  # requests without their reply yet; kept while replies are rewritten
         self.client_gone = self.closed = False
+        self.left = {way: proxy.cut_after() for way in ("up", "down")} if proxy.cut_after else None
 
     @property
     def role(self):
@@ -69,12 +70,17 @@ class Connection:
                 pass
 
     def _forward(self, way, data):
+        if self.left:
+            data = data[: self.left[way]]
+            self.left[way] -= len(data)
         with self.changed:
             if self.held[way]:
                 self.waiting[way] += data
                 self.changed.notify_all()
             else:
                 self._pass(way, data)
+        if self.left and not self.left[way]:
+            self.close()
 
     def _up(self):
         buf, pos = bytearray(), 0
@@ -167,13 +173,14 @@ class Proxy:
 
     on_request(connection, argv): before a request is forwarded; may hold() the connection first, so that this one stays.
     on_reply(connection, argv, value): returns the bytes to send instead, or None. Slow: set it before anyone connects.
+    cut_after(): how many bytes a new connection carries, asked for each way; then it is cut, in the middle of whatever that is.
     tcp: on a port, for URLs with a user.
     """
 
     def __init__(self, folder, server, name="proxy", tcp=False):
         self.path = os.path.join(folder, f"{name}.sock")
-        self.upstream = server.path
-        self.on_request = self.on_reply = None
+        self.upstream, self.behind = server.path, server
+        self.on_request = self.on_reply = self.cut_after = None
         self.refusing = False
         self.connections = []
         self.listener = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)

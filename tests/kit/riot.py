@@ -59,6 +59,7 @@ class Riotd:
         self.options.update((key.replace("__", "."), value) for key, value in options.items())
         self.socket = self.options["control.socket"]
         self.process = None
+        self.under = []  # what riotd runs under, such as a profiler with its arguments
         self.log_path = os.path.join(self.folder, "log")
         self.fds = self.exit_code = None
 
@@ -72,7 +73,7 @@ class Riotd:
         """Starts it without waiting."""
         assert self.process is None
         self.write_config()
-        line = [program("riotd"), "-c", self.config, "--state-dir", self.state_dir, *args]
+        line = [*self.under, program("riotd"), "-c", self.config, "--state-dir", self.state_dir, *args]
         with open(self.log_path, "ab") as log:
             self.process = process.popen(line, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env)
         return self
@@ -128,6 +129,10 @@ class Riotd:
     def restart(self):
         self.stop()
         return self.start()
+
+    def state_file(self):
+        with open(os.path.join(self.state_dir, f"{self.name}.json"), encoding="utf-8") as file:
+            return json.load(file)
 
     def log(self):
         if not os.path.exists(self.log_path):

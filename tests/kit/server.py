@@ -10,7 +10,7 @@ import time
 import redis
 
 from kit import process
-from kit.resp import Client
+from kit.resp import Client, RespError, encode
 from kit.wait import SCALE, until
 
 
@@ -59,9 +59,9 @@ class RedisServer:
         argv0 = program.replace("check-rdb", "server")
         for _ in range(5):
             if self.tcp and not self.port:
-                self.port = free_port()
+                self.port = self.pick_port()
             line = [argv0, "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.path, "--dir", self.folder,
-                    "--save", "", "--daemonize", "no", *self.args, *args]
+                    "--save", "", "--daemonize", "no", "--repl-diskless-sync-delay", "0", *self.args, *args]
             with open(os.path.join(self.folder, "log"), "ab") as log:
                 self.process = process.popen(line, executable=self.binary, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
             if self._listens():
@@ -72,6 +72,9 @@ class RedisServer:
         if wait:
             until(self.answers, 60, f"{self.name} answers")
         return self
+
+    def pick_port(self):
+        return free_port()
 
     def _listens(self):
         end = time.monotonic() + 20 * SCALE
@@ -103,6 +106,8 @@ class RedisServer:
         self.process = None
 
     def save(self):
+        """Not beside a save of its own, as one for a replica that has just left."""
+        until(lambda: int(self.info("persistence")["rdb_bgsave_in_progress"]) == 0, 20, "no save is under way")
         with self.raw(timeout=120) as client:
             client.call("SAVE")
 
@@ -205,7 +210,10 @@ class RedisServer:
     def has(self, command):
         """Does it know the command?"""
         with self.raw() as client:
-            return client.call("COMMAND", "INFO", command)[0] is not None
+            try:
+                return client.call("COMMAND", "INFO", command)[0] is not None
+            except RespError:  # COMMAND itself was taken away
+                return "unknown command" not in str(client.pipeline([(command,)])[0])
 
     def clients(self):
         """CLIENT LIST as dictionaries."""
@@ -226,6 +234,18 @@ class RedisServer:
 
     def dbsize(self, db=0):
         return self.call("DBSIZE", db=db)
+
+    def give_backlog(self):
+        """As a replica leaves one behind: then the feed psync needs no full synchronisation."""
+        if self.has_backlog():
+            return
+        with self.raw() as client:
+            client.call("REPLCONF", "capa", "eof")
+            client.sock.sendall(encode("PSYNC", "?", "-1"))
+            until(self.has_backlog, 10, "the backlog")
+
+    def has_backlog(self):
+        return self.info("replication")["repl_backlog_active"] == "1"
 
     def config(self, name, value=None):
         """Reads a setting, or changes it and returns what it was."""

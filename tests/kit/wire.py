@@ -4,8 +4,8 @@ import threading
 
 from kit.wait import SCALE, until
 
-READS = ("DUMP", "GET", "PEXPIRETIME", "PTTL")
-WRITES = (b"RESTORE", b"SET")
+READS = ("DUMP", "GET", "MGET", "PEXPIRETIME", "PTTL")
+WRITES = (b"RESTORE", b"SET", b"MSET")
 SECTIONS = 7  # of INFO, that riotd asks for one by one
 FLAGS = "notify-keyspace-events"
 
@@ -19,12 +19,25 @@ def key_of(argv):
     return argv[1] if len(argv) > 1 else b""
 
 
+def values_read(argv):
+    """The keys whose values a request asks for."""
+    return argv[1:] if argv[0] == b"MGET" else argv[1:2] if argv[0] in (b"DUMP", b"GET") else []
+
+
+def values_written(argv):
+    return argv[1::2] if argv[0] == b"MSET" else argv[1:2] if argv[0] in WRITES else []
+
+
+# Behind the value of a SET: then it does not tell all that the key is, so every feed's key is read.
+UNTOLD = ("KEEPTTL",)
+
+
 def reads(key):
-    return lambda _, argv: argv[0] in (b"DUMP", b"GET") and key_of(argv) == key
+    return lambda _, argv: key in values_read(argv)
 
 
 def writes(key):
-    return lambda _, argv: argv[0] in WRITES and key_of(argv) == key
+    return lambda _, argv: key in values_written(argv)
 
 
 def begins(*words):

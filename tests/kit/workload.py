@@ -6,29 +6,37 @@ import signal
 import time
 
 from kit import process
-from kit.resp import Client, encode
+from kit.cluster_client import ClusterClient
+from kit.resp import Client, RespError, encode
 
 KINDS = ("string", "counter", "hash", "list", "set", "zset", "stream")
 SCRIPT = "redis.call('SET', KEYS[1], ARGV[1]) redis.call('HSET', KEYS[2], ARGV[2], ARGV[1]) return redis.call('DEL', KEYS[3])"
 
 
-class Mix:
-    """Draws commands over `keys` names; a name's number tells the type that it usually has."""
+TAGS = 300  # hash tags of the keys in a cluster
 
-    def __init__(self, rng, keys, dbs):
-        self.rng, self.keys, self.dbs = rng, keys, dbs
+
+class Mix:
+    """Draws commands over `keys` names; a name's number tells the type that it usually has. In a cluster, the names of one batch have
+    one hash tag."""
+
+    def __init__(self, rng, keys, dbs, tags=0):
+        self.rng, self.dbs, self.tags, self.tag = rng, dbs, tags, ""
+        self.keys = max(keys // max(tags, 1), len(KINDS) * 3)
         self.draws = [self.set, self.set, self.set_expiring, self.incr, self.incr, self.hset, self.hset, self.hdel, self.push,
                       self.push, self.pop, self.sadd, self.sadd, self.srem, self.zadd, self.zadd, self.xadd, self.xtrim,
                       self.rename, self.copy, self.move, self.expire, self.expire_soon, self.persist, self.delete, self.delete,
                       self.unlink, self.multi, self.eval]
+        if tags:
+            self.draws.remove(self.move)
 
     def name(self, kind):
         """A key whose number modulo the number of kinds says the kind."""
         n = self.rng.randrange(self.keys // len(KINDS)) * len(KINDS) + KINDS.index(kind)
-        return f"k:{n}"
+        return f"{self.tag}k:{n}"
 
     def any_name(self):
-        return f"k:{self.rng.randrange(self.keys)}"
+        return f"{self.tag}k:{self.rng.randrange(self.keys)}"
 
     def word(self):
         return "%x" % self.rng.getrandbits(64)
@@ -108,11 +116,53 @@ class Mix:
         return [("EVAL", SCRIPT, 3, self.name("string"), self.name("hash"), self.any_name(), self.word(), self.small())]
 
     def batch(self, size):
-        """Some commands in one database, encoded, and how many replies they get."""
-        commands = [("SELECT", self.rng.choice(self.dbs))]
+        """Some commands in one database, or of one hash tag."""
+        if self.tags:
+            self.tag = f"{{{self.rng.randrange(self.tags)}}}"
+        commands = [] if self.tags else [("SELECT", self.rng.choice(self.dbs))]
         while len(commands) < size:
             commands += self.rng.choice(self.draws)()
-        return b"".join(encode(*c) for c in commands), len(commands)
+        return commands
+
+
+class OneServer:
+    """Where a writer writes to."""
+
+    def __init__(self, address):
+        self.address, self.client = address, None
+
+    def write(self, commands, _tag):
+        self.client = self.client or Client(self.address, timeout=20)
+        self.client.send(b"".join(encode(*c) for c in commands))
+        for _ in commands:
+            self.client.read()
+
+    def lost(self):
+        if self.client:
+            self.client.close()
+        self.client = None
+
+
+class WholeCluster:
+    """The same; the commands are of one slot, whose owner gets them. What is asked for elsewhere goes there."""
+
+    def __init__(self, addresses):
+        self.addresses, self.client, self.port = addresses, None, None
+
+    def write(self, commands, tag):
+        self.client = self.client or ClusterClient(self.addresses, timeout=20)
+        self.port = self.client.port_of(tag)
+        node = self.client.at(self.port)
+        node.send(b"".join(encode(*c) for c in commands))
+        replies = [node.read() for _ in commands]
+        for command, reply in zip(commands, replies):
+            if isinstance(reply, RespError):
+                self.client.redirected(reply, command)
+
+    def lost(self):
+        if self.client:
+            self.client.close()
+        self.client = None
 
 
 def writer(address, seed, options, stop, done):
@@ -120,22 +170,19 @@ def writer(address, seed, options, stop, done):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
     process.die_with_parent()
     rng = random.Random(seed)
-    mix = Mix(rng, options["keys"], options["dbs"])
-    client, begin, count = None, time.monotonic(), 0
+    cluster = isinstance(address, dict)
+    mix = Mix(rng, options["keys"], options["dbs"], TAGS if cluster else 0)
+    place = WholeCluster(address) if cluster else OneServer(address)
+    begin, count = time.monotonic(), 0
     while not stop.is_set():
         try:
-            client = client or Client(address, timeout=20)
-            raw, n = mix.batch(options["batch"])
-            client.send(raw)
-            for _ in range(n):
-                client.read()
-            count += n
+            commands = mix.batch(options["batch"])
+            place.write(commands, mix.tag)
+            count += len(commands)
             with done.get_lock():
-                done.value += n
-        except (OSError, ValueError):
-            if client:
-                client.close()
-            client = None
+                done.value += len(commands)
+        except (OSError, ValueError, RespError):
+            place.lost()
             time.sleep(0.05)
             continue
         if options["rate"]:
@@ -143,7 +190,7 @@ def writer(address, seed, options, stop, done):
 
 
 class Workload:
-    """`with Workload(server): ...`. rate: commands a second of all writers together, 0: full speed."""
+    """`with Workload(server_or_cluster): ...`. rate: commands a second of all writers together, 0: full speed."""
 
     def __init__(self, server, writers=8, keys=20_000, dbs=(0, 1, 2), batch=40, rate=0, seed=1):
         self.address, self.seed = server.path, seed

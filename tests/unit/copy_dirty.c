@@ -27,7 +27,7 @@ START_TEST(test_names_are_binary)
         ck_assert_int_eq(dirty_mark(d, LIVE, 0, names[i], 1), 0);
     expect(ARRAY_LEN(names), 0, 0, 0, 0);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        struct dirty_key *k = dirty_take(d);
+        struct dirty_key *k = dirty_take(d, UINT64_MAX);
         ck_assert(bytes_equal(dirty_name(k), names[i]));
         dirty_done(d, k);
     }
@@ -74,6 +74,54 @@ START_TEST(test_marked_in_flight)
     dirty_done(d, k);
     take_none();
     ck_assert(!has(0, "a"));
+    tear_down();
+}
+END_TEST
+
+/* Whatever it waits for: another state of it may be under way. */
+START_TEST(test_only_what_is_not_in_the_set_flies)
+{
+    static const struct bytes key = {"k", 1};
+
+    set_up(PLENTY);
+    struct dirty_key *k = dirty_fly(d, 0, key, 10);
+    ck_assert_ptr_nonnull(k);
+    expect(0, 0, 1, 0, 0);
+    ck_assert_uint_eq(dirty_oldest_us(d), 10);
+    ck_assert_ptr_null(dirty_fly(d, 0, key, 11));
+    ck_assert_ptr_nonnull(dirty_fly(d, 1, key, 11));
+    dirty_put_lost(d, k, 0);
+    ck_assert_ptr_null(dirty_fly(d, 0, key, 12));
+    dirty_release_lost(d, 0, 13, 0, false);
+    ck_assert_ptr_null(dirty_fly(d, 0, key, 14));
+    dirty_fail(d, take(0, "k"), "it fails");
+    ck_assert_ptr_null(dirty_fly(d, 0, key, 15));
+    tear_down();
+}
+END_TEST
+
+START_TEST(test_a_key_that_flew_is_queued_when_it_was_marked)
+{
+    set_up(PLENTY);
+    dirty_settle_begin(d, 5);
+    struct dirty_key *k = dirty_fly(d, 0, BYTES("k"), 10);
+    dirty_settle_begin(d, 11);
+    ck_assert(!dirty_settled(d));
+    mark(LIVE, 0, "k", 12);
+    dirty_done(d, k);
+    ck_assert(dirty_settled(d));
+    expect(1, 0, 0, 0, 0);
+    dirty_done(d, take(0, "k"));
+    ck_assert(!has(0, "k"));
+    tear_down();
+}
+END_TEST
+
+START_TEST(test_without_room_nothing_flies)
+{
+    set_up(1);
+    ck_assert_ptr_null(dirty_fly(d, 0, BYTES("k"), 10));
+    expect(0, 0, 0, 0, 0);
     tear_down();
 }
 END_TEST
@@ -140,11 +188,11 @@ END_TEST
 static unsigned row(char *ret_letter)
 {
     static struct dirty_key *next;
-    struct dirty_key *k = next ? next : dirty_take(d);
+    struct dirty_key *k = next ? next : dirty_take(d, UINT64_MAX);
     unsigned n = 0;
 
     *ret_letter = k ? k->key[0] : '\0';
-    for (; k && k->key[0] == *ret_letter; k = dirty_take(d)) {
+    for (; k && k->key[0] == *ret_letter; k = dirty_take(d, UINT64_MAX)) {
         dirty_done(d, k);
         n++;
     }
@@ -196,13 +244,54 @@ START_TEST(test_scan_is_not_starved)
     mark_many(SCAN, 0, 's', 5000);
     mark_many(LIVE, 0, 'l', 1000);
     for (unsigned i = 0; i < 40 * TURN; i++) {
-        struct dirty_key *k = dirty_take(d);
+        struct dirty_key *k = dirty_take(d, UINT64_MAX);
         scanned += k->key[0] == 's';
         dirty_done(d, k);
         snprintf(key, sizeof(key), "m%05u", i);
         mark(LIVE, 0, key, 2);
     }
     ck_assert_uint_eq(scanned, 20 * TURN);
+    tear_down();
+}
+END_TEST
+
+/* What was marked later rests, and the scan goes on meanwhile; what rests goes first once it may. */
+START_TEST(test_live_marks_rest)
+{
+    set_up(PLENTY);
+    ck_assert_uint_eq(dirty_live_since_us(d), UINT64_MAX);
+    mark(LIVE, 3, "a", 10);
+    mark(LIVE, 3, "b", 20);
+    mark(SCAN, 0, "s", 5);
+    mark(SCAN, 0, "t", 5);
+    ck_assert_uint_eq(dirty_live_since_us(d), 10);
+    ck_assert(bytes_is(dirty_name(dirty_take(d, 9)), "s"));
+    struct dirty_key *a = dirty_take(d, 10);
+    ck_assert(bytes_is(dirty_name(a), "a"));
+    ck_assert_uint_eq(dirty_live_since_us(d), 20);
+    ck_assert(bytes_is(dirty_name(dirty_take(d, 19)), "t"));
+    ck_assert_ptr_null(dirty_take(d, 19));
+    mark(LIVE, 3, "a", 30); /* in flight: it rests from this mark on */
+    dirty_done(d, a);
+    ck_assert(bytes_is(dirty_name(dirty_take(d, 29)), "b"));
+    ck_assert_ptr_null(dirty_take(d, 29));
+    ck_assert_uint_eq(dirty_live_since_us(d), 30);
+    ck_assert(bytes_is(dirty_name(dirty_take(d, 30)), "a"));
+    ck_assert_uint_eq(dirty_live_since_us(d), UINT64_MAX);
+    tear_down();
+}
+END_TEST
+
+/* A database whose keys are all taken does not hide what the next one has. */
+START_TEST(test_live_marks_of_databases_rest)
+{
+    set_up(PLENTY);
+    mark(LIVE, 1, "a", 10);
+    mark(LIVE, 2, "b", 20);
+    ck_assert(bytes_is(dirty_name(dirty_take(d, 15)), "a"));
+    ck_assert_uint_eq(dirty_live_since_us(d), 20);
+    ck_assert_ptr_null(dirty_take(d, 15));
+    ck_assert(bytes_is(dirty_name(dirty_take(d, 20)), "b"));
     tear_down();
 }
 END_TEST
@@ -240,7 +329,7 @@ START_TEST(test_many_databases)
         mark(db % 2 ? LIVE : SCAN, db, "a", 1);
         mark(LIVE, db, "b", 1);
     }
-    while ((k = dirty_take(d))) {
+    while ((k = dirty_take(d, UINT64_MAX))) {
         seen[k->db]++;
         dirty_done(d, k);
     }
@@ -309,7 +398,7 @@ START_TEST(test_put_back_for_ever)
     dirty_put_back(d, take(0, "a"), 1000, NEVER_US);
     ck_assert_uint_eq(dirty_tick(d, NEVER_US - 1), NEVER_US);
     expect(0, 0, 0, 1, 0);
-    dirty_release_lost(d, 2000, 0, true); /* it was not lost */
+    dirty_release_lost(d, 0, 2000, 0, true); /* it was not lost */
     expect(0, 0, 0, 1, 0);
     tear_down();
 }
@@ -341,14 +430,14 @@ START_TEST(test_many_waiting)
 
     set_up(PLENTY);
     mark_many(LIVE, 0, 'k', 100000);
-    while ((k = dirty_take(d)))
+    while ((k = dirty_take(d, UINT64_MAX)))
         dirty_put_back(d, k, 1000, 1000000);
     uint64_t other = 0;
     for (uint64_t now_us = 1001; now_us < 101000; now_us++)
         other += dirty_tick(d, now_us) != 1001000;
     ck_assert_uint_eq(other, 0);
     ck_assert_uint_eq(dirty_tick(d, 1001000), NEVER_US);
-    for (; (k = dirty_take(d)); dirty_done(d, k)) {
+    for (; (k = dirty_take(d, UINT64_MAX)); dirty_done(d, k)) {
         snprintf(key, sizeof(key), "k%05u", n++);
         ck_assert(bytes_is(dirty_name(k), key));
     }
@@ -357,8 +446,67 @@ START_TEST(test_many_waiting)
 }
 END_TEST
 
+/* Keys that become another set's. */
+
+static bool begins_with_x(struct bytes key, const void *of)
+{
+    (void)of;
+    return key.len && key.ptr[0] == 'x';
+}
+
+static void note_taken(const struct dirty_key *k, void *arg)
+{
+    size_t *n = arg;
+    ck_assert(begins_with_x(dirty_name(k), NULL));
+    ++*n;
+}
+
+START_TEST(test_taken_out)
+{
+    size_t n = 0;
+
+    set_up(PLENTY);
+    mark(LIVE, 0, "x-flies", 1);
+    mark(LIVE, 0, "x-fails", 1);
+    mark(LIVE, 0, "x-lost", 1);
+    mark(LIVE, 0, "x-waits", 1);
+    mark(LIVE, 0, "y-flies", 1);
+    mark(LIVE, 0, "y-waits", 1);
+    struct dirty_key *flies = take(0, "x-flies");
+    dirty_fail(d, take(0, "x-fails"), "x");
+    dirty_put_lost(d, take(0, "x-lost"), 0);
+    dirty_put_back(d, take(0, "x-waits"), 1, 100);
+    struct dirty_key *other = take(0, "y-flies");
+    dirty_put_back(d, take(0, "y-waits"), 1, 100);
+    mark(LIVE, 3, "x-queued", 2);
+    mark(SCAN, 0, "x-scanned", 2);
+    mark(SCAN, 0, "y-scanned", 2);
+    dirty_settle_begin(d, 3);
+    ck_assert_uint_eq(dirty_busy(d, begins_with_x, NULL), 2);
+    dirty_take_out(d, begins_with_x, NULL, note_taken, &n);
+    ck_assert_uint_eq(n, 4); /* queued, scanned, waiting, failed */
+    ck_assert_uint_eq(dirty_busy(d, begins_with_x, NULL), 2);
+    ck_assert(has(0, "y-waits") && has(0, "y-scanned") && has(0, "x-lost") && !has(3, "x-queued"));
+    dirty_done(d, flies);
+    dirty_done(d, other);
+    dirty_release_lost(d, 0, 4, 0, false);
+    ck_assert_uint_eq(dirty_busy(d, begins_with_x, NULL), 0);
+    dirty_take_out(d, begins_with_x, NULL, note_taken, &n);
+    ck_assert_uint_eq(n, 5);
+    ck_assert_uint_eq(dirty_tick(d, 1000), NEVER_US);
+    dirty_done(d, dirty_take(d, UINT64_MAX));
+    dirty_done(d, dirty_take(d, UINT64_MAX));
+    take_none();
+    ck_assert(dirty_settled(d));
+    tear_down();
+}
+END_TEST
+
 UNIT_MAIN("copy/dirty", test_once_however_often, test_names_are_binary, test_first_come_first_served,
           test_marked_in_flight, test_marked_in_flight_and_put_back, test_class_of_a_mark_in_flight,
           test_live_mark_of_a_scanned_key, test_classes_take_turns, test_databases_take_turns,
-          test_scan_is_not_starved, test_hot_key_goes_behind, test_many_databases, test_put_back_at_once,
-          test_put_back_for_a_while, test_put_back_for_ever, test_put_last, test_many_waiting)
+          test_scan_is_not_starved, test_live_marks_rest, test_live_marks_of_databases_rest,
+          test_hot_key_goes_behind, test_only_what_is_not_in_the_set_flies,
+          test_a_key_that_flew_is_queued_when_it_was_marked, test_without_room_nothing_flies,
+          test_many_databases, test_put_back_at_once, test_put_back_for_a_while, test_put_back_for_ever,
+          test_put_last, test_many_waiting, test_taken_out)

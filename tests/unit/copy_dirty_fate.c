@@ -10,15 +10,15 @@ START_TEST(test_lost_is_held)
     mark(LIVE, 0, "c", 3);
     struct dirty_key *a = take(0, "a"), *b = take(0, "b");
     mark(LIVE, 0, "b", 4);
-    dirty_put_lost(d, a);
-    dirty_put_lost(d, b);
+    dirty_put_lost(d, a, 0);
+    dirty_put_lost(d, b, 0);
     mark(LIVE, 0, "a", 5);
     expect(1, 0, 0, 2, 0);
     ck_assert_uint_eq(dirty_tick(d, NEVER_US - 1), NEVER_US);
     dirty_done(d, take(0, "c"));
     take_none();
     mark(LIVE, 0, "d", 6);
-    dirty_release_lost(d, 100, 0, false);
+    dirty_release_lost(d, 0, 100, 0, false);
     expect(3, 0, 0, 0, 0);
     a = take(0, "a");
     ck_assert_uint_eq(a->since_us, 1);
@@ -38,13 +38,13 @@ START_TEST(test_lost_and_not_fenced)
     mark(LIVE, 0, "b", 1);
     mark(LIVE, 0, "c", 1);
     struct dirty_key *a = take(0, "a"), *b = take(0, "b"), *c = take(0, "c");
-    dirty_put_lost(d, a);
-    dirty_put_lost(d, b);
-    dirty_release_lost(d, 100, 1000, false);
+    dirty_put_lost(d, a, 0);
+    dirty_put_lost(d, b, 0);
+    dirty_release_lost(d, 0, 100, 1000, false);
     expect(0, 0, 1, 2, 0);
-    dirty_put_lost(d, c); /* the next connection, lost in turn */
+    dirty_put_lost(d, c, 0); /* the next connection, lost in turn */
     ck_assert_uint_eq(dirty_tick(d, 1099), 1100);
-    dirty_release_lost(d, 600, 1000, false); /* of the first two, nothing new is known */
+    dirty_release_lost(d, 0, 600, 1000, false); /* of the first two, nothing new is known */
     ck_assert_uint_eq(dirty_tick(d, 1099), 1100);
     ck_assert_uint_eq(dirty_tick(d, 1100), 1600);
     dirty_done(d, take(0, "a"));
@@ -52,6 +52,24 @@ START_TEST(test_lost_and_not_fenced)
     take_none();
     ck_assert_uint_eq(dirty_tick(d, 1600), NEVER_US);
     dirty_done(d, take(0, "c"));
+    tear_down();
+}
+END_TEST
+
+/* R2: each node of the target lets go of its own. */
+START_TEST(test_lost_at_two_nodes)
+{
+    set_up(PLENTY);
+    mark(LIVE, 0, "a", 1);
+    mark(LIVE, 0, "b", 1);
+    dirty_put_lost(d, take(0, "a"), 1);
+    dirty_put_lost(d, take(0, "b"), 2);
+    dirty_release_lost(d, 2, 100, 0, false);
+    expect(1, 0, 0, 1, 0);
+    dirty_done(d, take(0, "b"));
+    take_none();
+    dirty_release_lost(d, 1, 100, 0, false);
+    dirty_done(d, take(0, "a"));
     tear_down();
 }
 END_TEST
@@ -79,8 +97,8 @@ static bool lose(const char *key, bool blame)
 {
     struct dirty_key *k = take(0, key);
     bool alone = k->alone;
-    dirty_put_lost(d, k);
-    dirty_release_lost(d, 100, 0, blame);
+    dirty_put_lost(d, k, 0);
+    dirty_release_lost(d, 0, 100, 0, blame);
     return alone;
 }
 
@@ -131,10 +149,10 @@ START_TEST(test_blame_of_several)
     mark(LIVE, 0, "b", 1);
     for (unsigned i = 0; i < DIRTY_SUSPECT; i++) {
         struct dirty_key *a = take(0, "a"), *x = take(0, "x"), *b = take(0, "b");
-        dirty_put_lost(d, a);
-        dirty_put_lost(d, x);
-        dirty_put_lost(d, b);
-        dirty_release_lost(d, 100, 0, true);
+        dirty_put_lost(d, a, 0);
+        dirty_put_lost(d, x, 0);
+        dirty_put_lost(d, b, 0);
+        dirty_release_lost(d, 0, 100, 0, true);
     }
     struct dirty_key *a = take(0, "a");
     ck_assert(a->alone);
@@ -261,7 +279,7 @@ START_TEST(test_many_failed)
     dirty_counts(d, &c);
     ck_assert_uint_eq(c.queued, 5000 - unnamed);
     ck_assert_uint_eq(c.failed + c.failed_unnamed, 0);
-    for (struct dirty_key *k; (k = dirty_take(d));)
+    for (struct dirty_key *k; (k = dirty_take(d, UINT64_MAX));)
         dirty_fail(d, k, "x"); /* and they fit again */
     dirty_counts(d, &c);
     ck_assert_uint_eq(c.failed, 5000 - unnamed);
@@ -283,7 +301,7 @@ START_TEST(test_memory_is_given_back)
     set_up(PLENTY);
     mark_many(LIVE, 0, 'k', 90000);
     ck_assert_uint_gt(dirty_memory(d), 4 * MIB);
-    while ((k = dirty_take(d)))
+    while ((k = dirty_take(d, UINT64_MAX)))
         dirty_done(d, k);
     ck_assert_uint_le(dirty_memory(d), 4 * empty_bytes);
     tear_down();
@@ -312,7 +330,7 @@ START_TEST(test_budget)
     struct dirty_key *k = take(0, "a key of a common length 0");
     mark(LIVE, 0, "a key of a common length 0", 2);
     dirty_done(d, k); /* never refused: it has its place */
-    for (; (k = dirty_take(d)); dirty_done(d, k))
+    for (; (k = dirty_take(d, UINT64_MAX)); dirty_done(d, k))
         ;
     expect(0, 0, 0, 0, 0);
     mark(LIVE, 0, key, 3);
@@ -363,7 +381,7 @@ START_TEST(test_clear)
     struct dirty_key *a = take(0, "a"), *b = take(0, "b"), *c = take(0, "c"), *e = take(0, "d");
     dirty_fail(d, b, "x");
     dirty_put_back(d, c, 10, 10);
-    dirty_put_lost(d, e);
+    dirty_put_lost(d, e, 0);
     mark(LIVE, 0, "a", 3);
     dirty_clear(d);
     /* The former connection may still write what was lost on it: it may not be forgotten (R2). */
@@ -371,7 +389,7 @@ START_TEST(test_clear)
     ck_assert(has(0, "a") && has(0, "d") && !has(0, "b") && !has(0, "c") && !has(4, "s"));
     mark(LIVE, 0, "d", 4);
     take_none();
-    dirty_release_lost(d, 100, 50, false);
+    dirty_release_lost(d, 0, 100, 50, false);
     dirty_clear(d);
     mark(LIVE, 0, "d", 101);
     take_none();
@@ -400,7 +418,9 @@ START_TEST(test_settled)
     mark(LIVE, 0, "c", 5);
     ck_assert(dirty_settled(d)); /* they came later */
     struct dirty_key *c = take(0, "a");
+    ck_assert_uint_eq(dirty_failures(d), 0);
     dirty_fail(d, take(0, "c"), "x");
+    ck_assert_uint_eq(dirty_failures(d), 1);
     dirty_settle_begin(d, 10);
     ck_assert(!dirty_settled(d));
     dirty_done(d, c);
@@ -449,14 +469,14 @@ START_TEST(test_settled_and_not_copied)
     mark(LIVE, 0, "c", 1);
     dirty_settle_begin(d, 2);
     dirty_put_back(d, take(0, "a"), 3, 10);
-    dirty_put_lost(d, take(0, "b"));
+    dirty_put_lost(d, take(0, "b"), 0);
     dirty_put_last(d, take(0, "c"));
     dirty_done(d, take(0, "c"));
     ck_assert_uint_eq(dirty_tick(d, 13), NEVER_US);
     dirty_settle_begin(d, 14);        /* another begins before the first was over */
     dirty_fail(d, take(0, "a"), "x"); /* told, and a blocker: not waited for */
     ck_assert(!dirty_settled(d));
-    dirty_release_lost(d, 20, 0, false);
+    dirty_release_lost(d, 0, 20, 0, false);
     ck_assert(!dirty_settled(d));
     dirty_done(d, take(0, "b"));
     ck_assert(dirty_settled(d));
@@ -470,8 +490,9 @@ START_TEST(test_settled_and_not_copied)
 }
 END_TEST
 
-UNIT_MAIN("copy/dirty, what becomes of keys", test_lost_is_held, test_lost_and_not_fenced, test_blame,
-          test_blame_ends_with_success, test_blame_of_several, test_failed_until_marked,
-          test_failed_are_tried_again, test_failed_but_marked_in_flight, test_many_failed,
-          test_memory_is_given_back, test_budget, test_budget_moves, test_memory_of_long_names, test_clear,
-          test_settled, test_settled_and_marked_in_flight, test_settled_and_not_copied)
+UNIT_MAIN("copy/dirty, what becomes of keys", test_lost_is_held, test_lost_and_not_fenced,
+          test_lost_at_two_nodes, test_blame, test_blame_ends_with_success, test_blame_of_several,
+          test_failed_until_marked, test_failed_are_tried_again, test_failed_but_marked_in_flight,
+          test_many_failed, test_memory_is_given_back, test_budget, test_budget_moves,
+          test_memory_of_long_names, test_clear, test_settled, test_settled_and_marked_in_flight,
+          test_settled_and_not_copied)

@@ -43,7 +43,7 @@ static bool has(int db, const char *key)
 /* Takes the next, which is to be this one; db NO_DB: of any. */
 static struct dirty_key *take(int db, const char *key)
 {
-    struct dirty_key *k = dirty_take(d);
+    struct dirty_key *k = dirty_take(d, UINT64_MAX);
     ck_assert_msg(k != NULL, "nothing instead of %s", key);
     ck_assert_msg(bytes_is(dirty_name(k), key), "%.*s instead of %s", (int)k->len, k->key, key);
     ck_assert(db == NO_DB || k->db == db);
@@ -53,7 +53,7 @@ static struct dirty_key *take(int db, const char *key)
 
 static void take_none(void)
 {
-    ck_assert_ptr_null(dirty_take(d));
+    ck_assert_ptr_null(dirty_take(d, UINT64_MAX));
 }
 
 static void expect(size_t queued, size_t scan_queued, size_t in_flight, size_t waiting, size_t failed)

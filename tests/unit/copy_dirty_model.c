@@ -137,7 +137,7 @@ static void step_mark(void)
 
 static void step_take(void)
 {
-    struct dirty_key *k = dirty_take(d);
+    struct dirty_key *k = dirty_take(d, UINT64_MAX);
     if (!k) {
         CHECK(!any(DIRTY_QUEUED));
         return;
@@ -190,7 +190,7 @@ static void step_put_last(struct model_key *m)
 
 static void step_put_lost(struct model_key *m)
 {
-    dirty_put_lost(d, m->real);
+    dirty_put_lost(d, m->real, 0);
     m->again = m->again_must = false;
     m->lost = true;
     wait_until(m, UINT64_MAX);
@@ -236,7 +236,7 @@ static void step_release(void)
     bool blame = random_below(2);
     struct model_key *m;
 
-    dirty_release_lost(d, now_us, delay_us, blame);
+    dirty_release_lost(d, 0, now_us, delay_us, blame);
     while ((m = waiting(UINT64_MAX, true, !delay_us))) {
         m->closes += blame;
         if (blame && m->closes >= DIRTY_SUSPECT + DIRTY_GUILTY)

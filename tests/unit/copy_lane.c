@@ -1,148 +1,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "lib/copy/lane.h"
-#include "tests/unit/copy_kit.h"
-#include "tests/unit/copy_server.h"
+#include "tests/unit/copy_lane_kit.h"
 
-/* A whole lane between two real servers, and what verify and a cutover ask of it. */
-
-static struct fake none; /* for its loop only */
-static struct real source, target;
-static struct lane *lane;
-static size_t lives, gaps, strangers, target_down, calls, sealed;
-static enum feed_kind feed = FEED_NOTIFY;
+static size_t sealed;
 static int seal_err;
 static char seal_why[256];
-
-static void on_phase(struct lane *l, enum lane_phase phase, void *arg)
-{
-    (void)l, (void)arg;
-    lives += phase == LANE_LIVE;
-}
-
-static void on_gap(struct lane *l, const char *reason, void *arg)
-{
-    (void)l, (void)reason, (void)arg;
-    gaps++;
-}
-
-static void on_chosen(struct lane *l, enum feed_kind kind, void *arg)
-{
-    (void)l, (void)kind, (void)arg;
-}
-
-static void on_unusable(struct lane *l, const char *why, void *arg)
-{
-    (void)l, (void)arg;
-    ck_abort_msg("unusable: %s", why);
-}
-
-static int on_record(struct lane *l, const struct notify_record *rec, void *arg)
-{
-    (void)l, (void)rec, (void)arg;
-    return 0;
-}
-
-static int on_writer_id(struct lane *l, const char *run_id, uint64_t client_id, void *arg)
-{
-    (void)l, (void)run_id, (void)client_id, (void)arg;
-    return 0;
-}
-
-static void on_sample(struct lane *l, enum lane_side side, const struct watch_sample *s, bool stranger,
-                      void *arg)
-{
-    (void)arg;
-    strangers += stranger;
-    if (stranger)
-        lane_approve(l, side, s->id.run_id);
-}
-
-static void on_condition(struct lane *l, enum lane_condition c, const char *text, void *arg)
-{
-    (void)l, (void)arg;
-    target_down += text && (c == LANE_TARGET_DOWN || c == LANE_TARGET_SILENT);
-}
-
-static void on_key_failed(struct lane *l, int db, struct bytes key, const char *reason, void *arg)
-{
-    (void)l, (void)db, (void)key, (void)arg;
-    ck_abort_msg("failed: %s", reason);
-}
-
-static void on_census(struct lane *l, uint64_t seen, uint64_t missing, void *arg)
-{
-    (void)l, (void)seen, (void)missing, (void)arg;
-}
-
-static void begin_servers(void)
-{
-    lives = gaps = strangers = target_down = calls = sealed = 0;
-    seal_why[0] = '\0';
-    fake_init(&none);
-    real_begin(&source, "source");
-    real_begin(&target, "target");
-}
-
-static void new_lane(void)
-{
-    static const struct lane_events events = {.phase = on_phase,
-                                              .gap = on_gap,
-                                              .feed_chosen = on_chosen,
-                                              .feed_unusable = on_unusable,
-                                              .record = on_record,
-                                              .writer_id = on_writer_id,
-                                              .sample = on_sample,
-                                              .condition = on_condition,
-                                              .key_failed = on_key_failed,
-                                              .census = on_census};
-    static const struct sink sink;
-    const struct lane_options opt = {.source = &source.endpoint,
-                                     .target = &target.endpoint,
-                                     .feed = feed,
-                                     .into_db = URL_DB_NONE,
-                                     .scan_count = 1000,
-                                     .memory = 64 * MIB,
-                                     .value_max = 512 * MIB,
-                                     .sink = &sink};
-    ck_assert_int_eq(lane_new(none.loop, &opt, &events, NULL, &lane), 0);
-}
-
-static void fill_and_begin(void)
-{
-    for (unsigned i = 0; i < 100; i++)
-        real_ask(&source, "SET key:%u %u", i, i);
-    new_lane();
-    fake_until(&none, &lives, 1);
-}
-
-static void begin(void)
-{
-    begin_servers();
-    fill_and_begin();
-}
-
-static void end(void)
-{
-    lane = lane_free(lane);
-    real_end(&target);
-    real_end(&source);
-    fake_done(&none);
-}
-
-static void on_called(void *arg)
-{
-    (void)arg;
-    calls++;
-}
-
-static void drain(void)
-{
-    size_t before = calls;
-    ck_assert_int_eq(lane_drain(lane, on_called, &calls), 0);
-    fake_until(&none, &calls, before + 1);
-}
 
 /* What INFO of the server has behind `name` and a colon. */
 static unsigned long long info(struct real *r, const char *section, const char *name)
@@ -283,7 +146,7 @@ END_TEST
 static uint64_t write_calls(void)
 {
     drain();
-    const struct watch_sample *s = lane_last_sample(lane, LANE_SOURCE);
+    const struct watch_sample *s = lane_last_sample(lane, LANE_SOURCE, source.endpoint.url.text);
     ck_assert(s && s->has_stats);
     return s->write_calls;
 }
@@ -293,7 +156,7 @@ START_TEST(test_our_own_calls_are_no_writes)
     static const enum feed_kind feeds[] = {FEED_NOTIFY, FEED_TRACKING};
 
     for (size_t i = 0; i < ARRAY_LEN(feeds); i++) {
-        feed = feeds[i];
+        opt.feed = feeds[i];
         begin();
         real_ask(&source, "XADD stream 1-1 f v");
         real_ask(&source, "XGROUP CREATE stream g 0");
@@ -344,6 +207,40 @@ START_TEST(test_recent)
     ck_assert_str_eq(kit.text, "0 a\n0 key:7\n5 b\n");
     end();
     kit_end();
+}
+END_TEST
+
+/* Values from the stream (R12). */
+
+static unsigned long long reads(void)
+{
+    return calls_of(&source, "get") + calls_of(&source, "mget") + calls_of(&source, "dump");
+}
+
+/* There is room for one key, in the turn of the loop in which the stream brings one, and another waits. */
+START_TEST(test_limited_values_wait_for_their_turn)
+{
+    opt.feed = FEED_PSYNC;
+    begin();
+    real_ask(&source, "SET key:1 x");
+    drain();
+    unsigned long long before = reads();
+    real_ask(&source, "SET key:2 x");
+    drain();
+    ck_assert_uint_eq(reads(), before);
+    lane_limits(lane, opt.memory, 1, 0);
+    real_ask(&source, "SET first x");
+    real_ask(&source, "HSET cold f v");
+    while (!lane_is_dirty(lane, 0, BYTES("cold")))
+        fake_pass(&none, 1);
+    usleep(1500000); /* the rate has room for one again, and nobody has looked yet */
+    real_ask(&source, "SET later x");
+    while (strcmp(real_ask(&target, "EXISTS cold later"), "0") == 0)
+        fake_pass(&none, 1);
+    ck_assert_msg(strcmp(real_ask(&target, "EXISTS cold"), "1") == 0, "what came later went before it");
+    lane_limits(lane, opt.memory, 0, 0);
+    drain();
+    end();
 }
 END_TEST
 
@@ -414,7 +311,8 @@ START_TEST(test_nothing_is_sent_after_the_seal)
     real_ask(&source, "SET late x");
     lane_gap(lane, "a test");
     ck_assert_int_eq(lane_drain(lane, on_called, &gaps), 0);
-    lane_approve(lane, LANE_TARGET, lane_approved(lane, LANE_TARGET));
+    const char *to = target.endpoint.url.text;
+    lane_approve(lane, LANE_TARGET, to, lane_approved(lane, LANE_TARGET, to));
     lane_retry(lane);
     fake_pass(&none, 2500);
     ck_assert_msg(info(&target, "stats", "total_commands_processed") == commands + 2 &&
@@ -549,6 +447,11 @@ START_TEST(test_a_replica_that_has_it_not)
 }
 END_TEST
 
+static unsigned long long sets_of(struct real *r)
+{
+    return calls_of(r, "set") + calls_of(r, "mset");
+}
+
 /* WAIT on a connection that has not written proves nothing, so one of the latest keys is written once more.
  */
 START_TEST(test_where_a_connection_was_lost_something_is_written_over_the_new_one)
@@ -559,14 +462,14 @@ START_TEST(test_where_a_connection_was_lost_something_is_written_over_the_new_on
     drain();
     kill_connection(&target, "write");
     drain();
-    unsigned long long before = calls_of(&target, "restore");
+    unsigned long long before = sets_of(&target);
     seal_with(one, 0);
-    ck_assert_msg(calls_of(&target, "restore") > before, "WAIT on a connection that has not written");
-    before = calls_of(&target, "restore");
+    ck_assert_msg(sets_of(&target) > before, "WAIT on a connection that has not written");
+    before = sets_of(&target);
     lane_unseal(lane);
     drain();
     seal_with(no_proof, 0); /* nothing is asked for: nothing is written */
-    ck_assert_uint_eq(calls_of(&target, "restore"), before);
+    ck_assert_uint_eq(sets_of(&target), before);
     real_end(&replica);
     end();
 }
@@ -747,12 +650,12 @@ START_TEST(test_what_may_come_late_is_waited_for)
 }
 END_TEST
 
-UNIT_MAIN("copy/lane", test_settled_is_marked_not_copied, test_settling_begins_again_after_a_gap,
-          test_generation, test_our_own_calls_are_no_writes, test_recent, test_not_while_something_is_pending,
-          test_nothing_is_sent_after_the_seal, test_unsealed_goes_on_without_a_gap,
-          test_unsealed_finds_what_became_of_the_target, test_a_target_that_changed_is_not_sealed,
-          test_what_is_marked_meanwhile_is_not_sealed, test_replicas_must_have_it,
-          test_a_replica_that_has_it_not,
+UNIT_MAIN("copy/lane", test_limited_values_wait_for_their_turn, test_settled_is_marked_not_copied,
+          test_settling_begins_again_after_a_gap, test_generation, test_our_own_calls_are_no_writes,
+          test_recent, test_not_while_something_is_pending, test_nothing_is_sent_after_the_seal,
+          test_unsealed_goes_on_without_a_gap, test_unsealed_finds_what_became_of_the_target,
+          test_a_target_that_changed_is_not_sealed, test_what_is_marked_meanwhile_is_not_sealed,
+          test_replicas_must_have_it, test_a_replica_that_has_it_not,
           test_where_a_connection_was_lost_something_is_written_over_the_new_one,
           test_a_drain_meanwhile_waits, test_functions_are_confirmed_too, test_append_only_file,
           test_a_lost_connection_seals_nothing, test_ended_while_it_is_confirmed,

@@ -119,8 +119,8 @@ START_TEST(test_lost)
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         set_up_plain();
         fake_rule(&source, words[i], FAKE_CLOSE);
-        read_key(0, "a");
-        read_key(0, "b");
+        read_key(1, "a");
+        read_key(1, "b");
         expect("lost a\nlost b\ndown: closed by the server\n");
         ck_assert_int_eq(reader_read(reader, kit_key(0, "c")), -ENOTCONN);
         tear_down();

@@ -5,12 +5,13 @@
 #include "lib/copy/reader.h"
 #include "tests/unit/copy_kit.h"
 
-#define OLD_INFO "# Server\r\nredis_version:6.2.14\r\nrun_id:aaaa\r\n"
+#define ALONE_INFO "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrun_id:aaaa\r\n"
+#define OLD_INFO   "# Server\r\nredis_version:6.2.14\r\nrun_id:aaaa\r\n"
 
 static struct fake source;
 static struct reader *reader;
 static size_t ups, downs, asked_ready;
-static bool is_ready, unwanted;
+static bool is_ready, unwanted, asking;
 static uint64_t value_left;
 static const char *last_words; /* of the source: to what begins like that it answers, and then never again */
 static bool silent;
@@ -37,9 +38,11 @@ static void on_value(struct dirty_key *k, int64_t expire_at_ms, struct bytes pay
              bytes_escape(payload, text, sizeof(text)));
 }
 
-static bool on_value_begin(struct dirty_key *k, int64_t expire_at_ms, uint64_t length, void *arg)
+static bool on_value_begin(struct dirty_key *k, int64_t expire_at_ms, uint64_t length, struct bytes start,
+                           void *arg)
 {
     (void)arg;
+    ck_assert_uint_gt(start.len, 0);
     kit_tell("begin %s %lld %llu", kit_name(k), (long long)expire_at_ms, (unsigned long long)length);
     ck_assert_uint_eq(value_left, 0);
     if (!unwanted)
@@ -144,11 +147,12 @@ static void set_up(bool atomic, const char *info)
                                                 .up = on_up,
                                                 .down = on_down,
                                                 .room = on_room};
-    const struct reader_options opt = {.source = &source.endpoint, .atomic = atomic};
+    const struct reader_options opt = {.source = &source.endpoint, .atomic = atomic, .asking = asking};
 
     fake_init(&source);
     fake_bulk(&source, "INFO server", info);
     fake_rule(&source, "SELECT", "+OK\r\n");
+    fake_rule(&source, "ASKING", "+OK\r\n");
     fake_rule(&source, "MULTI", "+OK\r\n");
     fake_rule(&source, "TIME", "+QUEUED\r\n");
     fake_rule(&source, "PEXPIRETIME", ":-1\r\n");

@@ -168,7 +168,8 @@ START_TEST(test_sweep_finds_what_is_missing)
         }
     }
     ck_assert_int_eq(
-        sweep_new(none.loop, &source.endpoint, &target.endpoint, URL_DB_NONE, &events, NULL, &sweep), 0);
+        sweep_new(none.loop, &source.endpoint, &target.endpoint, URL_DB_NONE, NULL, &events, NULL, &sweep),
+        0);
     ck_assert_int_eq(sweep_begin(sweep, dbs, ARRAY_LEN(dbs), 100, false), 0);
     sweep_next(sweep);
     fake_until(&none, &finished, 1);
@@ -188,7 +189,7 @@ END_TEST
 static void pump(void)
 {
     while (ups == 2 && !reader_is_full(reader) && !writer_is_full(writer)) {
-        struct dirty_key *k = dirty_take(set);
+        struct dirty_key *k = dirty_take(set, UINT64_MAX);
         if (!k)
             return;
         if (reader_read(reader, k) == 0)
@@ -216,9 +217,10 @@ static void on_value(struct dirty_key *k, int64_t expire_at_ms, struct bytes pay
     ck_assert_int_eq(writer_restore(writer, k, expire_at_ms, payload), 0);
 }
 
-static bool on_value_begin(struct dirty_key *k, int64_t expire_at_ms, uint64_t length, void *arg)
+static bool on_value_begin(struct dirty_key *k, int64_t expire_at_ms, uint64_t length, struct bytes start,
+                           void *arg)
 {
-    (void)arg;
+    (void)start, (void)arg;
     ck_assert_int_eq(writer_restore_begin(writer, k, expire_at_ms, length), 0);
     return true;
 }
@@ -250,7 +252,7 @@ static void on_read_lost(struct dirty_key *k, void *arg)
 static void on_write_lost(struct dirty_key *k, void *arg)
 {
     (void)arg;
-    dirty_put_lost(set, k);
+    dirty_put_lost(set, k, 0);
 }
 
 static void on_answered(struct dirty_key *k, struct bytes error, uint64_t bytes, bool deleted, void *arg)
@@ -267,7 +269,7 @@ static void on_up(void *arg)
     ups++;
     if (arg == &writer) {
         ck_assert(writer_is_fenced(writer));
-        dirty_release_lost(set, 1, 0, false);
+        dirty_release_lost(set, 0, 1, 0, false);
         reader_resume(reader);
     }
     pump();

@@ -88,14 +88,14 @@ __attribute__((unused)) static void real_begin(struct real *r, const char *side)
     snprintf(r->socket, sizeof(r->socket), "%.60s/s", r->dir);
     real_start(r);
     r->endpoint = (struct endpoint){.side = side,
-                                    .url = {.path = r->socket, .db = URL_DB_NONE},
+                                    .url = {.path = r->socket, .db = URL_DB_NONE, .text = r->socket},
                                     .timeout_ms = 5000,
                                     .client = "riotd:x:1"};
 }
 
 __attribute__((unused)) static void real_end(struct real *r)
 {
-    static const char *const files[] = {"log", "s", "dump.rdb"};
+    static const char *const files[] = {"log", "s", "dump.rdb", "nodes.conf"};
     char path[160];
 
     real_kill(r);

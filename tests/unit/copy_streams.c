@@ -187,7 +187,7 @@ START_TEST(test_asked_for)
     note(0, "c");
     streams_compare(streams);
     expect("0 a\n3 b\n0 c\ncompared\n"); /* at the first look each is new */
-    ck_assert_str_eq(fake_log(&source), "SELECT 0\nXINFO GROUPS a\nSELECT 3\nXINFO GROUPS b\n"
+    ck_assert_str_eq(fake_log(&source), "XINFO GROUPS a\nSELECT 3\nXINFO GROUPS b\n"
                                         "XINFO CONSUMERS b g1\nXINFO CONSUMERS b g2\nSELECT 0\n"
                                         "XINFO GROUPS c\n");
     tear_down();

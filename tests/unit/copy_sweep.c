@@ -83,8 +83,8 @@ static void set_up_into(int db)
     fake_rule(&target, "SCAN", "*2\r\n$1\r\n0\r\n*0\r\n");
     fake_rule(&source, "SELECT", "+OK\r\n");
     fake_rule(&source, "EXISTS", ":1\r\n");
-    ck_assert_int_eq(sweep_new(target.loop, &source.endpoint, &target.endpoint, db, &events, NULL, &sweep),
-                     0);
+    ck_assert_int_eq(
+        sweep_new(target.loop, &source.endpoint, &target.endpoint, db, NULL, &events, NULL, &sweep), 0);
     fake_until(&target, &source_seen, 1);
     fake_until(&target, &target_seen, 1);
     fake_pass(&target, 10);

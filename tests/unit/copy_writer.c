@@ -123,7 +123,8 @@ static void expect_log(const char *log)
 /* Asks for the database until it is there. */
 static void select_db(int db)
 {
-    ck_assert_int_eq(writer_db(writer, db), WRITER_DB_ASKED);
+    if (writer_db(writer, db) == WRITER_DB_READY) /* as 0 is at the begin */
+        return;
     ck_assert_int_eq(writer_db(writer, db), WRITER_DB_ASKED);
     expect("room\n");
     ck_assert_int_eq(writer_db(writer, db), WRITER_DB_READY);
@@ -205,7 +206,8 @@ START_TEST(test_databases_of_the_next_life)
     expect("down: closed by the server\n");
     ck_assert_int_eq(writer_db(writer, 20), WRITER_DB_ASKED); /* it is down: nothing is known */
     fake_until(&target, &ups, 2);
-    ck_assert_int_eq(writer_restore(writer, kit_key(0, "a"), 0, BYTES("payload")), -EPERM);
+    ck_assert_int_eq(writer_restore(writer, kit_key(20, "a"), 0, BYTES("payload")), -EPERM);
+    ck_assert_int_eq(writer_db(writer, 0), WRITER_DB_READY); /* as every connection begins */
     select_db(20);
     select_db(0);
     tear_down();
@@ -254,6 +256,111 @@ START_TEST(test_answers)
 }
 END_TEST
 
+/* A string goes by SET, and where it is there meanwhile, that is told as RESTORE tells it. */
+START_TEST(test_strings)
+{
+    static const uint8_t theres[] = {THERE_UNASKED, THERE_NOTHING};
+
+    set_up();
+    fake_rule(&target, "SET", "+OK\r\n");
+    fake_rule(&target, "SET c", "$-1\r\n");
+    for (size_t i = 0; i < ARRAY_LEN(theres); i++) {
+        for (int64_t expire_at_ms = 0; expire_at_ms < 18; expire_at_ms += 17) {
+            struct dirty_key *k = kit_key(0, "a"), *parts = kit_key(0, "b");
+            k->way = parts->way = WAY_STRING;
+            k->there = parts->there = theres[i];
+            ck_assert_int_eq(writer_restore(writer, k, expire_at_ms, BYTES("string")), 0);
+            ck_assert_int_eq(writer_restore_begin(writer, parts, expire_at_ms, 6), 0);
+            ck_assert_int_eq(writer_restore_part(writer, BYTES("stri")), 0);
+            ck_assert_int_eq(writer_restore_part(writer, BYTES("ng")), 0);
+            expect("restored a 6 \nrestored b 6 \n");
+        }
+    }
+    struct dirty_key *busy = kit_key(0, "c");
+    busy->way = WAY_STRING;
+    ck_assert_int_eq(writer_restore(writer, busy, 0, BYTES("")), 0);
+    expect("restored c? 0 BUSYKEY the target has a key of that name\n");
+    expect_log(
+        "SET a string\nSET b string\nSET a string PXAT 17\nSET b string PXAT 17\n"
+        "SET a string NX\nSET b string NX\nSET a string NX PXAT 17\nSET b string NX PXAT 17\nSET c \n");
+    tear_down();
+}
+END_TEST
+
+static void set_up_alone(void)
+{
+    set_up_into(URL_DB_NONE);
+    fake_bulk(&target, "INFO server",
+              "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrun_id:aaaa\r\n");
+    fake_rule(&target, "SET", "+OK\r\n");
+    fake_rule(&target, "MSET", "+OK\r\n");
+    fake_until(&target, &ups, 1);
+    (void)fake_log(&target);
+}
+
+static void set_string(const char *name, int64_t expire_at_ms)
+{
+    struct dirty_key *k = kit_key(0, name);
+    k->way = WAY_STRING;
+    ck_assert_int_eq(writer_restore(writer, k, expire_at_ms, bytes_str(name)), 0);
+}
+
+/* What expires goes by itself, and may go ahead of them; what comes behind does not. */
+START_TEST(test_strings_together)
+{
+    const struct bytes wait[] = {BYTES("WAIT"), BYTES("1")};
+
+    set_up_alone();
+    set_string("a", 0);
+    set_string("b", 5);
+    set_string("c", 0);
+    ck_assert_uint_eq(writer_outstanding(writer), 3);
+    ck_assert_uint_eq(writer_outstanding_bytes(writer), 3);
+    ck_assert(!writer_is_idle(writer));
+    fake_rule(&target, "WAIT", ":1\r\n");
+    ck_assert_int_eq(writer_ask(writer, 7, ARRAY_LEN(wait), wait), 0);
+    set_string("d", 0);
+    expect("restored b 1 \nrestored a 1 \nrestored c 1 \ntold 7: 1 1 -1 \nrestored d 1 \n");
+    expect_log("SET b b PXAT 5\nMSET a a c c\nWAIT 1\nSET d d\n");
+    ck_assert(writer_is_idle(writer));
+    tear_down();
+}
+END_TEST
+
+/* All of them are answered so, and then each goes by itself. */
+START_TEST(test_strings_together_refused)
+{
+    set_up_alone();
+    fake_rule(&target, "MSET", "-OOM no\r\n");
+    set_string("a", 0);
+    set_string("b", 0);
+    expect("restored a? 1 OOM no\nrestored b? 1 OOM no\n");
+    (void)fake_log(&target);
+    set_string("c", 0);
+    set_string("d", 0);
+    expect("restored c 1 \nrestored d 1 \n");
+    expect_log("SET c c\nSET d d\n");
+    tear_down();
+}
+END_TEST
+
+START_TEST(test_strings_together_lost)
+{
+    set_up_alone();
+    target.hook = on_line;
+    silent = true;
+    set_string("a", 0);
+    set_string("b", 0);
+    fake_pass(&target, 5);
+    expect_log("MSET a a b b\n");
+    set_string("c", 0);
+    set_string("d", 0);
+    writer_break(writer, "enough");
+    expect("lost a\nlost b\nlost c\nlost d\ndown: enough\n");
+    tear_down();
+}
+END_TEST
+
 START_TEST(test_answers_byte_by_byte)
 {
     set_up();
@@ -282,7 +389,7 @@ START_TEST(test_not_understood)
     }
     set_up();
     fake_rule(&target, "SELECT", ":1\r\n");
-    ck_assert_int_eq(writer_db(writer, 0), WRITER_DB_ASKED);
+    ck_assert_int_eq(writer_db(writer, 1), WRITER_DB_ASKED);
     expect("down: a reply is not understood\n");
     tear_down();
 }
@@ -413,7 +520,7 @@ START_TEST(test_broken_in_parts)
     select_db(0);
     restore(0, "c");
     expect("restored c 7 \n");
-    expect_log("SELECT 0\nRESTORE c 0 payload REPLACE\n");
+    expect_log("RESTORE c 0 payload REPLACE\n");
     tear_down();
 }
 END_TEST
@@ -456,7 +563,7 @@ START_TEST(test_lost_before_confirmed)
 {
     set_up();
     fake_rule(&target, "SELECT", FAKE_CLOSE);
-    ck_assert_int_eq(writer_db(writer, 0), WRITER_DB_ASKED);
+    ck_assert_int_eq(writer_db(writer, 1), WRITER_DB_ASKED);
     expect("down: closed by the server\n");
     tear_down();
 }
@@ -576,7 +683,8 @@ START_TEST(test_ring_is_full)
 END_TEST
 
 UNIT_MAIN("copy/writer", test_databases_are_asked_for, test_database_refused, test_databases_of_the_next_life,
-          test_into_one_database, test_answers, test_answers_byte_by_byte, test_not_understood, test_asked,
-          test_asked_in_vain, test_in_parts, test_broken_in_parts, test_answered_before_the_end,
-          test_lost_in_order, test_lost_before_confirmed, test_no_answer, test_not_fenced, test_stranger,
-          test_full_and_room_again, test_no_room_at_all, test_ring_is_full)
+          test_into_one_database, test_answers, test_strings, test_strings_together,
+          test_strings_together_refused, test_strings_together_lost, test_answers_byte_by_byte,
+          test_not_understood, test_asked, test_asked_in_vain, test_in_parts, test_broken_in_parts,
+          test_answered_before_the_end, test_lost_in_order, test_lost_before_confirmed, test_no_answer,
+          test_not_fenced, test_stranger, test_full_and_room_again, test_no_room_at_all, test_ring_is_full)

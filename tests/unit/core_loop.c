@@ -129,6 +129,29 @@ START_TEST(timers_are_never_early)
 }
 END_TEST
 
+static void set_late(void *arg)
+{
+    struct diary *d = arg;
+
+    timer_in(d, 2, note_c, 960 * MS);
+    ck_assert_int_eq(timer_new(d->l, note_b, d, &d->timers[3]), 0);
+    timer_beat(d->timers[3], 1000 * MS);
+}
+
+/* Whenever it was set, it comes a second after the loop began. */
+START_TEST(a_beat_comes_in_step)
+{
+    struct diary d;
+
+    open_diary(&d);
+    timer_in(&d, 0, stop, 1200 * MS);
+    timer_in(&d, 1, set_late, 50 * MS);
+    ck_assert_int_eq(loop_run(d.l), 0);
+    ck_assert_str_eq(d.text, "bc.");
+    close_diary(&d);
+}
+END_TEST
+
 START_TEST(a_timer_set_again_forgets_the_earlier_time)
 {
     struct diary d;
@@ -559,7 +582,7 @@ START_TEST(nothing_is_freed_for_free)
 }
 END_TEST
 
-UNIT_MAIN("core/loop", timers_come_in_order, timers_are_never_early,
+UNIT_MAIN("core/loop", timers_come_in_order, timers_are_never_early, a_beat_comes_in_step,
           a_timer_set_again_forgets_the_earlier_time, a_timer_is_freed_in_its_callback,
           deferred_runs_right_after_the_callback, deferred_before_the_loop_runs,
           a_stop_before_the_run_still_runs_what_was_deferred, runs_again_after_a_stop,

@@ -179,5 +179,18 @@ START_TEST(distance_counts_edits)
 }
 END_TEST
 
+START_TEST(what_is_cut_ends_in_dots_and_in_no_character)
+{
+    char plain[] = "0123456789", wide[] = "01234\xc3\xa9"
+                                          "789";
+
+    text_cut(plain, 8);
+    ck_assert_str_eq(plain, "0123...");
+    text_cut(wide, 10);
+    ck_assert_str_eq(wide, "01234...");
+}
+END_TEST
+
 UNIT_MAIN("core/text", durations_are_read, sizes_are_read, durations_for_people, sizes_and_counts_for_people,
-          exact_forms_are_the_shortest, exact_forms_round_trip, distance_counts_edits)
+          exact_forms_are_the_shortest, exact_forms_round_trip, distance_counts_edits,
+          what_is_cut_ends_in_dots_and_in_no_character)

@@ -105,8 +105,8 @@ START_TEST(arguments_of_a_verb)
     gives("cutover --dry-run=", ""); /* takes none */
     gives("cutover --max-lag-ms --fence --fen", "--fence");
     gives("cutover --then --json --fence h", "hold");
-    gives("limit ", "memory= keys_per_s= bytes_per_s=");
-    gives("limit keys_per_s=3 ", "memory= bytes_per_s=");
+    gives("limit ", "memory= keys_per_s= bytes_per_s= coalesce=");
+    gives("limit keys_per_s=3 ", "memory= bytes_per_s= coalesce=");
     gives("limit keys_per_s=", "keys_per_s=");
     gives("limit keys_per_s=3", "");
     gives("limit --mem", "");

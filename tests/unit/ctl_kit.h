@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "ctl/args.h"
@@ -193,12 +194,24 @@ KIT_UNUSED static void printed(const char *part)
     ck_assert_msg(strstr(text, part) != NULL, "no '%s' in: %s", part, text);
 }
 
+/* The kernel writes ^C after it has sent the signal: before or after what riotctl says to it. */
+KIT_UNUSED static void no_echo(int fd)
+{
+    struct termios t;
+
+    if (tcgetattr(fd, &t) == 0) {
+        t.c_lflag &= ~(tcflag_t)ECHO;
+        (void)tcsetattr(fd, TCSANOW, &t);
+    }
+}
+
 KIT_UNUSED static pid_t spawn_on_terminal_of(const char *line, unsigned short columns, int *ret_fd)
 {
     struct winsize size = {.ws_row = 24, .ws_col = columns};
     pid_t pid = forkpty(ret_fd, NULL, NULL, &size);
 
     if (!pid) {
+        no_echo(STDIN_FILENO);
         setenv("TERM", "xterm", 1);
         unsetenv("NO_COLOR");
         run_ctl(line);

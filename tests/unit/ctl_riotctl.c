@@ -5,6 +5,12 @@
 static const char status_running[] =
     "{\"schema\":1,\"name\":\"orders\",\"state\":\"live\",\"lag\":{\"keys\":12,\"ms\":35},"
     "\"source\":{\"address\":\"10.0.0.5:6379\"},\"target\":{\"address\":\"evil\\u001b[2Jname\"},"
+    "\"lanes\":[{\"name\":\"redis://s:1\",\"phase\":\"live\",\"snapshot\":{\"percent\":100},"
+    "\"lag\":{\"keys\":0,\"ms\":0},\"rate\":{\"copied_keys_per_s\":1234.5},\"feed\":{\"kind\":\"notify\","
+    "\"state\":\"ready\"},\"queue\":{\"dirty_keys\":0},\"conditions\":[]},"
+    "{\"name\":\"redis://s:2\",\"phase\":\"gap\",\"lag\":{\"keys\":1000,\"ms\":1500},"
+    "\"feed\":{\"kind\":\"notify\",\"state\":\"gap\"},\"queue\":{\"dirty_keys\":7},"
+    "\"conditions\":[{\"code\":\"source_down\"}]}],"
     "\"operations\":[{\"id\":7,\"verb\":\"wait\",\"state\":\"running\"}]}";
 static const char status_ended[] =
     "{\"schema\":1,\"name\":\"orders\",\"state\":\"live\",\"operations\":[{\"id\":7,\"verb\":\"wait\","
@@ -106,6 +112,21 @@ START_TEST(answers)
     printed("Usage: riotctl [OPTIONS] wait --for COND");
     run("help nothing", 2);
     printed("riotctl: USAGE: there is no verb 'nothing'; 'riotctl help' lists them\n");
+    stop();
+}
+END_TEST
+
+START_TEST(lanes)
+{
+    start();
+    run("status --lanes", 0);
+    ck_assert_str_eq(
+        text, "LANE         PHASE  PERCENT  LAG              KEYS/S  FEED          DIRTY  PROBLEM\n"
+              "redis://s:1  live   100.0    0                1,234   notify ready  0\n"
+              "redis://s:2  gap             1,000 keys 1.5s          notify gap    7      source_down\n");
+    run("wait --for idle", 0);
+    run("status --lanes", 0);
+    ck_assert_str_eq(text, "There are no lanes: the link is live.\n");
     stop();
 }
 END_TEST
@@ -302,5 +323,5 @@ START_TEST(watch_on_a_terminal)
 }
 END_TEST
 
-UNIT_MAIN("ctl/riotctl", answers, errors, operations, interrupted, events, lists, watch_in_a_pipe,
+UNIT_MAIN("ctl/riotctl", lanes, answers, errors, operations, interrupted, events, lists, watch_in_a_pipe,
           watch_on_a_terminal)

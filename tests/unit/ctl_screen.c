@@ -22,7 +22,8 @@ static const char live[] =
     "\"round_trip_ms\":0.1},\"feed\":{\"kind\":\"tracking\",\"state\":\"ready\",\"gaps\":2,"
     "\"last_gap_reason\":\"tracking connection lost: closed by the "
     "server\",\"passed_over\":[{\"kind\":\"psync\","
-    "\"why\":\"not built yet\"}]},\"snapshot\":{\"round\":1,\"phase\":\"done\",\"scanned_keys\":30000,"
+    "\"why\":\"the source has no replication "
+    "backlog\"}]},\"snapshot\":{\"round\":1,\"phase\":\"done\",\"scanned_keys\":30000,"
     "\"estimated_keys\":30000,\"percent\":100},\"queue\":{\"dirty_keys\":12,\"in_flight_keys\":3,"
     "\"in_flight_bytes\":1234,\"memory_bytes\":2411724,\"memory_limit_bytes\":67108864},"
     "\"lag\":{\"keys\":12,\"ms\":35},\"rate\":{\"copied_keys_per_s\":12345,\"bytes_per_s\":12897484,"
@@ -79,7 +80,7 @@ START_TEST(a_live_link)
     has(text, "feed      tracking, ready, 1,234,567 marks, 2 gaps\n          last gap: tracking connection "
               "lost: closed by "
               "the server\n");
-    has(text, "          not psync: not built yet\n");
+    has(text, "          not psync: the source has no replication backlog\n");
     has(text, "snapshot  done, 30,000 keys\n");
     has(text, "lag       12 keys, 35ms\n");
     has(text, "queue     12 dirty, 3 in flight (1.2 KiB); memory 2.2 MiB of 64.0 MiB\n");
@@ -103,6 +104,26 @@ START_TEST(a_snapshot)
 
     has(text, "snapshot  scan [####......] 41.1 %  12s left  12,345 of 30,000, round 2\n");
     has(text, "lag       5 keys, 12.3s\n");
+    buf_free(&out);
+}
+END_TEST
+
+START_TEST(lanes_of_a_cluster)
+{
+    static const char two[] =
+        "{\"name\":\"a\",\"state\":\"snapshot\",\"source\":{\"address\":\"redis://s:1\",\"server\":\"redis\","
+        "\"version\":\"7.0.15\",\"state\":\"up\",\"cluster\":true,\"shards\":3},\"lanes\":["
+        "{\"name\":\"redis://s:1\",\"phase\":\"live\",\"lag\":{\"keys\":9,\"ms\":900}},"
+        "{\"name\":\"redis://s:2\",\"phase\":\"scan\",\"snapshot\":{\"percent\":12.5},"
+        "\"lag\":{\"keys\":1,\"ms\":10}},"
+        "{\"name\":\"redis://s:3\",\"phase\":\"scan\",\"snapshot\":{\"percent\":80},"
+        "\"lag\":{\"keys\":2,\"ms\":20}}]}";
+    const char *text = render(two, &plain);
+
+    has(text, "source    redis://s:1  cluster of 3 shards, redis 7.0.15  up\n");
+    has(text, "lanes     3, 1 live; last: redis://s:3 scan 80.0 %, lag 20ms\n"); /* further behind */
+    buf_free(&out);
+    ck_assert_ptr_null(strstr(render(live, &plain), "lanes"));
     buf_free(&out);
 }
 END_TEST
@@ -375,5 +396,5 @@ START_TEST(times)
 }
 END_TEST
 
-UNIT_MAIN("ctl/screen", a_live_link, a_snapshot, unknown_is_left_out, troubles_fit_too, a_verified_link,
-          a_cutover, small_terminals, colours, one_line, text_is_made_safe, times)
+UNIT_MAIN("ctl/screen", lanes_of_a_cluster, a_live_link, a_snapshot, unknown_is_left_out, troubles_fit_too,
+          a_verified_link, a_cutover, small_terminals, colours, one_line, text_is_made_safe, times)

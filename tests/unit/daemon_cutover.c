@@ -1,10 +1,11 @@
 /* The order of a cutover, and what each thing that can go wrong in it leads to. */
+#include "lib/core/clock.h"
 #include "tests/unit/daemon_cutover_kit.h"
 
 #define LIFTED "save:undoing lift save:none undone free"
 
 /* From validate to the release, in this order and no other. */
-static const char whole[] = "cutover probe retry spot gather save:pausing pause settle drain read spot_run "
+static const char whole[] = "cutover probe retry spot gather save:pausing pause read settle drain spot_run "
                             "save:fencing set prove read "
                             "seal prove read save:committed committed release watch";
 
@@ -17,7 +18,7 @@ START_TEST(the_steps_come_in_their_order)
     ck_assert_str_eq(k.trace, whole);
     ck_assert_int_eq(k.state.cutover.stage, STAGE_COMMITTED);
     ck_assert_int_eq(k.state.cutover.fence, FENCE_ACL);
-    ck_assert_str_eq(k.state.cutover.run_id, "run1");
+    ck_assert_str_eq(k.state.cutover.nodes[0].run_id, "run1");
     ck_assert_int_ne(k.state.cutover.committed_ms, 0);
     kit_free();
 }
@@ -114,7 +115,7 @@ START_TEST(a_gate_that_does_not_open_fences_nothing)
     struct cutover_options opt = kit_options();
     k.lag_ms = opt.max_lag_ms + 1;
     kit_cutover(&opt);
-    kit_is("undone", CTL_ROLLED_BACK, "gate was not done in time");
+    kit_is("undone", CTL_ROLLED_BACK, "gate was not done in time: lag 51 ms, 0 keys: the lag is too long");
     kit_traced("gather undone free");
     kit_free();
 }
@@ -190,6 +191,17 @@ static void an_abort(void)
     ck_assert_int_eq(cutover_abort(k.cutover, why), 0);
 }
 
+/* At the end of a turn that took long: what is counted from the turn's begin is then due before what is
+ * counted from now. */
+static void an_abort_late_in_the_turn(void)
+{
+    uint64_t until_us = clock_mono_us() + 20000;
+
+    while (clock_mono_us() < until_us)
+        ;
+    an_abort();
+}
+
 static const struct {
     const char *when;
     void (*then)(void);
@@ -201,6 +213,8 @@ static const struct {
     {"seal", a_gap, "changes may have been missed"},
     {"spot_run", a_mark, "told of a change after the barrier"},
     {"seal", a_mark, "told of a change after the barrier"},
+    {"settle", a_write, "its count of changes has moved"},
+    {"drain", a_write, "its count of changes has moved"},
     {"seal", a_write, "its count of changes has moved"},
     {"seal", another_id, "its replication id has changed"},
     {"seal", a_demotion, "no longer a primary"},
@@ -276,8 +290,32 @@ START_TEST(writes_are_counted_from_the_barrier)
     k.then = a_call_without_a_change;
     kit_cutover(&opt);
     kit_is("ok", CTL_OK, "");
-    ck_assert_uint_eq(k.state.cutover.write_calls, 7);
+    ck_assert_uint_eq(k.state.cutover.nodes[0].write_calls, 7);
     kit_free();
+}
+END_TEST
+
+static void another_shape(void)
+{
+    k.changed = "other nodes own slots";
+}
+
+/* The writers of a primary that is new do not wait. */
+START_TEST(another_shape_of_the_source_undoes_it_at_once)
+{
+    static const char *const at[] = {"pause", "drain", "set", "prove"};
+    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+        kit_make();
+        struct cutover_options opt = kit_options();
+        opt.max_write_pause_ms = 5000;
+        k.when = at[i];
+        k.then = another_shape;
+        k.hangs = i == 1 ? "spot_run" : NULL;
+        kit_cutover(&opt);
+        kit_is("undone", CTL_ROLLED_BACK, "other nodes own slots");
+        kit_traced(LIFTED);
+        kit_free();
+    }
 }
 END_TEST
 
@@ -527,7 +565,7 @@ START_TEST(a_lease_ends_though_nobody_answers)
     struct cutover_options opt = kit_options();
     k.hangs = "lift";
     k.when = "settle";
-    k.then = an_abort;
+    k.then = an_abort_late_in_the_turn;
     kit_cutover(&opt);
     kit_is("undone", CTL_ROLLED_BACK, "aborted");
     kit_free();
@@ -611,10 +649,11 @@ UNIT_MAIN("daemon/cutover", nothing_else_is_connected_to_a_sealed_target, writes
           what_slips_in_after_the_last_proof_does_not_commit, the_steps_come_in_their_order,
           each_step_has_an_event_at_its_begin_and_its_end, the_status_tells_of_it, what_fails_is_undone,
           what_is_silent_is_undone_at_the_bound, a_gate_that_does_not_open_fences_nothing,
-          what_must_not_commit_does_not, a_sealed_target_is_written_to_again,
-          a_save_of_the_source_leaves_it_to_the_calls, an_abort_in_the_gate_changes_nothing,
-          after_the_commit_there_is_no_abort, what_cannot_be_written_down_is_not_done,
-          an_undo_is_done_though_it_cannot_be_written_down, an_unknown_outcome_is_left_to_a_person,
-          what_was_left_alone_is_named, a_replica_that_does_not_answer_keeps_nobody_waiting,
-          an_undo_that_fails_is_tried_again, a_lease_ends_though_nobody_answers, another_one_may_follow,
-          a_signal_undoes_first, a_signal_does_not_wait_for_ever, a_signal_after_the_commit_goes_forward)
+          what_must_not_commit_does_not, another_shape_of_the_source_undoes_it_at_once,
+          a_sealed_target_is_written_to_again, a_save_of_the_source_leaves_it_to_the_calls,
+          an_abort_in_the_gate_changes_nothing, after_the_commit_there_is_no_abort,
+          what_cannot_be_written_down_is_not_done, an_undo_is_done_though_it_cannot_be_written_down,
+          an_unknown_outcome_is_left_to_a_person, what_was_left_alone_is_named,
+          a_replica_that_does_not_answer_keeps_nobody_waiting, an_undo_that_fails_is_tried_again,
+          a_lease_ends_though_nobody_answers, another_one_may_follow, a_signal_undoes_first,
+          a_signal_does_not_wait_for_ever, a_signal_after_the_commit_goes_forward)

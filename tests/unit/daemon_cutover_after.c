@@ -373,6 +373,20 @@ START_TEST(an_unknown_outcome_can_be_unfenced)
 }
 END_TEST
 
+START_TEST(an_unfence_that_fails_says_why_and_can_be_tried_again)
+{
+    committed(FENCE_ACL);
+    k.fails = "lift";
+    k.err = -EHOSTUNREACH;
+    finish(true, false);
+    kit_is("failed", CTL_FAILED, "still fenced; riotctl finish --unfence tries again: it was made to fail");
+    k.fails = NULL;
+    finish(true, false);
+    kit_is("ok", CTL_OK, "takes writes again");
+    kit_free();
+}
+END_TEST
+
 /* A server that is gone for good. */
 
 static void fenced_record(enum cutover_stage stage)
@@ -489,8 +503,8 @@ UNIT_MAIN("daemon/cutover, after it", an_unknown_outcome_whose_server_is_gone_ca
           a_pause_that_ends_before_it_is_renewed_needs_a_person, a_restart_undoes,
           a_restart_goes_on_undoing_until_it_is_done, a_restart_after_the_commit_goes_forward,
           a_restart_when_finished_stays_so, finish_leaves_the_fence, finish_takes_the_fence_away,
-          finish_without_a_fence_speaks_of_none, no_link_begins_while_the_old_source_is_let_go_of,
-          finish_names_what_it_left_alone, a_finish_that_fails_can_be_asked_for_again,
-          finish_that_cannot_be_written_down_is_not_done, finish_of_hold_waits_for_its_clients,
-          hold_does_not_commit_at_the_end_of_its_lease, writes_that_slipped_past_hold_are_told,
-          an_unknown_outcome_can_be_unfenced, finish_needs_a_commit)
+          an_unfence_that_fails_says_why_and_can_be_tried_again, finish_without_a_fence_speaks_of_none,
+          no_link_begins_while_the_old_source_is_let_go_of, finish_names_what_it_left_alone,
+          a_finish_that_fails_can_be_asked_for_again, finish_that_cannot_be_written_down_is_not_done,
+          finish_of_hold_waits_for_its_clients, hold_does_not_commit_at_the_end_of_its_lease,
+          writes_that_slipped_past_hold_are_told, an_unknown_outcome_can_be_unfenced, finish_needs_a_commit)

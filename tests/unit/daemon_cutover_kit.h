@@ -43,6 +43,7 @@ static struct kit {
 
     /* what goes wrong */
     const char *fails, *hangs; /* an operation of the trace */
+    char failure[32];          /* why; the fences' own, and gone with them */
     int err;
     enum cutover_stage save_fails; /* while this is the stage: STAGE_NONE means none */
     bool save_unknown;
@@ -55,8 +56,10 @@ static struct kit {
     struct fence_events fence_ev;
     void *fence_arg;
     struct fence_report report;
+    struct fence_node_report nodes[2];
     struct watch_sample sample, target_sample;
-    bool late_sample; /* after a reading was judged, a newer one differs */
+    const char *changed; /* of the source's shape; NULL: nothing */
+    bool late_sample;    /* after a reading was judged, a newer one differs */
     bool paused;
     uint64_t lease_left_us, hold_lease_ms;
     enum link_state link_state;
@@ -116,7 +119,10 @@ static void answer(const struct later *l)
 {
     bool fails = k.fails && strcmp(k.fails, l->op) == 0;
     int err = fails ? k.err : 0;
-    const char *why = fails ? "it was made to fail" : "";
+    const char *why = fails ? k.failure : "";
+
+    if (fails)
+        snprintf(k.failure, sizeof(k.failure), "it was made to fail");
 
     if (k.when && strcmp(k.when, l->op) == 0) {
         k.when = NULL;
@@ -157,21 +163,22 @@ static void pump(void *arg)
 /* The fence. */
 
 static char fence_memory;
-int fence_new(struct loop *l, const struct fence_options *opt, const struct fence_events *ev, void *arg,
-              struct fence **ret)
+int fences_new(struct loop *l, const struct fences_options *opt, const struct fence_events *ev, void *arg,
+               struct fences **ret)
 {
     (void)l;
     ck_assert_ptr_eq(opt->source, &k.endpoints[0]);
     k.fence_ev = *ev;
     k.fence_arg = arg;
-    *ret = (struct fence *)(void *)&fence_memory;
+    *ret = (struct fences *)(void *)&fence_memory;
     return 0;
 }
 
-struct fence *fence_free(struct fence *f)
+struct fences *fences_free(struct fences *f)
 {
     if (f)
         trace("free");
+    k.failure[0] = '\0';
     return NULL;
 }
 
@@ -179,43 +186,43 @@ static void queue_fence(const char *op, fence_fn *fn, void *arg)
 {
     queue((struct later){.fence_fn = fn, .arg = arg, .op = op});
 }
-void fence_probe(struct fence *f, fence_fn *fn, void *arg)
+void fences_probe(struct fences *f, fence_fn *fn, void *arg)
 {
     (void)f;
     queue_fence("probe", fn, arg);
 }
-void fence_report(const struct fence *f, struct fence_report *ret)
+void fences_report(const struct fences *f, struct fence_report *ret)
 {
     (void)f;
     *ret = k.report;
 }
-void fence_pause(struct fence *f, uint64_t lease_ms, uint64_t bound_ms, fence_fn *fn, void *arg)
+void fences_pause(struct fences *f, uint64_t lease_ms, uint64_t bound_ms, fence_fn *fn, void *arg)
 {
     (void)f;
     ck_assert_uint_le(lease_ms, bound_ms);
     queue_fence("pause", fn, arg);
 }
-uint64_t fence_paused_us(const struct fence *f)
+uint64_t fences_paused_us(const struct fences *f)
 {
     (void)f;
     return k.paused ? 1000 : 0;
 }
-uint64_t fence_lease_left_us(const struct fence *f)
+uint64_t fences_lease_left_us(const struct fences *f)
 {
     (void)f;
     return k.paused ? k.lease_left_us : 0;
 }
-bool fence_is_paused(const struct fence *f)
+bool fences_is_paused(const struct fences *f)
 {
     (void)f;
     return k.paused;
 }
-void fence_hold_lease(struct fence *f, uint64_t lease_ms)
+void fences_hold_lease(struct fences *f, uint64_t lease_ms)
 {
     (void)f;
     k.hold_lease_ms = lease_ms;
 }
-void fence_set(struct fence *f, enum fence_kind kind, fence_fn *fn, void *arg)
+void fences_set(struct fences *f, enum fence_kind kind, fence_fn *fn, void *arg)
 {
     (void)f;
     if (kind == FENCE_HOLD)
@@ -226,23 +233,55 @@ void fence_set(struct fence *f, enum fence_kind kind, fence_fn *fn, void *arg)
     }
     queue_fence("set", fn, arg);
 }
-void fence_prove(struct fence *f, fence_fn *fn, void *arg)
+void fences_prove(struct fences *f, fence_fn *fn, void *arg)
 {
     (void)f;
     queue_fence("prove", fn, arg);
 }
-void fence_read(struct fence *f, fence_fn *fn, void *arg)
+void fences_read(struct fences *f, fence_fn *fn, void *arg)
 {
     (void)f;
     queue_fence("read", fn, arg);
 }
-const struct watch_sample *fence_sample(const struct fence *f)
+const struct watch_sample *fences_sample(const struct fences *f, size_t i)
 {
-    (void)f;
+    (void)f, (void)i;
     return &k.sample;
 }
+size_t fences_count(const struct fences *f)
+{
+    (void)f;
+    return 1;
+}
+const struct endpoint *fences_endpoint(const struct fences *f, size_t i)
+{
+    (void)f, (void)i;
+    return &k.endpoints[0];
+}
+const struct server_id *fences_id(const struct fences *f, size_t i)
+{
+    (void)f, (void)i;
+    return &k.report.id;
+}
+const char *fences_changed(const struct fences *f)
+{
+    (void)f;
+    return k.changed;
+}
+int fences_note(struct fences *f)
+{
+    struct state_node *n;
+    (void)f;
+    return state_node_add(&k.state.cutover, "a:1", k.report.id.run_id, true, &n);
+}
+void fences_note_commit(struct fences *f, size_t i, uint64_t write_calls)
+{
+    (void)f, (void)i;
+    if (k.state.cutover.nnodes)
+        k.state.cutover.nodes[0].write_calls = write_calls;
+}
 /* Ends what is under way. */
-void fence_lift(struct fence *f, fence_fn *fn, void *arg)
+void fences_lift(struct fences *f, fence_fn *fn, void *arg)
 {
     static const char *const others[] = {"probe", "pause", "set", "prove", "read"};
     (void)f;
@@ -250,22 +289,22 @@ void fence_lift(struct fence *f, fence_fn *fn, void *arg)
         forget_op(others[i]);
     queue_fence("lift", fn, arg);
 }
-void fence_release(struct fence *f, uint64_t hold_lease_ms, fence_fn *fn, void *arg)
+void fences_release(struct fences *f, uint64_t hold_lease_ms, fence_fn *fn, void *arg)
 {
     (void)f, (void)hold_lease_ms;
     queue_fence("release", fn, arg);
 }
-void fence_watch(struct fence *f, bool on)
+void fences_watch(struct fences *f, bool on)
 {
     (void)f;
     trace(on ? "watch" : "unwatch");
 }
-bool fence_is_held(const struct fence *f)
+bool fences_is_held(const struct fences *f)
 {
     (void)f;
     return true;
 }
-void fence_end_hold(struct fence *f, bool force, fence_fn *fn, void *arg)
+void fences_end_hold(struct fences *f, bool force, fence_fn *fn, void *arg)
 {
     (void)f, (void)force;
     queue_fence("end_hold", fn, arg);
@@ -274,15 +313,31 @@ void fence_end_hold(struct fence *f, bool force, fence_fn *fn, void *arg)
 /* The link and its lane. */
 
 static char lane_memory;
-struct lane *link_lane(struct link *l)
+struct lanes *link_lanes(struct link *l)
 {
     (void)l;
-    return k.has_lane ? (struct lane *)(void *)&lane_memory : NULL;
+    return k.has_lane ? (struct lanes *)(void *)&lane_memory : NULL;
+}
+int link_into_db(const struct link *l)
+{
+    (void)l;
+    return URL_DB_NONE;
+}
+struct topology *link_topology(const struct link *l, enum lane_side side)
+{
+    (void)l, (void)side;
+    return NULL;
 }
 const struct endpoint *link_endpoint(const struct link *l, enum lane_side side)
 {
     (void)l;
     return &k.endpoints[side];
+}
+void link_each_primary(const struct link *l, enum lane_side side,
+                       void (*fn)(enum lane_side side, const char *address, void *arg), void *arg)
+{
+    (void)l;
+    fn(side, k.endpoints[side].url.text, arg);
 }
 int *link_dbs(const struct link *l, size_t *ret_n)
 {
@@ -378,45 +433,45 @@ void link_drain_cancel(struct link *l, void *arg)
     forget_op("drain");
     trace("cancel");
 }
-int lane_settle(struct lane *l, void (*fn)(void *arg), void *arg)
+int lanes_settle(struct lanes *l, void (*fn)(void *arg), void *arg)
 {
     (void)l;
     queue((struct later){.fn = fn, .arg = arg, .op = "settle"});
     return 0;
 }
-void lane_drain_cancel(struct lane *l, void *arg)
+void lanes_drain_cancel(struct lanes *l, void *arg)
 {
     (void)l, (void)arg;
     forget_op("settle");
     trace("cancel");
 }
-void lane_generation(const struct lane *l, struct lane_generation *ret)
+void lanes_generation(const struct lanes *l, struct lane_generation *ret)
 {
     (void)l;
     *ret = k.generation;
 }
-const struct watch_sample *lane_last_sample(struct lane *l, enum lane_side side)
+const struct watch_sample *lanes_last_sample(const struct lanes *l, enum lane_side side, const char *address)
 {
-    (void)l;
+    (void)l, (void)address;
     ck_assert_int_eq(side, LANE_TARGET);
     return &k.target_sample;
 }
-const char *lane_approved(const struct lane *l, enum lane_side side)
+const char *lanes_approved(const struct lanes *l, enum lane_side side, const char *address)
 {
-    (void)l;
+    (void)l, (void)address;
     return side == LANE_SOURCE ? k.copied_from : "run2";
 }
-void lane_retry(struct lane *l)
+void lanes_retry(struct lanes *l)
 {
     (void)l;
     trace("retry");
 }
-void lane_each_recent(const struct lane *l, bool (*fn)(int db, struct bytes key, void *arg), void *arg)
+void lanes_each_recent(const struct lanes *l, bool (*fn)(int db, struct bytes key, void *arg), void *arg)
 {
     (void)l;
     ck_assert(fn(0, BYTES("newest"), arg));
 }
-int lane_seal(struct lane *l, const struct lane_confirm *confirm, lane_sealed_fn *fn, void *arg)
+int lanes_seal(struct lanes *l, const struct lane_confirm *confirm, lane_sealed_fn *fn, void *arg)
 {
     (void)l;
     ck_assert_uint_eq(confirm->replicas, 2);
@@ -427,7 +482,7 @@ int lane_seal(struct lane *l, const struct lane_confirm *confirm, lane_sealed_fn
     queue((struct later){.sealed_fn = fn, .arg = arg, .op = "seal"});
     return 0;
 }
-void lane_unseal(struct lane *l)
+void lanes_unseal(struct lanes *l)
 {
     (void)l;
     forget_op("seal");
@@ -437,6 +492,7 @@ void lane_unseal(struct lane *l)
 /* Comparing. */
 
 static char spot_memory;
+static unsigned spot_approvals; /* a bit for each side */
 static void spot_is_done(void *arg)
 {
     (void)arg;
@@ -445,18 +501,25 @@ static void spot_is_done(void *arg)
 static void spot_comes_up(void *arg)
 {
     (void)arg;
+    ck_assert_uint_eq(spot_approvals, 3);
     k.spot_ev.up(k.spot_arg);
 }
 int spot_new(struct loop *l, const struct compare_options *opt, size_t names_max,
              const struct spot_events *ev, void *arg, struct spot **ret)
 {
-    (void)l, (void)names_max;
-    ck_assert_str_eq(opt->run_id[1], "run2");
+    (void)l, (void)names_max, (void)opt;
+    spot_approvals = 0;
     k.spot_ev = *ev;
     k.spot_arg = arg;
     *ret = (struct spot *)(void *)&spot_memory;
     queue((struct later){.fn = spot_comes_up, .op = "spot"});
     return 0;
+}
+void spot_approve(struct spot *s, int side, const char *address, const char *run_id)
+{
+    (void)s, (void)address;
+    ck_assert(side == 0 || strcmp(run_id, "run2") == 0);
+    spot_approvals |= 1u << side;
 }
 struct spot *spot_free(struct spot *s)
 {
@@ -594,7 +657,8 @@ static void kit_world(void)
         k.report.kinds[i].allowed = true;
     k.report.chosen = FENCE_ACL;
     k.report.nnodes = 1;
-    k.report.nodes[0].primary = k.report.nodes[0].reached = true;
+    k.nodes[0].primary = k.nodes[0].reached = true;
+    k.report.nodes = k.nodes;
     k.sample.has_stats = true;
     k.target_sample.nreplicas = 2;
     k.lease_left_us = 1000000;

@@ -76,8 +76,8 @@ START_TEST(a_node_out_of_reach_is_refused)
     kit_make();
     struct cutover_options opt = kit_options();
     k.report.nnodes = 2;
-    snprintf(k.report.nodes[1].address, 300, "r:1");
-    snprintf(k.report.nodes[1].why, 160, "connection refused");
+    snprintf(k.nodes[1].address, 300, "r:1");
+    snprintf(k.nodes[1].why, 160, "connection refused");
     refused(&opt, "the node r:1 of the source cannot be fenced: connection refused");
     kit_free();
 }
@@ -312,7 +312,7 @@ START_TEST(none_waits_for_silence)
     kit_cutover(&opt);
     kit_is("ok", CTL_OK, "writes go to");
     ck_assert_str_eq(k.trace,
-                     "cutover probe retry spot gather drain read read settle drain read spot_run read "
+                     "cutover probe retry spot gather drain read read read settle drain spot_run read "
                      "seal read save:committed committed watch");
     cutover_status(k.cutover, &s);
     ck_assert(!s.has_write_pause);

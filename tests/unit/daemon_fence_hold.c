@@ -12,8 +12,7 @@ static void begin(struct real *s)
     FINE(fence_prove);
     FINE(fence_read);
     struct state_cutover *c = record();
-    c->write_calls = fence_sample(kit.fence)->write_calls;
-    strcpy(c->run_id, fence_sample(kit.fence)->id.run_id);
+    c->nodes[0].write_calls = fence_sample(kit.fence)->write_calls;
     c->lease_ms = 60000;
     stage(STAGE_COMMITTED);
     FINE(fence_release, 60000);

@@ -32,8 +32,7 @@ static void commit(enum fence_kind kind)
     const struct watch_sample *s = fence_sample(kit.fence);
     ck_assert(s->has_stats);
     struct state_cutover *c = record();
-    c->write_calls = s->write_calls;
-    strcpy(c->run_id, s->id.run_id);
+    c->nodes[0].write_calls = s->write_calls;
     c->lease_ms = kind == FENCE_HOLD ? 2000 : 0;
     stage(STAGE_COMMITTED);
     FINE(fence_release, 2000);

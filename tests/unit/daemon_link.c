@@ -149,7 +149,7 @@ START_TEST(test_what_is_asked_for_reading)
     struct config_errors errors = {0};
     ck_assert_int_eq(config_check(config, &errors), 0);
     begin_link();
-    ck_assert_ptr_null(link_lane(the_link));
+    ck_assert_ptr_null(link_lanes(the_link));
     int *dbs = link_dbs(the_link, &n);
     ck_assert(n == 2 && dbs[0] == 0 && dbs[1] == 3);
     free(dbs);
@@ -164,12 +164,12 @@ START_TEST(test_what_is_asked_for_reading)
     begin_link();
     ck_assert_int_eq(link_start(the_link, true, why), 0);
     until_state(LINK_LIVE);
-    ck_assert_ptr_nonnull(link_lane(the_link));
+    ck_assert_ptr_nonnull(link_lanes(the_link));
     dbs = link_dbs(the_link, &n);
     ck_assert(n == 1 && dbs[0] == 7);
     free(dbs);
     link_stop(the_link, false, 1000000, on_done, NULL);
-    ck_assert_ptr_null(link_lane(the_link));
+    ck_assert_ptr_null(link_lanes(the_link));
     fake_until(&none, &done, 1);
     end();
 }
@@ -206,7 +206,7 @@ START_TEST(test_a_gap_is_the_cutover_s_to_act_on)
     expect_state(LINK_CUTOVER);
     ck_assert_uint_gt(changes, before + 1); /* each phase of the resync too */
     real_ask(&target, "FLUSHALL");
-    lane_gap(link_lane(the_link), "a test");
+    lane_gap(lanes_at(link_lanes(the_link), 0), "a test");
     link_cutover_undone(the_link, "a test");
     expect_state(LINK_RESYNC);
     until_state(LINK_LIVE);
@@ -229,7 +229,7 @@ START_TEST(test_a_sealed_lane_comes_back)
     begin();
     begin_cutover();
     drain();
-    ck_assert_int_eq(lane_seal(link_lane(the_link), &nothing, on_sealed, NULL), 0);
+    ck_assert_int_eq(lanes_seal(link_lanes(the_link), &nothing, on_sealed, NULL), 0);
     fake_until(&none, &done, 2);
     real_ask(&source, "SET a x");
     fake_pass(&none, 1200);
@@ -308,7 +308,7 @@ START_TEST(test_a_link_that_fails_meanwhile)
     begin_cutover();
     link_fail(the_link, BLOCKER_VERSION, "a test");
     expect_state(LINK_FAILED);
-    ck_assert_ptr_null(link_lane(the_link));
+    ck_assert_ptr_null(link_lanes(the_link));
     fake_until(&none, &gone, 1);
     expect_busy(link_start(the_link, false, why));
     expect_busy(link_may_stop(the_link, why));
@@ -347,7 +347,7 @@ static void commit(void)
     ck_assert_int_eq(state_save(file), 0);
     link_committed(the_link, "a test");
     expect_state(LINK_COMMITTED);
-    ck_assert_ptr_null(link_lane(the_link));
+    ck_assert_ptr_null(link_lanes(the_link));
     fake_until(&none, &gone, 1);
 }
 
@@ -367,7 +367,7 @@ START_TEST(test_committed_and_finished)
     commit();
     ck_assert_ptr_null(strstr(real_ask(&target, "CLIENT LIST"), "riotd:"));
     ck_assert_ptr_null(strstr(real_ask(&source, "CLIENT LIST"), "riotd:"));
-    ck_assert_str_ne(state_of(file)->notify.run_id, "");
+    ck_assert_uint_eq(state_of(file)->nnotify, 1);
     ck_assert_int_eq(link_start(the_link, false, why), -EPERM);
     ck_assert_int_eq(link_may_stop(the_link, why), -EPERM);
     ck_assert_int_eq(link_cutover(the_link, why), -EPERM);
@@ -403,7 +403,7 @@ START_TEST(test_flags_are_put_back)
     fake_until(&none, &done, 1);
     ck_assert(put_back);
     ck_assert_str_eq(flags_of(&source), "");
-    ck_assert_str_eq(state_of(file)->notify.run_id, "");
+    ck_assert_uint_eq(state_of(file)->nnotify, 0);
     fake_pass(&none, 100);
     ck_assert_ptr_null(strstr(real_ask(&source, "CLIENT LIST"), "riotd:"));
     ck_assert_int_eq(link_put_back(the_link, 5000000, on_put_back, NULL), 0); /* nothing is left to do */
@@ -411,7 +411,7 @@ START_TEST(test_flags_are_put_back)
     ck_assert(put_back);
     end_link();
     begin_link();
-    ck_assert_str_eq(state_of(file)->notify.run_id, "");
+    ck_assert_uint_eq(state_of(file)->nnotify, 0);
     end();
 }
 END_TEST
@@ -424,7 +424,7 @@ START_TEST(test_flags_cannot_be_put_back)
     ck_assert_int_eq(link_put_back(the_link, 600000, on_put_back, NULL), 0);
     fake_until(&none, &done, 1);
     ck_assert(!put_back);
-    ck_assert_str_ne(state_of(file)->notify.run_id, "");
+    ck_assert_uint_eq(state_of(file)->nnotify, 1);
     ck_assert_int_eq(link_put_back(the_link, 600000, on_put_back, NULL), 0);
     kill(source.pid, SIGCONT); /* freed while it asks */
     end();

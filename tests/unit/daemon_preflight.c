@@ -1,129 +1,10 @@
 /* What a check makes of what it knows: nothing is asked here. */
-#include "tests/unit/unit.h"
-
-#include <stdio.h>
-#include <string.h>
-
-#include "daemon/preflight_facts.h"
-
-/* Two servers between which all is well; each test spoils one thing. */
-struct kit {
-    struct config *config;
-    struct state *state;
-    struct preflight_facts facts;
-    struct preflight_report report;
-    struct watch_db source_dbs[2];
-};
-
-static struct kit k;
-
-static void name_server(struct server_id *id, const char *run_id)
-{
-    *id = (struct server_id){.kind = SERVER_REDIS, .role = ROLE_PRIMARY, .redis = 70015, .own = 70015};
-    snprintf(id->version, sizeof(id->version), "7.0.15");
-    snprintf(id->run_id, sizeof(id->run_id), "%s", run_id);
-    snprintf(id->replid, sizeof(id->replid), "%s-history", run_id);
-}
-
-static void make_side(struct preflight_side *s, const char *run_id)
-{
-    preflight_side_init(s);
-    s->url = "redis://somewhere";
-    s->user = "riot";
-    s->reached = s->asked = s->keys_known = s->has_commandstats = true;
-    name_server(&s->probe.id, run_id);
-    s->probe.dump_version = 10;
-    s->probe.databases = 16;
-    s->probe.has_keyspace = s->probe.has_clock = s->probe.has_functions = true;
-    snprintf(s->probe.maxmemory_policy, sizeof(s->probe.maxmemory_policy), "noeviction");
-    for (size_t i = 0; i < RIGHTS; i++)
-        s->rights[i] = RIGHT_GIVEN;
-    s->tracking = RIGHT_GIVEN;
-    s->used_memory = s->dataset = 10 * MIB;
-    s->maxmemory = s->scripts = s->libraries = s->ops_per_s = s->idle_timeout_s = 0;
-    s->total_memory = 1000 * MIB;
-    s->bulk_len = 512 * MIB;
-    s->aof = 1;
-    s->has_pubsub_limit = s->has_flags = s->has_modules = s->has_save = true;
-    s->pubsub_hard = 32 * MIB;
-    s->pubsub_soft = 8 * MIB;
-    s->pubsub_soft_s = 60;
-}
-
-static void make(const char *existing, const char *feed)
-{
-    const struct config_flag flags[] = {{"source.url", "--source", "unix:///s"},
-                                        {"target.url", "--target", "unix:///t"},
-                                        {"target.existing_keys", "--existing-keys", existing},
-                                        {"feed", "--feed", feed}};
-    struct config_errors errors = {0};
-
-    k = (struct kit){.state = calloc(1, sizeof(*k.state))};
-    ck_assert_ptr_nonnull(k.state);
-    ck_assert_int_eq(config_load(&(struct config_inputs){NULL, flags, ARRAY_LEN(flags)}, &errors, &k.config),
-                     0);
-    config_errors_free(&errors);
-    k.facts = (struct preflight_facts){
-        .config = k.config, .state = k.state, .state_path = "/s/x.json", .waited_ms = 10000};
-    make_side(&k.facts.side[SIDE_SOURCE], "aaaa");
-    make_side(&k.facts.side[SIDE_TARGET], "bbbb");
-    k.facts.has_fences = true;
-    k.facts.fences.chosen = FENCE_ACL;
-    k.facts.fences.kinds[FENCE_ACL].allowed = true;
-}
-
-static void make_plain(void)
-{
-    make("refuse", "auto");
-}
-
-static void done(void)
-{
-    config_free(k.config);
-    free(k.state);
-}
-
-static const struct preflight_item *find(const char *name)
-{
-    for (size_t i = 0; i < k.report.nitems; i++)
-        if (strcmp(k.report.items[i].name, name) == 0)
-            return &k.report.items[i];
-    return NULL;
-}
-
-static void look(void)
-{
-    k.report = (struct preflight_report){0};
-    preflight_decide(&k.facts, &k.report);
-}
-
-/* This item is so, says that, and is the only one that is not ok, if it is not. */
-static void only(const char *name, enum preflight_level level, const char *says)
-{
-    look();
-    const struct preflight_item *item = find(name);
-    ck_assert_msg(item != NULL, "no item %s", name);
-    ck_assert_msg(item->level == level, "%s: %s: %s", name, preflight_level_name(item->level), item->text);
-    ck_assert_msg(strstr(item->text, says) || strstr(item->hint, says), "%s: %s: %s", name, item->text,
-                  item->hint);
-    for (size_t i = 0; i < k.report.nitems; i++) {
-        const struct preflight_item *other = &k.report.items[i];
-        ck_assert_msg((other->hint[0] != '\0') == (other->level != PREFLIGHT_OK), "%s: %s: %s", other->name,
-                      other->text, other->hint);
-        ck_assert_msg(other == item || other->level == PREFLIGHT_OK, "%s: %s", other->name, other->text);
-    }
-    ck_assert_uint_eq(k.report.errors, level == PREFLIGHT_ERROR);
-    ck_assert_uint_eq(k.report.warnings, level == PREFLIGHT_WARNING);
-    ck_assert_int_eq(preflight_exit_code(&k.report), level == PREFLIGHT_ERROR ? 12 : 0);
-}
-
-#define SOURCE (&k.facts.side[SIDE_SOURCE])
-#define TARGET (&k.facts.side[SIDE_TARGET])
+#include "tests/unit/preflight_kit.h"
 
 START_TEST(all_is_well)
 {
     make_plain();
-    only("feed", PREFLIGHT_OK, "tracking (passed over: psync: not built yet)");
+    only("feed", PREFLIGHT_OK, "tracking (passed over: psync: the source has no replication backlog)");
     ck_assert_uint_gt(k.report.nitems, 20);
     done();
 }
@@ -245,7 +126,7 @@ START_TEST(a_cluster)
 {
     make_plain();
     TARGET->probe.id.cluster = true;
-    only("cluster", PREFLIGHT_ERROR, "target");
+    only("cluster", PREFLIGHT_ERROR, "target"); /* by a socket's path */
     done();
 }
 END_TEST
@@ -260,14 +141,14 @@ START_TEST(output_buffer)
     k.facts.marks_per_s = 100; /* what a running link sees is the truth */
     only("output_buffer", PREFLIGHT_OK, "cuts a subscriber off");
     k.facts.marks_per_s = 0;
-    SOURCE->pubsub_hard = SOURCE->pubsub_soft = 0;
+    SOURCE->pubsub.hard = SOURCE->pubsub.soft = 0;
     only("output_buffer", PREFLIGHT_OK, "no limit");
-    SOURCE->pubsub_soft = 8 * MIB; /* its time is waited for */
+    SOURCE->pubsub.soft = 8 * MIB; /* its time is waited for */
     only("output_buffer", PREFLIGHT_OK, "8.0 MiB for 60 s");
-    SOURCE->pubsub_hard = MIB;
+    SOURCE->pubsub.hard = MIB;
     SOURCE->ops_per_s = PREFLIGHT_UNKNOWN;
     only("output_buffer", PREFLIGHT_WARNING, "1.0 MiB");
-    SOURCE->has_pubsub_limit = false;
+    SOURCE->pubsub.told = false;
     look();
     ck_assert_ptr_null(find("output_buffer"));
     done();
@@ -393,13 +274,60 @@ START_TEST(keys)
 }
 END_TEST
 
+START_TEST(psync)
+{
+    make_plain();
+    SOURCE->backlog = 1;
+    only("feed", PREFLIGHT_OK,
+         "psync: the stream can be had without a full synchronisation, from a backlog of 1.0 MiB");
+    only("replica", PREFLIGHT_OK, "the source shows riotd as a replica");
+    only("output_buffer", PREFLIGHT_OK, "cuts a replica off");
+    only("backlog", PREFLIGHT_OK, "the last 1.0 MiB of its stream, for when riotd is cut off or restarts");
+    SOURCE->ops_per_s = 10000; /* 1.2 MB a second */
+    SOURCE->backlog_size = 64 * MIB;
+    only("backlog", PREFLIGHT_WARNING, "that is 55s at the present 10,000 commands a second");
+    SOURCE->backlog_size = 128 * MIB;
+    only("backlog", PREFLIGHT_OK, "that is 1m 51s");
+    SOURCE->input_kb = 4096; /* its commands are long */
+    only("backlog", PREFLIGHT_WARNING, "that is 32s at");
+    SOURCE->ops_per_s = 0;
+    only("backlog", PREFLIGHT_OK, "last 128.0 MiB");
+    SOURCE->backlog_size = 16 * KIB;
+    only("backlog", PREFLIGHT_WARNING, "16.0 KiB");
+    SOURCE->backlog_size = PREFLIGHT_UNKNOWN;
+    look();
+    ck_assert_ptr_null(find("backlog"));
+    SOURCE->backlog_size = MIB;
+    SOURCE->min_replicas = 2;
+    only("replica", PREFLIGHT_WARNING, "min-replicas-to-write of the source is 2");
+    SOURCE->min_replicas = 0;
+    SOURCE->rights[MAY_REPLCONF] = RIGHT_DENIED;
+    only("feed", PREFLIGHT_OK, "tracking (passed over: psync: REPLCONF is refused)");
+    SOURCE->rights[MAY_REPLCONF] = RIGHT_GIVEN;
+    SOURCE->takes_own_writes = true;
+    only("feed", PREFLIGHT_OK,
+         "tracking (passed over: psync: the source is a replica that takes writes of its own");
+    SOURCE->takes_own_writes = false;
+    SOURCE->rights[MAY_PSYNC] = RIGHT_MISSING;
+    only("feed", PREFLIGHT_OK, "tracking (passed over: psync: the source does not know PSYNC)");
+    SOURCE->rights[MAY_PSYNC] = RIGHT_GIVEN;
+    SOURCE->backlog = 0;
+    k.config->psync_full_sync = true;
+    only("feed", PREFLIGHT_WARNING, "it will fork");
+    k.config->psync_full_sync = false;
+    done();
+}
+END_TEST
+
 START_TEST(feeds)
 {
     make_plain();
     SOURCE->tracking = RIGHT_MISSING;
     snprintf(SOURCE->tracking_why, sizeof(SOURCE->tracking_why), "ERR no such thing");
     only("feed", PREFLIGHT_OK,
-         "notify: start sets notify-keyspace-events, now \"\", to \"KA\" (passed over: psync: not built yet; "
+         "notify: start sets notify-keyspace-events, now \"\", to \"KA\" (passed over: psync: the source has "
+         "no "
+         "replication backlog; "
          "tracking: CLIENT TRACKING is refused: ERR no such thing)");
     SOURCE->rights[MAY_CONFIG_SET] = RIGHT_DENIED;
     only("feed", PREFLIGHT_ERROR, "CONFIG SET is refused");
@@ -459,6 +387,16 @@ START_TEST(what_one_side_does_not_tell_the_other_still_does)
 }
 END_TEST
 
+/* The target is ours, as this server. */
+static void own(const char *url, const char *run_id)
+{
+    struct server_id id = {.role = ROLE_PRIMARY};
+
+    snprintf(id.run_id, sizeof(id.run_id), "%s", run_id);
+    state_servers_clear(&k.state->target_owned.servers);
+    ck_assert_int_eq(state_own_target(k.state, url, url, &id), 0);
+}
+
 START_TEST(interlocks_and_ownership)
 {
     struct watch_db dbs[] = {{.db = 0, .keys = 7}};
@@ -471,11 +409,9 @@ START_TEST(interlocks_and_ownership)
     ck_assert_ptr_null(find("interlocks"));
     k.config->existing_keys = EXISTING_REPLACE;
     only("target_owner", PREFLIGHT_OK, "will go");
-    k.state->target_owned.owned = true;
-    snprintf(k.state->target_owned.run_id, sizeof(k.state->target_owned.run_id), "bbbb");
+    own("elsewhere", "bbbb");
     only("target_owner", PREFLIGHT_OK, "own");
-    snprintf(k.state->target_owned.run_id, sizeof(k.state->target_owned.run_id), "cccc");
-    snprintf(k.state->target_owned.url, sizeof(k.state->target_owned.url), "%s", k.config->target.url.text);
+    own(k.config->target.url.text, "cccc");
     only("target_owner", PREFLIGHT_WARNING, "accept target_foreign");
     TARGET->probe.id = SOURCE->probe.id;
     only("same_server", PREFLIGHT_ERROR, "aaaa");
@@ -490,12 +426,13 @@ START_TEST(a_source_that_shrank)
     make_plain();
     SOURCE->probe.dbs = dbs;
     SOURCE->probe.ndbs = 1;
-    k.state->source.ndbs = 1;
-    k.state->source.dbs[0] = (struct watch_db){.db = 0, .keys = 10};
+    const struct watch_db was[] = {{.db = 0, .keys = 10}};
+    struct state_server *r = state_server_set(&k.state->sources, "unix:///s", &SOURCE->probe.id);
+    ck_assert_ptr_nonnull(r);
+    state_server_recount(r, 1, was);
     look();
     ck_assert_ptr_null(find("source_shrank")); /* it copied nothing yet */
-    k.state->target_owned.owned = true;
-    snprintf(k.state->target_owned.run_id, sizeof(k.state->target_owned.run_id), "bbbb");
+    own(k.config->target.url.text, "bbbb");
     only("source_shrank", PREFLIGHT_WARNING, "accept source_shrank");
     dbs[0].keys = 5;
     look();
@@ -511,6 +448,19 @@ START_TEST(a_cutover_on_record)
     only("cutover_record", PREFLIGHT_WARNING, "start --anew");
     k.state->cutover.stage = STAGE_UNDOING;
     only("cutover_record", PREFLIGHT_WARNING, "undone");
+    done();
+}
+END_TEST
+
+/* A cutover is refused then, whatever the primary allows. */
+START_TEST(a_node_that_cannot_be_fenced)
+{
+    make_plain();
+    k.facts.unfenced =
+        (struct fence_node_report){.address = "b:2", .why = "WRONGPASS invalid username-password pair"};
+    only("fences", PREFLIGHT_WARNING, "the node b:2 of the source cannot be fenced: WRONGPASS");
+    k.facts.unfenced.address[0] = '\0';
+    only("fences", PREFLIGHT_OK, "uses acl");
     done();
 }
 END_TEST
@@ -532,6 +482,38 @@ START_TEST(fences)
 }
 END_TEST
 
+static void warns(const char *name, const char *says)
+{
+    look();
+    const struct preflight_item *item = find(name);
+    ck_assert_msg(item && item->level == PREFLIGHT_WARNING && strstr(item->text, says), "%s: %s", name,
+                  item ? item->text : "there is none");
+}
+
+START_TEST(what_info_does_not_tell)
+{
+    make_plain();
+    SOURCE->has_commandstats = false;
+    warns("commandstats", "SWAPDB");
+    warns("thin_info", "does not tell commandstats of the source: a cutover");
+    done();
+    make_plain();
+    SOURCE->evicted = TARGET->evicted = PREFLIGHT_UNKNOWN;
+    only("thin_info", PREFLIGHT_WARNING, "does not tell evicted_keys of the target: a cutover");
+    SOURCE->commands = PREFLIGHT_UNKNOWN;
+    TARGET->probe.id.replid[0] = '\0';
+    warns("thin_info", "tell total_commands_processed of the source, and master_replid, evicted_keys of the");
+    ck_assert_int_eq(find("interlocks")->level, PREFLIGHT_OK);
+    TARGET->probe.id.role = ROLE_UNKNOWN;
+    warns("interlocks", "cannot be told");
+    done();
+    make_plain();
+    SOURCE->probe.id.run_id[0] = '\0';
+    warns("interlocks", "cannot be told");
+    done();
+}
+END_TEST
+
 START_TEST(the_rest)
 {
     make_plain();
@@ -544,9 +526,6 @@ START_TEST(the_rest)
     SOURCE->sentinels = 3;
     only("sentinel", PREFLIGHT_WARNING, "3 Sentinels");
     SOURCE->sentinels = 0;
-    SOURCE->has_commandstats = false;
-    only("commandstats", PREFLIGHT_WARNING, "SWAPDB");
-    SOURCE->has_commandstats = true;
     TARGET->bulk_len = MIB;
     only("bulk_length", PREFLIGHT_WARNING, "proto-max-bulk-len 536870912");
     TARGET->bulk_len = PREFLIGHT_UNKNOWN;
@@ -554,6 +533,9 @@ START_TEST(the_rest)
     SOURCE->probe.id.role = ROLE_REPLICA;
     only("source_role", PREFLIGHT_WARNING, "needs its primary");
     SOURCE->probe.id.role = ROLE_PRIMARY;
+    snprintf(SOURCE->url_why, sizeof(SOURCE->url_why), "connection refused");
+    only("source_url", PREFLIGHT_WARNING, "(connection refused)");
+    SOURCE->url_why[0] = '\0';
     snprintf(TARGET->refused, sizeof(TARGET->refused), "MISCONF x");
     only("target_writable", PREFLIGHT_ERROR, "MISCONF x");
     TARGET->refused[0] = '\0';
@@ -627,5 +609,6 @@ END_TEST
 
 UNIT_MAIN("daemon/preflight", all_is_well, clocks, memory_of_the_target, memory_of_a_part_of_the_databases,
           eviction, versions_and_databases, a_cluster, output_buffer, modules, functions, persistence, rights,
-          keys, feeds, what_one_side_does_not_tell_the_other_still_does, interlocks_and_ownership,
-          a_source_that_shrank, a_cutover_on_record, fences, the_rest, everything_is_wrong, the_table)
+          keys, psync, feeds, what_one_side_does_not_tell_the_other_still_does, interlocks_and_ownership,
+          a_source_that_shrank, a_cutover_on_record, fences, a_node_that_cannot_be_fenced,
+          what_info_does_not_tell, the_rest, everything_is_wrong, the_table)

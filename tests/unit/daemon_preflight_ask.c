@@ -53,7 +53,7 @@ static void set_up(void)
 
 static void run(bool of_target)
 {
-    ck_assert_int_eq(asker_new(fake.loop, &fake.endpoint, of_target, &side, on_done, NULL, &asker), 0);
+    ck_assert_int_eq(asker_new(fake.loop, &fake.endpoint, of_target, NULL, &side, on_done, NULL, &asker), 0);
     fake_until(&fake, &done, 1);
 }
 
@@ -76,7 +76,10 @@ START_TEST(test_facts)
     fake_bulk(&fake, "INFO persistence",
               "aof_enabled:1\r\nrdb_last_bgsave_status:err\r\naof_last_write_status:ok\r\n");
     fake_bulk(&fake, "INFO stats", "instantaneous_ops_per_sec:55\r\n");
-    fake_bulk(&fake, "INFO replication", "role:master\r\nconnected_slaves:4\r\n");
+    fake_bulk(&fake, "INFO replication",
+              "role:master\r\nconnected_slaves:5\r\n"
+              "slave0:ip=10.0.0.6,port=6379,state=online,offset=1,lag=0\r\n"
+              "slave1:ip=riotd:orders:5fad458d,port=0,state=online,offset=1,lag=0\r\n");
     fake_bulk(&fake, "INFO commandstats", "cmdstat_xack:calls=5,usec=1\r\ncmdstat_get:calls=9,usec=1\r\n");
     fake_rule(&fake, "CONFIG GET timeout", "*2\r\n$7\r\ntimeout\r\n$2\r\n60\r\n");
     fake_rule(&fake, "CONFIG GET proto", "*2\r\n$1\r\nx\r\n$4\r\n1000\r\n");
@@ -108,8 +111,8 @@ START_TEST(test_facts)
     ck_assert_uint_eq(side.idle_timeout_s, 60);
     ck_assert_uint_eq(side.bulk_len, 1000);
     ck_assert(side.has_save && !side.saves);
-    ck_assert(side.has_pubsub_limit && side.pubsub_hard == 40 && side.pubsub_soft == 50 &&
-              side.pubsub_soft_s == 60);
+    ck_assert(side.pubsub.told && side.pubsub.hard == 40 && side.pubsub.soft == 50 &&
+              side.pubsub.soft_s == 60);
     ck_assert(side.has_flags);
     ck_assert_str_eq(side.flags, "AKE");
     ck_assert(side.has_modules);
@@ -134,7 +137,7 @@ START_TEST(test_nothing_is_told)
         ck_assert(side.asked);
         ck_assert_uint_eq(side.used_memory, PREFLIGHT_UNKNOWN);
         ck_assert_uint_eq(side.bulk_len, PREFLIGHT_UNKNOWN);
-        ck_assert(!side.has_pubsub_limit && !side.has_flags && !side.has_save && !side.has_commandstats);
+        ck_assert(!side.pubsub.told && !side.has_flags && !side.has_save && !side.has_commandstats);
         ck_assert_uint_eq(side.nmodules, 0);
         ck_assert(!side.keys_denied && !side.keys_known);
         for (size_t id = 0; id < RIGHTS; id++)

@@ -41,7 +41,7 @@ static struct kit {
     struct endpoint source;
     struct feed *feed;
 
-    unsigned ready, gap, unusable, groups, functions, samples, chosen, barriers, stops, unreachable;
+    unsigned ready, gap, moved, unusable, groups, functions, samples, chosen, barriers, stops, unreachable;
     unsigned records, warnings;
     int barrier_err, record_err;
     bool put_back;
@@ -51,6 +51,9 @@ static struct kit {
     size_t marks, long_keys;
     uint64_t long_length;
     char last_mark[64], long_prefix[64];
+    size_t values; /* of the marks, how many told it */
+    char last_value[64];
+    int64_t last_expiry;
     int last_db;
     uint8_t seen[KIT_MARKS_MAX]; /* marks of keys named "k:NUMBER" */
     struct watch_sample sample;
@@ -217,6 +220,14 @@ static void kit_on_mark(int db, struct bytes key, void *arg)
         kit.seen[n] = 1;
 }
 
+static void kit_on_value(int db, struct bytes key, struct bytes value, int64_t expire_at_ms, void *arg)
+{
+    kit.values++;
+    kit.last_expiry = expire_at_ms;
+    snprintf(kit.last_value, sizeof(kit.last_value), "%.*s", (int)MIN(value.len, (size_t)60), value.ptr);
+    kit_on_mark(db, key, arg);
+}
+
 static void kit_on_long_key(int db, struct bytes prefix, uint64_t length, void *arg)
 {
     (void)arg;
@@ -295,11 +306,19 @@ static void kit_on_say(void *arg, enum sink_level level, const char *event, cons
     snprintf(kit.warning, sizeof(kit.warning), "%s", text);
 }
 
+static void kit_on_moved(void *arg)
+{
+    (void)arg;
+    kit.moved++;
+}
+
 static const struct feed_events kit_events = {
     .ready = kit_on_ready,
     .mark = kit_on_mark,
+    .value = kit_on_value,
     .long_key = kit_on_long_key,
     .gap = kit_on_gap,
+    .moved = kit_on_moved,
     .unusable = kit_on_unusable,
     .chosen = kit_on_chosen,
     .groups = kit_on_groups,
@@ -310,10 +329,15 @@ static const struct feed_events kit_events = {
 };
 static const struct sink kit_sink = {.say = kit_on_say};
 
+static bool kit_allow_full_sync;
+
 KIT_UNUSED static void kit_feed(enum feed_kind kind)
 {
-    const struct feed_options opt = {
-        .kind = kind, .source = &kit.source, .recorded = kit.record, .sink = &kit_sink};
+    const struct feed_options opt = {.kind = kind,
+                                     .full_sync = kit_allow_full_sync,
+                                     .source = &kit.source,
+                                     .recorded = kit.record,
+                                     .sink = &kit_sink};
     ck_assert_int_eq(feed_new(kit.loop, &opt, &kit_events, NULL, &kit.feed), 0);
 }
 
@@ -422,6 +446,18 @@ KIT_UNUSED static void kit_stop(void)
 {
     feed_stop(kit.feed, kit_on_stop, NULL);
     KIT_UNTIL(kit_had_stop);
+}
+
+/* For on_gap: the feed is freed in its own callback. */
+KIT_UNUSED static void kit_free_feed(void)
+{
+    kit.feed = feed_free(kit.feed);
+    kit.on_gap = NULL;
+}
+
+KIT_UNUSED static bool kit_is_freed(void)
+{
+    return kit.feed == NULL;
 }
 
 /* The id of the connection with that role, from CLIENT LIST. */

@@ -386,30 +386,19 @@ START_TEST(flags_that_cannot_be_read_are_in_doubt)
 }
 END_TEST
 
-static void free_feed(void)
-{
-    kit.feed = feed_free(kit.feed);
-    kit.on_gap = NULL;
-}
-
 static void stop_feed(void)
 {
     feed_stop(kit.feed, kit_on_stop, NULL);
     kit.on_gap = NULL;
 }
 
-static bool is_freed(void)
-{
-    return kit.feed == NULL;
-}
-
 START_TEST(it_may_be_freed_or_stopped_in_a_callback)
 {
     kit_begin(NULL);
     kit_ready(FEED_NOTIFY);
-    kit.on_gap = free_feed;
+    kit.on_gap = kit_free_feed;
     kit_ask("CONFIG SET notify-keyspace-events \"\"");
-    KIT_UNTIL(is_freed);
+    KIT_UNTIL(kit_is_freed);
     kit.gap = kit.ready = 0;
     kit_ready(FEED_NOTIFY);
     kit.on_gap = stop_feed;

@@ -16,7 +16,8 @@ static struct watch_sample sample(void)
     return s;
 }
 
-static struct watchlist_news compare(const struct watch_sample *a, const struct watch_sample *b, bool marks)
+static struct watchlist_news compare(const struct watch_sample *a, const struct watch_sample *b,
+                                     enum watchlist_for what)
 {
     struct watchpoint before, now;
     struct watchlist_news news;
@@ -24,14 +25,14 @@ static struct watchlist_news compare(const struct watch_sample *a, const struct 
     memset(&news, 0xff, sizeof(news));
     watchpoint_take(a, &before);
     watchpoint_take(b, &now);
-    watchlist_compare(&before, &now, marks, &news);
+    watchlist_compare(&before, &now, what, &news);
     return news;
 }
 
-#define EXPECT(b, marks, text, groups_, functions_)                                                          \
+#define EXPECT(b, what, text, groups_, functions_)                                                           \
     do {                                                                                                     \
         struct watch_sample a_ = sample();                                                                   \
-        struct watchlist_news news_ = compare(&a_, &(b), marks);                                             \
+        struct watchlist_news news_ = compare(&a_, &(b), what);                                              \
         ck_assert_str_eq(news_.gap, text);                                                                   \
         ck_assert_int_eq(news_.groups, groups_);                                                             \
         ck_assert_int_eq(news_.functions, functions_);                                                       \
@@ -40,25 +41,26 @@ static struct watchlist_news compare(const struct watch_sample *a, const struct 
 START_TEST(no_difference_is_no_news)
 {
     struct watch_sample b = sample();
-    EXPECT(b, true, "", false, false);
+    EXPECT(b, WATCHLIST_FOR_MARKS, "", false, false);
     b.total_commands++;
     b.evicted_keys = b.expired_keys = b.rdb_changes = 7;
-    EXPECT(b, true, "", false, false);
+    EXPECT(b, WATCHLIST_FOR_MARKS, "", false, false);
 }
 END_TEST
 
-START_TEST(another_server_is_a_gap_for_all)
+START_TEST(another_server_is_a_gap_but_for_the_stream)
 {
     struct watch_sample b = sample();
     strcpy(b.id.run_id, "other");
-    EXPECT(b, true, "the source was restarted or replaced: its run id changed", false, true);
-    EXPECT(b, false, "the source was restarted or replaced: its run id changed", false, true);
+    EXPECT(b, WATCHLIST_FOR_MARKS, "the source was restarted or replaced: its run id changed", false, true);
+    EXPECT(b, WATCHLIST_FOR_NOTHING, "the source was restarted or replaced: its run id changed", false, true);
     b = sample();
     b.id.role = ROLE_REPLICA;
-    EXPECT(b, false, "the source is now a replica", false, true);
+    EXPECT(b, WATCHLIST_FOR_NOTHING, "the source is now a replica", false, true);
     b = sample();
     strcpy(b.id.replid, "other");
-    EXPECT(b, true, "the replication id of the source changed", false, true);
+    EXPECT(b, WATCHLIST_FOR_MARKS, "the replication id of the source changed", false, true);
+    EXPECT(b, WATCHLIST_FOR_GROUPS, "", true, false);
 }
 END_TEST
 
@@ -66,11 +68,11 @@ START_TEST(flushes_and_swaps_are_gaps)
 {
     struct watch_sample b = sample();
     b.flushes++;
-    EXPECT(b, true, "the source was flushed", false, false);
-    EXPECT(b, false, "", false, false);
+    EXPECT(b, WATCHLIST_FOR_MARKS, "the source was flushed", false, false);
+    EXPECT(b, WATCHLIST_FOR_NOTHING, "", false, false);
     b = sample();
     b.swaps += 3;
-    EXPECT(b, true, "SWAPDB ran on the source", false, false);
+    EXPECT(b, WATCHLIST_FOR_MARKS, "SWAPDB ran on the source", false, false);
 }
 END_TEST
 
@@ -78,10 +80,10 @@ START_TEST(groups_and_functions_are_news)
 {
     struct watch_sample b = sample();
     b.group_changes++;
-    EXPECT(b, true, "", true, false);
+    EXPECT(b, WATCHLIST_FOR_MARKS, "", true, false);
     b.function_changes++;
-    EXPECT(b, true, "", true, true);
-    EXPECT(b, false, "", true, true);
+    EXPECT(b, WATCHLIST_FOR_MARKS, "", true, true);
+    EXPECT(b, WATCHLIST_FOR_NOTHING, "", true, true);
 }
 END_TEST
 
@@ -89,11 +91,13 @@ START_TEST(a_counter_that_went_back_is_a_gap)
 {
     struct watch_sample b = sample();
     b.total_commands = 99;
-    EXPECT(b, true, "INFO of the source: total_commands_processed went back: INFO was reset", false, true);
+    EXPECT(b, WATCHLIST_FOR_MARKS, "INFO of the source: total_commands_processed went back: INFO was reset",
+           false, true);
     b = sample();
     b.group_changes = 0;
-    EXPECT(b, true, "INFO of the source: calls on consumer groups went back: INFO was reset", false, true);
-    EXPECT(b, false, "", false, true);
+    EXPECT(b, WATCHLIST_FOR_MARKS, "INFO of the source: calls on consumer groups went back: INFO was reset",
+           false, true);
+    EXPECT(b, WATCHLIST_FOR_NOTHING, "", false, true);
 }
 END_TEST
 
@@ -101,12 +105,12 @@ START_TEST(unknown_counters_are_a_gap_when_they_begin_and_end)
 {
     struct watch_sample a = sample(), b = sample();
     b.has_stats = false;
-    ck_assert_int_ne(compare(&a, &b, true).gap[0], 0);
-    ck_assert_int_ne(compare(&b, &a, true).gap[0], 0);
-    ck_assert_int_eq(compare(&b, &b, true).gap[0], 0);
+    ck_assert_int_ne(compare(&a, &b, WATCHLIST_FOR_MARKS).gap[0], 0);
+    ck_assert_int_ne(compare(&b, &a, WATCHLIST_FOR_MARKS).gap[0], 0);
+    ck_assert_int_eq(compare(&b, &b, WATCHLIST_FOR_MARKS).gap[0], 0);
     b = sample();
     b.swaps = WATCH_UNKNOWN;
-    EXPECT(b, true, "INFO of the source: calls of SWAPDB can no longer be read", false, true);
+    EXPECT(b, WATCHLIST_FOR_MARKS, "INFO of the source: calls of SWAPDB can no longer be read", false, true);
 }
 END_TEST
 
@@ -114,16 +118,16 @@ START_TEST(a_data_set_that_is_loaded_is_a_gap)
 {
     struct watch_sample a = sample(), b = sample();
     b.loading = true;
-    EXPECT(b, true, "the source is loading its data set", false, false);
-    ck_assert_int_eq(compare(&b, &a, true).gap[0], 0);
+    EXPECT(b, WATCHLIST_FOR_MARKS, "the source is loading its data set", false, false);
+    ck_assert_int_eq(compare(&b, &a, WATCHLIST_FOR_MARKS).gap[0], 0);
     a.id.role = b.id.role = ROLE_REPLICA;
     b.loading = false;
     b.id.primary_link_up = true;
-    ck_assert_int_ne(compare(&a, &b, true).gap[0], 0);
-    ck_assert_int_eq(compare(&b, &a, true).gap[0], 0);
+    ck_assert_int_ne(compare(&a, &b, WATCHLIST_FOR_MARKS).gap[0], 0);
+    ck_assert_int_eq(compare(&b, &a, WATCHLIST_FOR_MARKS).gap[0], 0);
 }
 END_TEST
 
-UNIT_MAIN("feed/watchlist", no_difference_is_no_news, another_server_is_a_gap_for_all,
+UNIT_MAIN("feed/watchlist", no_difference_is_no_news, another_server_is_a_gap_but_for_the_stream,
           flushes_and_swaps_are_gaps, groups_and_functions_are_news, a_counter_that_went_back_is_a_gap,
           unknown_counters_are_a_gap_when_they_begin_and_end, a_data_set_that_is_loaded_is_a_gap)

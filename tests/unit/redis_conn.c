@@ -1,132 +1,20 @@
-#include "lib/redis/conn.h"
-#include "tests/unit/redis_fake.h"
+#include "tests/unit/redis_conn_kit.h"
 
 #include <errno.h>
 
-/* One connection and what it told. */
-enum when { NEVER, IN_IDENTIFIED, IN_UP, IN_DOWN, IN_INPUT, IN_DRAINED, IN_REPLY };
-
-struct seen {
-    struct fake fake;
-    struct conn_options opt;
-    struct conn *conn;
-    size_t identified, up, down, inputs, drained, replies;
-    bool was_up;
-    char why[256], text[65536];
-    size_t text_len, use; /* use: at most so many bytes of an input */
-    size_t largest;       /* input */
-    int refuse;
-    bool raw;
-    enum when free_when, reset_when;
-};
-
-static void act(struct seen *s, enum when now)
+/* It would crash when it is asked for a key of a slot that is moving. */
+START_TEST(test_no_touch_is_not_for_clusters)
 {
-    if (s->free_when == now)
-        s->conn = conn_free(s->conn);
-    else if (s->reset_when == now)
-        conn_reset(s->conn, "reset by the test");
+    struct seen s;
+    set_up(&s);
+    s.opt.no_touch = true;
+    fake_bulk(&s.fake, "INFO server", "redis_version:8.0.2\r\nredis_mode:cluster\r\n");
+    begin(&s);
+    fake_until(&s.fake, &s.up, 1);
+    ck_assert_str_eq(fake_log(&s.fake), SHOOK);
+    tear_down(&s);
 }
-
-static int on_identified(struct conn *c, const struct server_id *id, uint64_t client_id, const char **why,
-                         void *arg)
-{
-    struct seen *s = arg;
-    s->identified++;
-    ck_assert(!conn_is_up(c));
-    ck_assert_ptr_eq(id, conn_server(c));
-    ck_assert_uint_eq(client_id, conn_client_id(c));
-    if (s->refuse)
-        *why = "not this one";
-    act(s, IN_IDENTIFIED);
-    return s->refuse;
-}
-
-static void on_up(struct conn *c, void *arg)
-{
-    struct seen *s = arg;
-    s->up++;
-    ck_assert(conn_is_up(c));
-    if (s->raw)
-        conn_raw(c);
-    act(s, IN_UP);
-}
-
-static void on_down(struct conn *c, const char *why, bool was_up, void *arg)
-{
-    struct seen *s = arg;
-    s->down++;
-    s->was_up = was_up;
-    ck_assert(!conn_is_up(c));
-    snprintf(s->why, sizeof(s->why), "%s", why);
-    act(s, IN_DOWN);
-}
-
-static size_t on_input(struct conn *c, struct bytes in, void *arg)
-{
-    struct seen *s = arg;
-    size_t n = MIN(in.len, s->use);
-    (void)c;
-    s->inputs++;
-    s->largest = MAX(s->largest, in.len);
-    if (s->text_len + n < sizeof(s->text)) {
-        memcpy(s->text + s->text_len, in.ptr, n);
-        s->text_len += n;
-    }
-    act(s, IN_INPUT);
-    return n;
-}
-
-static void on_drained(struct conn *c, void *arg)
-{
-    struct seen *s = arg;
-    s->drained++;
-    ck_assert(!conn_is_full(c));
-    act(s, IN_DRAINED);
-}
-
-static void on_reply(struct conn *c, const struct reply *r, void *arg)
-{
-    struct seen *s = arg;
-    (void)c;
-    s->replies++;
-    snprintf(s->text, sizeof(s->text), "%.*s", (int)r->text.len, r->text.ptr ? r->text.ptr : "");
-    act(s, IN_REPLY);
-}
-
-static void set_up(struct seen *s)
-{
-    *s = (struct seen){.use = SIZE_MAX};
-    fake_init(&s->fake);
-    s->opt = (struct conn_options){
-        .endpoint = &s->fake.endpoint, .role = "read", .in_max = 65536, .out_max = 65536, .out_high = 32768};
-}
-
-static void begin(struct seen *s)
-{
-    const struct conn_events ev = {on_identified, on_up, on_down, on_input, on_drained};
-    ck_assert_int_eq(conn_new(s->fake.loop, &s->opt, &ev, s, &s->conn), 0);
-    ck_assert(!conn_is_up(s->conn));
-}
-
-static void begin_up(struct seen *s)
-{
-    begin(s);
-    fake_until(&s->fake, &s->up, 1);
-    (void)fake_log(&s->fake);
-}
-
-static void tear_down(struct seen *s)
-{
-    s->conn = conn_free(s->conn);
-    fake_done(&s->fake);
-}
-
-#define SHOOK                                                                                                \
-    "CLIENT SETNAME riotd:x:1:read\n"                                                                        \
-    "CLIENT ID\n"                                                                                            \
-    "INFO server\n"                                                                                          \
-    "INFO replication\n"
+END_TEST
 
 START_TEST(test_handshake)
 {
@@ -280,131 +168,6 @@ START_TEST(test_nobody_listens)
     fake_until(&s.fake, &s.down, 2);
     ck_assert_str_eq(s.why, "no such file or directory");
     ck_assert(!conn_is_up(s.conn));
-    tear_down(&s);
-}
-END_TEST
-
-/* The fence. */
-
-static void lose_first_life(struct seen *s)
-{
-    s->opt.fenced = true;
-    begin_up(s);
-    fake_drop(fake_last(&s->fake));
-    fake_until(&s->fake, &s->down, 1);
-    ck_assert(s->was_up);
-    ck_assert_str_eq(s->why, "closed by the server");
-    fake_rule(&s->fake, "CLIENT ID", ":9\r\n");
-}
-
-START_TEST(test_fence_kills_before_up)
-{
-    struct seen s;
-    set_up(&s);
-    fake_rule(&s.fake, "CLIENT KILL", FAKE_SILENCE);
-    lose_first_life(&s);
-    fake_until(&s.fake, &s.identified, 2);
-    fake_pass(&s.fake, 50);
-    ck_assert_str_eq(fake_log(&s.fake), SHOOK "CLIENT KILL ID 7\n");
-    ck_assert_uint_eq(s.up, 1);
-    ck_assert_int_eq(conn_call_words(s.conn, on_reply, &s, "PING"), -ENOTCONN);
-    fake_send(fake_last(&s.fake), ":1\r\n");
-    fake_until(&s.fake, &s.up, 2);
-    ck_assert(conn_is_fenced(s.conn));
-    tear_down(&s);
-}
-END_TEST
-
-START_TEST(test_fence_remembers_until_killed)
-{
-    struct seen s;
-    set_up(&s);
-    fake_rule(&s.fake, "CLIENT KILL", FAKE_CLOSE);
-    lose_first_life(&s);
-    fake_until(&s.fake, &s.down, 2); /* the second life died in its fence, before it wrote anything */
-    (void)fake_log(&s.fake);
-    fake_rule(&s.fake, "CLIENT ID", ":11\r\n");
-    fake_rule(&s.fake, "CLIENT KILL", "-ERR No such client\r\n");
-    fake_until(&s.fake, &s.up, 2);
-    ck_assert_str_eq(fake_log(&s.fake), SHOOK "CLIENT KILL ID 7\n");
-    ck_assert(conn_is_fenced(s.conn));
-    tear_down(&s);
-}
-END_TEST
-
-#define LIST_WITH "id=70 addr=a name=x \nid=7 addr=b name=id=8 user=a\n"
-#define LIST_NONE "id=70 addr=a name=x \nid=9 addr=b name=id=7  a\n"
-
-START_TEST(test_fence_by_list)
-{
-    struct seen s;
-    set_up(&s);
-    fake_rule(&s.fake, "CLIENT KILL", "-NOPERM no\r\n");
-    fake_bulk(&s.fake, "CLIENT LIST", LIST_WITH);
-    lose_first_life(&s);
-    fake_until(&s.fake, &s.identified, 2);
-    fake_pass(&s.fake, 150);
-    ck_assert_uint_eq(s.up, 1);
-    fake_bulk(&s.fake, "CLIENT LIST", LIST_NONE);
-    fake_until(&s.fake, &s.up, 2);
-    ck_assert_uint_ge(fake_count(&s.fake, "CLIENT LIST"), 2);
-    ck_assert(conn_is_fenced(s.conn));
-    tear_down(&s);
-}
-END_TEST
-
-START_TEST(test_no_fence_allowed)
-{
-    struct seen s;
-    set_up(&s);
-    fake_rule(&s.fake, "CLIENT KILL", "-NOPERM no\r\n");
-    fake_rule(&s.fake, "CLIENT LIST", "-NOPERM no\r\n");
-    lose_first_life(&s);
-    fake_until(&s.fake, &s.up, 2);
-    ck_assert(!conn_is_fenced(s.conn));
-    tear_down(&s);
-}
-END_TEST
-
-START_TEST(test_no_id_no_fence)
-{
-    struct seen s;
-    set_up(&s);
-    fake_rule(&s.fake, "CLIENT ID", "-NOPERM no\r\n");
-    lose_first_life(&s);
-    fake_until(&s.fake, &s.up, 2);
-    ck_assert(!conn_is_fenced(s.conn));
-    ck_assert_str_eq(fake_log(&s.fake), SHOOK);
-    tear_down(&s);
-}
-END_TEST
-
-START_TEST(test_another_process_needs_no_fence)
-{
-    struct seen s;
-    set_up(&s);
-    s.opt.fenced = true;
-    begin_up(&s);
-    fake_bulk(&s.fake, "INFO server", "run_id:bbbb\r\n");
-    fake_drop(fake_last(&s.fake));
-    fake_until(&s.fake, &s.up, 2);
-    ck_assert_str_eq(fake_log(&s.fake), SHOOK);
-    ck_assert(conn_is_fenced(s.conn));
-    tear_down(&s);
-}
-END_TEST
-
-START_TEST(test_fence_of_an_earlier_process)
-{
-    struct seen s;
-    set_up(&s);
-    s.opt.fenced = true;
-    s.opt.former_id = 3;
-    s.opt.former_run_id = "aaaa";
-    fake_rule(&s.fake, "CLIENT KILL", ":0\r\n");
-    begin(&s);
-    fake_until(&s.fake, &s.up, 1);
-    ck_assert_str_eq(fake_log(&s.fake), SHOOK "CLIENT KILL ID 3\n");
     tear_down(&s);
 }
 END_TEST
@@ -748,12 +511,10 @@ START_TEST(test_hold)
 }
 END_TEST
 
-UNIT_MAIN("redis/conn", test_handshake, test_handshake_byte_by_byte, test_tcp_by_name,
-          test_auth_password_alone, test_refused, test_answer_without_a_question, test_last_words,
-          test_goes_on_without_rights, test_owner_refuses, test_nobody_listens, test_fence_kills_before_up,
-          test_fence_remembers_until_killed, test_fence_by_list, test_no_fence_allowed, test_no_id_no_fence,
-          test_another_process_needs_no_fence, test_fence_of_an_earlier_process, test_calls_in_order,
-          test_no_answer, test_slow_is_not_silent, test_no_handshake_answer, test_output_ceiling,
-          test_server_that_does_not_read, test_raw_byte_by_byte, test_raw_unused_is_seen_again,
-          test_raw_oversize, test_raw_pause, test_raw_time_out, test_raw_from_a_reply_on, test_reset,
-          test_give_up_in_callbacks, test_free_in_each_state, test_hold)
+UNIT_MAIN("redis/conn", test_no_touch_is_not_for_clusters, test_handshake, test_handshake_byte_by_byte,
+          test_tcp_by_name, test_auth_password_alone, test_refused, test_answer_without_a_question,
+          test_last_words, test_goes_on_without_rights, test_owner_refuses, test_nobody_listens,
+          test_calls_in_order, test_no_answer, test_slow_is_not_silent, test_no_handshake_answer,
+          test_output_ceiling, test_server_that_does_not_read, test_raw_byte_by_byte,
+          test_raw_unused_is_seen_again, test_raw_oversize, test_raw_pause, test_raw_time_out,
+          test_raw_from_a_reply_on, test_reset, test_give_up_in_callbacks, test_free_in_each_state, test_hold)

@@ -66,12 +66,12 @@ END_TEST
 START_TEST(test_restore)
 {
     set_up(MIB);
-    ck_assert_int_eq(encode_restore(&out, BYTES("k\0y"), 0, BYTES("\0pay\r\n")), 0);
+    ck_assert_int_eq(encode_restore(&out, BYTES("k\0y"), 0, true, BYTES("\0pay\r\n")), 0);
     expect(BYTES("*5\r\n$7\r\nRESTORE\r\n$3\r\nk\0y\r\n$1\r\n0\r\n$6\r\n\0pay\r\n\r\n$7\r\nREPLACE\r\n"));
-    ck_assert_int_eq(encode_restore(&out, BYTES("k"), 1700000000123, BYTES("pay")), 0);
+    ck_assert_int_eq(encode_restore(&out, BYTES("k"), 1700000000123, true, BYTES("pay")), 0);
     expect(BYTES("*6\r\n$7\r\nRESTORE\r\n$1\r\nk\r\n$13\r\n1700000000123\r\n$3\r\npay\r\n"
                  "$7\r\nREPLACE\r\n$6\r\nABSTTL\r\n"));
-    ck_assert_int_eq(encode_restore(&out, BYTES("k"), INT64_MAX, BYTES("")), 0);
+    ck_assert_int_eq(encode_restore(&out, BYTES("k"), INT64_MAX, true, BYTES("")), 0);
     expect(BYTES("*6\r\n$7\r\nRESTORE\r\n$1\r\nk\r\n$19\r\n9223372036854775807\r\n$0\r\n\r\n"
                  "$7\r\nREPLACE\r\n$6\r\nABSTTL\r\n"));
     tear_down();
@@ -86,19 +86,44 @@ START_TEST(test_restore_in_parts)
     for (size_t i = 0; i < ARRAY_LEN(expiries); i++) {
         struct buf whole;
         buf_init(&whole, MIB);
-        ck_assert_int_eq(encode_restore(&whole, BYTES("key"), expiries[i], BYTES("payload")), 0);
-        ck_assert_int_eq(encode_restore_head(&out, BYTES("key"), expiries[i], 7), 0);
+        ck_assert_int_eq(encode_restore(&whole, BYTES("key"), expiries[i], true, BYTES("payload")), 0);
+        ck_assert_int_eq(encode_restore_head(&out, BYTES("key"), expiries[i], true, 7), 0);
         ck_assert_int_eq(buf_append_str(&out, "pay"), 0);
         ck_assert_int_eq(buf_append_str(&out, "load"), 0);
-        ck_assert_int_eq(encode_restore_tail(&out, expiries[i] != 0), 0);
+        ck_assert_int_eq(encode_restore_tail(&out, expiries[i], true), 0);
         expect(buf_bytes(&whole));
         buf_free(&whole);
     }
-    ck_assert_int_eq(encode_restore_head(&out, BYTES("k"), 0, UINT32_MAX), 0);
+    ck_assert_int_eq(encode_restore_head(&out, BYTES("k"), 0, true, UINT32_MAX), 0);
     expect(BYTES("*5\r\n$7\r\nRESTORE\r\n$1\r\nk\r\n$1\r\n0\r\n$4294967295\r\n"));
-    ck_assert_int_eq(encode_restore_head(&out, BYTES("k"), INT64_MAX, UINT64_MAX), 0);
+    ck_assert_int_eq(encode_restore_head(&out, BYTES("k"), INT64_MAX, true, UINT64_MAX), 0);
     expect(BYTES("*6\r\n$7\r\nRESTORE\r\n$1\r\nk\r\n$19\r\n9223372036854775807\r\n"
                  "$18446744073709551615\r\n"));
+    tear_down();
+}
+END_TEST
+
+START_TEST(test_set)
+{
+    static const int64_t expiries[] = {0, 1, INT64_MAX};
+    struct buf whole;
+
+    set_up(MIB);
+    ck_assert_int_eq(encode_set(&out, BYTES("k\0y"), 0, true, BYTES("\0v\r\n")), 0);
+    expect(BYTES("*3\r\n$3\r\nSET\r\n$3\r\nk\0y\r\n$4\r\n\0v\r\n\r\n"));
+    ck_assert_int_eq(encode_set(&out, BYTES("k"), 1700000000123, false, BYTES("")), 0);
+    expect(BYTES("*6\r\n$3\r\nSET\r\n$1\r\nk\r\n$0\r\n\r\n$2\r\nNX\r\n$4\r\nPXAT\r\n"
+                 "$13\r\n1700000000123\r\n"));
+    for (size_t i = 0; i < 2 * ARRAY_LEN(expiries); i++) {
+        int64_t at = expiries[i / 2];
+        buf_init(&whole, MIB);
+        ck_assert_int_eq(encode_set(&whole, BYTES("key"), at, i % 2, BYTES("payload")), 0);
+        ck_assert_int_eq(encode_set_head(&out, BYTES("key"), at, i % 2, 7), 0);
+        ck_assert_int_eq(buf_append_str(&out, "payload"), 0);
+        ck_assert_int_eq(encode_set_tail(&out, at, i % 2), 0);
+        expect(buf_bytes(&whole));
+        buf_free(&whole);
+    }
     tear_down();
 }
 END_TEST
@@ -115,6 +140,15 @@ START_TEST(test_reads)
     expect(
         BYTES("*1\r\n$5\r\nMULTI\r\n*1\r\n$4\r\nTIME\r\n*2\r\n$4\r\nPTTL\r\n$1\r\nk\r\n*1\r\n$4\r\nTIME\r\n"
               "*2\r\n$4\r\nDUMP\r\n$1\r\nk\r\n*1\r\n$4\r\nEXEC\r\n"));
+    ck_assert_int_eq(encode_get(&out, BYTES("\nk")), 0);
+    expect(BYTES("*2\r\n$11\r\nPEXPIRETIME\r\n$2\r\n\nk\r\n*2\r\n$3\r\nGET\r\n$2\r\n\nk\r\n"));
+    ck_assert_int_eq(encode_get_multi(&out, BYTES("k")), 0);
+    expect(BYTES("*1\r\n$5\r\nMULTI\r\n*2\r\n$11\r\nPEXPIRETIME\r\n$1\r\nk\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
+                 "*1\r\n$4\r\nEXEC\r\n"));
+    ck_assert_int_eq(encode_get_old(&out, BYTES("k")), 0);
+    expect(
+        BYTES("*1\r\n$5\r\nMULTI\r\n*1\r\n$4\r\nTIME\r\n*2\r\n$4\r\nPTTL\r\n$1\r\nk\r\n*1\r\n$4\r\nTIME\r\n"
+              "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n$4\r\nEXEC\r\n"));
     tear_down();
 }
 END_TEST
@@ -129,9 +163,9 @@ static int encode_any(unsigned which, struct bytes key, struct bytes payload)
     case 1:
         return encode_exists(&out, key);
     case 2:
-        return encode_restore(&out, key, INT64_MAX, payload);
+        return encode_restore(&out, key, INT64_MAX, true, payload);
     case 3:
-        return encode_restore_head(&out, key, INT64_MAX, payload.len);
+        return encode_restore_head(&out, key, INT64_MAX, true, payload.len);
     case 4:
         return encode_read(&out, key);
     case 5:
@@ -139,12 +173,20 @@ static int encode_any(unsigned which, struct bytes key, struct bytes payload)
     case 6:
         return encode_read_old(&out, key);
     case 7:
+        return encode_get_old(&out, key);
+    case 8:
+        return encode_set(&out, key, INT64_MAX, false, payload);
+    case 9:
+        return encode_set_head(&out, key, INT64_MAX, false, payload.len);
+    case 10:
         return encode_select(&out, INT32_MAX);
+    case 11:
+        return encode_set_tail(&out, INT64_MAX, false);
     default:
-        return encode_restore_tail(&out, true);
+        return encode_restore_tail(&out, INT64_MAX, true);
     }
 }
-#define KINDS 9
+#define KINDS 13
 
 /* All of it is a request, whatever the lengths: the sanitizers see to it that no byte goes beyond. */
 START_TEST(test_lengths)
@@ -156,13 +198,16 @@ START_TEST(test_lengths)
     char scratch[8];
 
     memset(bytes, 'x', sizeof(bytes));
-    for (unsigned which = 0; which < KINDS - 1; which++) {
+    for (unsigned which = 0; which < KINDS - 2; which++) {
         for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
             struct bytes b = bytes_of(bytes, lengths[i]);
             set_up(16 * MIB);
             ck_assert_int_eq(encode_any(which, b, b), 0);
+            if (which == 9)
+                ck_assert_int_eq(buf_append(&out, b.ptr, b.len) | encode_set_tail(&out, INT64_MAX, false), 0);
             if (which == 3)
-                ck_assert_int_eq(buf_append(&out, b.ptr, b.len) | encode_restore_tail(&out, true), 0);
+                ck_assert_int_eq(buf_append(&out, b.ptr, b.len) | encode_restore_tail(&out, INT64_MAX, true),
+                                 0);
             struct bytes in = buf_bytes(&out);
             while (in.len)
                 ck_assert_int_eq(resp_request(&in, argv, ARRAY_LEN(argv), scratch, sizeof(scratch), &argc),
@@ -196,14 +241,14 @@ START_TEST(test_refused_leaves_what_is_there)
     static char bytes[4096];
     set_up(4096);
     ck_assert_int_eq(encode_unlink(&out, BYTES("a")), 0);
-    for (unsigned which = 0; which < KINDS - 2; which++)
-        if (which != 3)
+    for (unsigned which = 0; which < KINDS - 3; which++)
+        if (which != 3 && which != 9)
             ck_assert_int_eq(encode_any(which, bytes_of(bytes, sizeof(bytes)), BYTES("")), -ENOBUFS);
-    ck_assert_int_eq(encode_restore(&out, BYTES("k"), 0, bytes_of(bytes, sizeof(bytes))), -ENOBUFS);
+    ck_assert_int_eq(encode_restore(&out, BYTES("k"), 0, true, bytes_of(bytes, sizeof(bytes))), -ENOBUFS);
     expect(BYTES("*2\r\n$6\r\nUNLINK\r\n$1\r\na\r\n"));
     tear_down();
 }
 END_TEST
 
 UNIT_MAIN("redis/encode", test_select, test_one_key, test_appends, test_restore, test_restore_in_parts,
-          test_reads, test_lengths, test_ceilings, test_refused_leaves_what_is_there)
+          test_set, test_reads, test_lengths, test_ceilings, test_refused_leaves_what_is_there)

@@ -221,8 +221,8 @@ static inline void fake_listen_tcp(struct fake *f)
     close(f->listener);
     fake_listen(f, AF_INET, &addr, len);
     ck_assert_int_eq(getsockname(f->listener, (struct sockaddr *)&addr, &len), 0);
-    f->endpoint.url =
-        (struct url){.host = (char *)"localhost", .port = ntohs(addr.sin_port), .db = URL_DB_NONE};
+    f->endpoint.url = (struct url){
+        .host = (char *)"localhost", .port = ntohs(addr.sin_port), .db = URL_DB_NONE, .text = f->path};
 }
 
 /* One of several in the same loop, each by a name of its own. */
@@ -233,7 +233,7 @@ static inline void fake_init_in(struct fake *f, struct loop *loop, const char *n
     snprintf(f->path, sizeof(f->path), "/tmp/riot-fake-%d%s", (int)getpid(), name);
     buf_init(&f->log, MIB);
     f->endpoint = (struct endpoint){.side = "source",
-                                    .url = {.path = f->path, .db = URL_DB_NONE},
+                                    .url = {.path = f->path, .db = URL_DB_NONE, .text = f->path},
                                     .timeout_ms = 5000,
                                     .client = "riotd:x:1"};
     fake_handshake(f);

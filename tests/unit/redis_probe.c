@@ -35,6 +35,7 @@ static void on_waiting(struct prober *p, const char *why, void *arg)
 
 #define OURS "id=3 addr=a laddr=b fd=8 name=riotd:x:1:write age=1 lib-name= cmd=get\n"
 #define SELF "id=7 addr=a laddr=b fd=8 name=riotd:x:1:probe age=1 cmd=client|list\n"
+#define ASKS "id=9 addr=a laddr=b fd=8 name=riotd:x:1:topology age=1 cmd=cluster|nodes\n"
 #define OTHER                                                                                                \
     "id=4 addr=a laddr=b fd=8 name=riotd:x:10:read age=1 cmd=get\nid=5 addr=a name=riotd:y:1:read age=1\n"
 #define ALIEN "id=6 addr=name=riotd:z laddr=b fd=8 name=app age=1\nid=x name=riotd:z\nname=riotd:z\n\n"
@@ -152,13 +153,13 @@ START_TEST(test_kills_own)
 {
     struct seen s;
     set_up(&s);
-    fake_bulk(&s.fake, "CLIENT LIST", OTHER OURS SELF);
+    fake_bulk(&s.fake, "CLIENT LIST", OTHER OURS ASKS SELF);
     fake_rule(&s.fake, "CLIENT KILL", ":1\r\n");
     begin(&s, true);
     fake_pass(&s.fake, 150);
     ck_assert_uint_eq(s.done, 0);
     ck_assert_uint_ge(fake_count(&s.fake, "CLIENT KILL ID 3\n"), 1);
-    fake_bulk(&s.fake, "CLIENT LIST", OTHER SELF);
+    fake_bulk(&s.fake, "CLIENT LIST", OTHER ASKS SELF);
     fake_until(&s.fake, &s.done, 1);
     ck_assert_uint_eq(s.probe.nothers, 2);
     ck_assert_uint_eq(fake_count(&s.fake, "CLIENT KILL ID 7"), 0);

@@ -68,4 +68,59 @@ START_TEST(test_passing)
 }
 END_TEST
 
-UNIT_MAIN("redis/refusal", test_of_the_server, test_for_ever, test_of_the_key, test_passing)
+/* As 6.0, 7.0 and 9.1 write it. */
+START_TEST(test_of_a_command)
+{
+    static const char *const yes[] = {
+        "NOPERM this user has no permissions to run the 'get' command or its subcommand",
+        "NOPERM User x has no permissions to run the 'get' command",
+        "ERR unknown command `GET`, with args beginning with: `k`, ",
+        "ERR unknown command 'GET', with args beginning with: 'k' ",
+    };
+    static const char *const no[] = {
+        "NOPERM User x has no permissions to run the 'getex' command",
+        "NOPERM No permissions to access a key",
+        "NOPERM this user has no permissions to access one of the keys used as arguments",
+        "ERR unknown command 'DUMP', with args beginning with: 'GET' ",
+        "WRONGTYPE Operation against a key holding the wrong kind of value",
+        "ERR unknown command ",
+        "ERR unknown command 'GET",
+        "",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+        ck_assert_msg(refusal_is_of_command(bytes_str(yes[i]), "get"), "%s", yes[i]);
+    for (size_t i = 0; i < ARRAY_LEN(no); i++)
+        ck_assert_msg(!refusal_is_of_command(bytes_str(no[i]), "get"), "%s", no[i]);
+}
+END_TEST
+
+static void tells(const char *text, const char *expected)
+{
+    char out[200];
+    ck_assert_str_eq(refusal_tell(text, "source", "x", out, sizeof(out)), expected);
+}
+
+/* As 6.0, 7.0 and 8.0 write it. */
+START_TEST(a_missing_right_is_named)
+{
+    char out[200];
+
+    tells("NOPERM this user has no permissions to run the 'pexpiretime' command",
+          "NOPERM for PEXPIRETIME on the source as user x: NOPERM this user has no permissions to run the "
+          "'pexpiretime' command");
+    tells("SCAN: NOPERM User x has no permissions to run the 'config|get' command",
+          "NOPERM for CONFIG GET on the source as user x: SCAN: NOPERM User x has no permissions to run the "
+          "'config|get' command");
+    tells(
+        "NOPERM this user has no permissions to access one of the keys used as arguments",
+        "NOPERM for a key on the source as user x: NOPERM this user has no permissions to access one of the "
+        "keys used as arguments");
+    tells("OOM command not allowed", "OOM command not allowed");
+    ck_assert_str_eq(refusal_tell("NOPERM", "target", NULL, out, sizeof(out)), "NOPERM");
+    ck_assert_str_eq(refusal_tell("NOPERM no", "target", NULL, out, sizeof(out)),
+                     "NOPERM for a command on the target as user default: NOPERM no");
+}
+END_TEST
+
+UNIT_MAIN("redis/refusal", test_of_the_server, test_for_ever, test_of_the_key, test_passing,
+          test_of_a_command, a_missing_right_is_named)

@@ -76,6 +76,21 @@ START_TEST(test_types)
 }
 END_TEST
 
+/* As deep as COMMAND goes since 7.0: a subcommand's key specifications. */
+START_TEST(test_depth)
+{
+    struct reply *r = read_by(BYTES("*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n"), 1);
+    const struct reply *at = r;
+    int depth = 0;
+    for (; reply_at(at, 0); at = reply_at(at, 0))
+        depth++;
+    ck_assert_int_eq(depth, 8);
+    ck_assert_int_eq(at->integer, 1);
+    reply_free(r);
+    ck_assert_ptr_null(read_by(BYTES("*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n"), 1000));
+}
+END_TEST
+
 START_TEST(test_several)
 {
     struct reply_reader *r = reader();
@@ -204,5 +219,5 @@ START_TEST(test_request)
 }
 END_TEST
 
-UNIT_MAIN("redis/reply", test_types, test_several, test_refused, test_ceilings, test_total_is_of_one_reply,
-          test_free_in_the_middle, test_request)
+UNIT_MAIN("redis/reply", test_types, test_depth, test_several, test_refused, test_ceilings,
+          test_total_is_of_one_reply, test_free_in_the_middle, test_request)

@@ -131,7 +131,7 @@ START_TEST(test_pages_at_the_owners_pace)
     scanner_next(scanner);
     expect("0 a\n0 \npage\n");
     kit_nothing(&server, 20);
-    expect_log("SELECT 0\nSCAN 0 COUNT 100\n");
+    expect_log("SCAN 0 COUNT 100\n");
     scanner_next(scanner);
     scanner_next(scanner); /* one is enough */
     expect("page\n");
@@ -147,6 +147,7 @@ END_TEST
 
 START_TEST(test_databases_one_after_the_other)
 {
+    static const char *const streams[] = {"stream", NULL}, *const several[] = {"set", "hash", NULL};
     static const int dbs[] = {3, 0, 12};
     set_up();
     goes_on = true;
@@ -157,11 +158,17 @@ START_TEST(test_databases_one_after_the_other)
     expect("3 a\npage\n3 b\npage\n0 a\npage\n0 b\npage\n12 a\npage\n12 b\ndone\n");
     expect_log("SELECT 3\nSCAN 0 COUNT 100\nSCAN 9 COUNT 100\nSELECT 0\nSCAN 0 COUNT 100\nSCAN 9 COUNT 100\n"
                "SELECT 12\nSCAN 0 COUNT 100\nSCAN 9 COUNT 100\n");
-    /* And again, one of them, by type. */
-    ck_assert_int_eq(scanner_begin(scanner, dbs, 1, 7, "stream"), 0);
+    /* And again, one of them, by type; and by several. */
+    ck_assert_int_eq(scanner_begin(scanner, dbs, 1, 7, streams), 0);
     scanner_next(scanner);
     expect("3 a\npage\n3 b\ndone\n");
     expect_log("SELECT 3\nSCAN 0 COUNT 7 TYPE stream\nSCAN 9 COUNT 7 TYPE stream\n");
+    ck_assert_int_eq(scanner_begin(scanner, dbs, 2, 7, several), 0);
+    scanner_next(scanner);
+    expect("3 a\npage\n3 b\npage\n3 a\npage\n3 b\npage\n0 a\npage\n0 b\npage\n0 a\npage\n0 b\ndone\n");
+    expect_log("SCAN 0 COUNT 7 TYPE set\nSCAN 9 COUNT 7 TYPE set\nSCAN 0 COUNT 7 TYPE hash\n"
+               "SCAN 9 COUNT 7 TYPE hash\nSELECT 0\nSCAN 0 COUNT 7 TYPE set\nSCAN 9 COUNT 7 TYPE set\n"
+               "SCAN 0 COUNT 7 TYPE hash\nSCAN 9 COUNT 7 TYPE hash\n");
     tear_down();
 }
 END_TEST
@@ -176,14 +183,14 @@ START_TEST(test_by_a_glob)
     begin_0();
     scanner_next(scanner);
     expect("done\n");
-    expect_log("SELECT 0\nSCAN 0 COUNT 100 MATCH user:*\n");
+    expect_log("SCAN 0 COUNT 100 MATCH user:*\n");
     memset(glob, '*', SCANNER_MATCH_MAX + 1);
     ck_assert_int_eq(scanner_match(scanner, glob), -EINVAL);
     ck_assert_int_eq(scanner_match(scanner, NULL), 0);
     begin_0();
     scanner_next(scanner);
     expect("done\n");
-    expect_log("SELECT 0\nSCAN 0 COUNT 100\n");
+    expect_log("SCAN 0 COUNT 100\n");
     tear_down();
     free(glob);
 }
@@ -245,7 +252,7 @@ START_TEST(test_refused_and_asked_again)
     (void)fake_log(&server);
     kit_nothing(&server, 300);
     expect("0 b\ndone\n");
-    expect_log("SELECT 0\nSCAN 7 COUNT 100\n");
+    expect_log("SCAN 7 COUNT 100\n");
     tear_down();
 }
 END_TEST
@@ -379,7 +386,7 @@ START_TEST(test_lost_between_pages)
     expect_log("");
     scanner_next(scanner);
     expect("done\n");
-    expect_log("SELECT 0\nSCAN 7 COUNT 100\n");
+    expect_log("SCAN 7 COUNT 100\n");
     tear_down();
 }
 END_TEST

@@ -9,6 +9,7 @@
 
 static struct comparer *comparer;
 static struct compare_options options;
+static bool loose;
 static size_t ups, downs, answers, losses, rooms;
 static struct {
     char key[40];
@@ -27,7 +28,6 @@ static void on_up(void *arg)
 static void on_down(int side, const char *why, void *arg)
 {
     (void)side, (void)why, (void)arg;
-    ck_assert_uint_eq(comparer_outstanding(comparer), 0);
     downs++;
 }
 
@@ -43,9 +43,10 @@ static void on_result(int db, struct bytes key, uint64_t tag, const struct compa
     told[ntold++].result = *r;
 }
 
-static void on_lost(int db, struct bytes key, uint64_t tag, void *arg)
+static void on_lost(int db, struct bytes key, uint64_t tag, enum compare_loss why, void *arg)
 {
     (void)db, (void)key, (void)tag, (void)arg;
+    ck_assert_int_eq(why, COMPARE_LOST);
     losses++;
 }
 
@@ -63,12 +64,24 @@ static void forget(void)
     ups = downs = answers = losses = rooms = ntold = 0;
 }
 
+static void approve(int side, const char *address, const char *run_id)
+{
+    comparer_approve(comparer, side, address, run_id);
+}
+
+static void make(void)
+{
+    ck_assert_int_eq(comparer_new(none.loop, &options, &events, NULL, &comparer), 0);
+    approve_both(approve);
+}
+
 static void begin(void)
 {
     servers_begin();
     forget();
     compare_options(&options);
-    ck_assert_int_eq(comparer_new(none.loop, &options, &events, NULL, &comparer), 0);
+    options.loose = loose;
+    make();
     ck_assert(!comparer_is_up(comparer));
     ck_assert_int_eq(comparer_compare(comparer, 0, BYTES("k"), false, 0), -ENOTCONN);
     fake_until(&none, &ups, 1);
@@ -116,7 +129,17 @@ static void verdict_is(const char *key, bool deep, enum compare_verdict v)
                   compare_verdict_name(v), r->side[0].error, r->side[1].error);
 }
 
-START_TEST(test_each_verdict)
+/* With quick looks in MULTI, and with loose ones. */
+#define IN_BOTH_WAYS(name)                                                                                   \
+    START_TEST(test_##name)                                                                                  \
+    {                                                                                                        \
+        name();                                                                                              \
+        loose = true;                                                                                        \
+        name();                                                                                              \
+    }                                                                                                        \
+    END_TEST
+
+static void each_verdict(void)
 {
     begin();
     on_both("SET same 1");
@@ -149,7 +172,7 @@ START_TEST(test_each_verdict)
     }
     end();
 }
-END_TEST
+IN_BOTH_WAYS(each_verdict)
 
 /* Members in unlike order are unlike bytes. */
 START_TEST(test_unlike_bytes_of_equal_values)
@@ -189,7 +212,7 @@ START_TEST(test_what_is_told_of_a_side)
 }
 END_TEST
 
-START_TEST(test_databases)
+static void databases(void)
 {
     begin();
     real_ask(&source, "SELECT 3");
@@ -211,14 +234,14 @@ START_TEST(test_databases)
         ck_assert_int_eq(told[i].result.verdict, told[i].db == 3 ? COMPARE_EQUAL : COMPARE_GONE);
     end();
 }
-END_TEST
+IN_BOTH_WAYS(databases)
 
 START_TEST(test_into_another_database)
 {
     begin();
     comparer_free(comparer);
     options.into_db = 5;
-    ck_assert_int_eq(comparer_new(none.loop, &options, &events, NULL, &comparer), 0);
+    make();
     fake_until(&none, &ups, 2);
     real_ask(&source, "SET k 1");
     ck_assert_int_eq(compare_in(0, "k", true)->verdict, COMPARE_MISSING);
@@ -229,7 +252,7 @@ START_TEST(test_into_another_database)
 }
 END_TEST
 
-START_TEST(test_large_values)
+static void large_values(void)
 {
     static const char fill[] = "redis.call('SET', 'a', string.rep('x', 40 * 1048576)) "
                                "for i = 1, 30 do redis.call('RPUSH', 'l', string.rep('y', 65536)) end";
@@ -245,10 +268,10 @@ START_TEST(test_large_values)
     verdict_is("l", true, COMPARE_VALUE);
     end();
 }
-END_TEST
+IN_BOTH_WAYS(large_values)
 
 /* Small ones in between, of which each must be told. */
-START_TEST(test_many)
+static void many(void)
 {
     size_t sent = 0, full = 0;
     char key[32];
@@ -277,7 +300,7 @@ START_TEST(test_many)
         ck_assert_int_eq(told[i].result.verdict, COMPARE_EQUAL);
     end();
 }
-END_TEST
+IN_BOTH_WAYS(many)
 
 START_TEST(test_existence)
 {
@@ -319,8 +342,32 @@ START_TEST(test_existence_of_many)
 }
 END_TEST
 
+/* All types, among strings and among others: each is told once, and as it is. */
+START_TEST(test_loose_types)
+{
+    loose = true;
+    begin();
+    eval_both("for i = 0, 399 do redis.call('SET', i, i) redis.call('PEXPIREAT', i, 9999999999999) "
+              "redis.call('RPUSH', 'l' .. i, i) redis.call('HSET', 'h' .. i, 'f', i) end");
+    real_ask(&source, "SETRANGE 7 3 x");
+    real_ask(&source, "PERSIST 8");
+    real_ask(&target, "RPUSH l9 x");
+    real_ask(&target, "PERSIST l10");
+    for (int i = 0; i < 400; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "%d", i);
+        verdict_is(key, false, i == 7 ? COMPARE_UNLIKE : i == 8 ? COMPARE_TTL : COMPARE_EQUAL);
+        snprintf(key, sizeof(key), "l%d", i);
+        verdict_is(key, false, i == 9 ? COMPARE_UNLIKE : COMPARE_EQUAL);
+        snprintf(key, sizeof(key), "h%d", i);
+        verdict_is(key, false, COMPARE_EQUAL);
+    }
+    end();
+}
+END_TEST
+
 /* One key that may not be read costs the others nothing. */
-START_TEST(test_a_forbidden_key)
+static void a_forbidden_key(void)
 {
     char key[32];
 
@@ -341,7 +388,7 @@ START_TEST(test_a_forbidden_key)
     }
     end();
 }
-END_TEST
+IN_BOTH_WAYS(a_forbidden_key)
 
 START_TEST(test_forbidden_commands)
 {
@@ -353,7 +400,8 @@ START_TEST(test_forbidden_commands)
     verdict_is("k", true, COMPARE_UNKNOWN);
     ck_assert_int_eq(strncmp(told[0].result.side[1].error, "NOPERM", 6), 0);
     real_ask(&target, "ACL SETUSER default +multi -select");
-    verdict_is("k", true, COMPARE_UNKNOWN);
+    verdict_is("k", true, COMPARE_GONE); /* a connection begins in 0 */
+    ck_assert_int_eq(compare_in(1, "k", true)->verdict, COMPARE_UNKNOWN);
     real_ask(&target, "ACL SETUSER default +select -time");
     verdict_is("k", true, COMPARE_UNKNOWN);
     verdict_is("k", false, is_old(&target) ? COMPARE_UNKNOWN : COMPARE_GONE);
@@ -398,14 +446,18 @@ START_TEST(test_another_server)
     char run_id[RUN_ID_MAX];
 
     begin();
-    memcpy(run_id, options.run_id[1], sizeof(run_id));
-    comparer_approve(comparer, 1, run_id);
+    const char *address = address_of(&target);
+    read_run_id(&target, run_id);
+    comparer_approve(comparer, 1, address, run_id);
     verdict_is("k", false, COMPARE_GONE); /* the same one */
     forget();
-    comparer_approve(comparer, 1, "another");
+    comparer_approve(comparer, 1, "redis://elsewhere:1", "another"); /* says nothing of it */
+    verdict_is("k", false, COMPARE_GONE);
+    forget();
+    comparer_approve(comparer, 1, address, "another");
     fake_until(&none, &downs, 3);
     ck_assert(!comparer_is_up(comparer));
-    comparer_approve(comparer, 1, run_id);
+    comparer_approve(comparer, 1, address, run_id);
     fake_until(&none, &ups, 1);
     verdict_is("k", false, COMPARE_GONE);
     end();
@@ -439,6 +491,6 @@ START_TEST(test_leaves_no_trace)
 END_TEST
 
 UNIT_MAIN("verify/compare", test_each_verdict, test_unlike_bytes_of_equal_values, test_what_is_told_of_a_side,
-          test_databases, test_into_another_database, test_large_values, test_many, test_existence,
-          test_existence_of_many, test_a_forbidden_key, test_forbidden_commands, test_a_lost_side,
-          test_another_server, test_freed_at_any_time, test_leaves_no_trace)
+          test_databases, test_into_another_database, test_large_values, test_many, test_loose_types,
+          test_existence, test_existence_of_many, test_a_forbidden_key, test_forbidden_commands,
+          test_a_lost_side, test_another_server, test_freed_at_any_time, test_leaves_no_trace)

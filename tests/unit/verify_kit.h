@@ -34,6 +34,31 @@ KIT_UNUSED static void read_run_id(struct real *r, char out[RUN_ID_MAX])
     snprintf(out, RUN_ID_MAX, "%.40s", at + strlen("run_id:"));
 }
 
+/* As the library calls that server. */
+KIT_UNUSED static const char *address_of(const struct real *r)
+{
+    static char text[2][160];
+    struct endpoint e = {0};
+    char *out = text[r == &target];
+
+    ck_assert_int_eq(endpoint_node(&r->endpoint, NULL, 0, &e), 0);
+    snprintf(out, sizeof(text[0]), "%s", e.url.text);
+    endpoint_node_clear(&e);
+    return out;
+}
+
+/* Whoever answers at the two servers is the one to be talked to. */
+KIT_UNUSED static void approve_both(void (*fn)(int side, const char *address, const char *run_id))
+{
+    char run_id[RUN_ID_MAX];
+
+    for (int side = 0; side < 2; side++) {
+        struct real *r = side ? &target : &source;
+        read_run_id(r, run_id);
+        fn(side, address_of(r), run_id);
+    }
+}
+
 KIT_UNUSED static void compare_options(struct compare_options *opt)
 {
     *opt = (struct compare_options){.source = &source.endpoint,
@@ -41,8 +66,6 @@ KIT_UNUSED static void compare_options(struct compare_options *opt)
                                     .into_db = URL_DB_NONE,
                                     .ttl_tolerance_ms = 5,
                                     .role = "verify"};
-    read_run_id(&source, opt->run_id[0]);
-    read_run_id(&target, opt->run_id[1]);
 }
 
 /* Before 7.0. */

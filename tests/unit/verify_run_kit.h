@@ -125,6 +125,11 @@ KIT_UNUSED static void begin(void)
     compare_options(&options.compare);
 }
 
+static void approve(int side, const char *address, const char *run_id)
+{
+    verify_approve(verify, side, address, run_id);
+}
+
 static void start(void)
 {
     static const struct verify_events events = {.is_dirty = on_is_dirty,
@@ -134,6 +139,7 @@ static void start(void)
                                                 .done = on_done};
     dones = 0;
     ck_assert_int_eq(verify_new(none.loop, &options, &events, NULL, &verify), 0);
+    approve_both(approve);
     verify_read(verify, &report);
     ck_assert_int_eq(report.verdict, VERIFY_RUNNING);
 }

@@ -11,8 +11,11 @@ static struct fake fakes[2];
 static struct comparer *comparer;
 static struct compare_result result;
 static size_t ups, downs, answers, losses;
+static enum compare_loss loss; /* the last one */
 static char why[160];
-static bool held; /* the target's EXEC is not answered */
+static bool loose;
+static const char *dumped; /* what EXEC comes to, once DUMP was asked for */
+static bool held;          /* the target's EXEC is not answered */
 
 static void on_up(void *arg)
 {
@@ -34,16 +37,11 @@ static void on_result(int db, struct bytes key, uint64_t tag, const struct compa
     answers++;
 }
 
-static void on_lost(int db, struct bytes key, uint64_t tag, void *arg)
+static void on_lost(int db, struct bytes key, uint64_t tag, enum compare_loss reason, void *arg)
 {
     (void)db, (void)key, (void)tag, (void)arg;
+    loss = reason;
     losses++;
-}
-
-static bool on_line(struct fake_client *k, const char *line)
-{
-    (void)k;
-    return held && strncmp(line, "EXEC", 4) == 0;
 }
 
 static void rule_both(const char *begins, const char *answer)
@@ -52,17 +50,38 @@ static void rule_both(const char *begins, const char *answer)
     fake_rule(&fakes[1], begins, answer);
 }
 
-static void begin(const char *info)
+static bool on_line(struct fake_client *k, const char *line)
+{
+    (void)k;
+    if (dumped && strncmp(line, "DUMP", 4) == 0) {
+        rule_both("EXEC", dumped);
+        dumped = NULL;
+    }
+    return held && strncmp(line, "EXEC", 4) == 0;
+}
+
+static void make(void)
 {
     static const struct compare_events events = {
         .up = on_up, .down = on_down, .result = on_result, .lost = on_lost};
     struct compare_options options = {.source = &fakes[0].endpoint,
                                       .target = &fakes[1].endpoint,
-                                      .run_id = {"aaaa", "aaaa"},
                                       .into_db = URL_DB_NONE,
                                       .ttl_tolerance_ms = 5,
-                                      .role = "verify"};
+                                      .role = "verify",
+                                      .loose = loose};
 
+    ck_assert_int_eq(comparer_new(fakes[0].loop, &options, &events, NULL, &comparer), 0);
+    for (int side = 0; side < 2; side++) {
+        struct endpoint e = {0};
+        ck_assert_int_eq(endpoint_node(&fakes[side].endpoint, NULL, 0, &e), 0);
+        comparer_approve(comparer, side, e.url.text, "aaaa");
+        endpoint_node_clear(&e);
+    }
+}
+
+static void begin(const char *info)
+{
     ups = downs = answers = losses = 0;
     held = false;
     fake_init(&fakes[0]);
@@ -77,9 +96,10 @@ static void begin(const char *info)
     rule_both("TIME", "+QUEUED\r\n");
     rule_both("DUMP", "+QUEUED\r\n");
     rule_both("EXEC", "*2\r\n:-2\r\n$-1\r\n");
-    ck_assert_int_eq(comparer_new(fakes[0].loop, &options, &events, NULL, &comparer), 0);
+    make();
     fake_until(&fakes[0], &ups, 1);
     (void)fake_log(&fakes[0]);
+    (void)fake_log(&fakes[1]);
 }
 
 static void end(void)
@@ -92,7 +112,7 @@ static void end(void)
 static void ask(bool deep)
 {
     answers = losses = 0;
-    ck_assert_int_eq(comparer_compare(comparer, 0, BYTES("k"), deep, 0), 0);
+    ck_assert_int_eq(comparer_compare(comparer, 1, BYTES("k"), deep, 0), 0);
     comparer_flush(comparer);
 }
 
@@ -105,13 +125,14 @@ static void verdict_is(bool deep, enum compare_verdict v)
     ck_assert_uint_eq(losses, 0);
 }
 
-static void is_lost(void)
+static void is_lost(enum compare_loss reason)
 {
-    size_t before = ups;
+    size_t before = ups, down = downs;
     ask(false);
     fake_until(&fakes[0], &losses, 1);
     ck_assert_uint_eq(answers, 0);
-    if (!comparer_is_up(comparer))
+    ck_assert_int_eq(loss, reason);
+    if (downs > down)
         fake_until(&fakes[0], &ups, before + 1);
 }
 
@@ -119,11 +140,117 @@ START_TEST(test_what_is_asked)
 {
     begin(FAKE_INFO);
     verdict_is(false, COMPARE_GONE);
-    ck_assert_str_eq(fake_log(&fakes[0]), "SELECT 0\nMULTI\nPEXPIRETIME k\nDUMP k\nEXEC\n");
+    ck_assert_str_eq(fake_log(&fakes[0]), "SELECT 1\nMULTI\nPEXPIRETIME k\nDUMP k\nEXEC\n");
     rule_both("EXEC", "*3\r\n*2\r\n$1\r\n5\r\n$1\r\n7\r\n:-2\r\n$-1\r\n");
     verdict_is(true, COMPARE_GONE);
-    ck_assert_str_eq(fake_log(&fakes[0]), "SELECT 0\nMULTI\nTIME\nPEXPIRETIME k\nDUMP k\nEXEC\n");
+    ck_assert_str_eq(fake_log(&fakes[0]), "SELECT 1\nMULTI\nTIME\nPEXPIRETIME k\nDUMP k\nEXEC\n");
     end();
+}
+END_TEST
+
+static void begin_loose(const char *info)
+{
+    loose = true;
+    begin(info);
+    rule_both("PEXPIRETIME", ":7\r\n");
+    rule_both("MGET", "*1\r\n$5\r\nhello\r\n");
+    rule_both("DUMP", "$20\r\n0123456789abcdefghij\r\n");
+}
+
+START_TEST(test_loose)
+{
+    begin_loose(FAKE_INFO);
+    verdict_is(false, COMPARE_EQUAL);
+    ck_assert_str_eq(fake_log(&fakes[1]), "SELECT 1\nPEXPIRETIME k\nMGET k\n");
+    ck_assert_int_eq(result.side[0].type, RDB_STRING);
+    ck_assert_uint_eq(result.side[0].bytes, 5);
+    fake_rule(&fakes[1], "PEXPIRETIME", ":-1\r\n");
+    verdict_is(false, COMPARE_TTL);
+    fake_rule(&fakes[1], "MGET", "*1\r\n$5\r\nhellO\r\n");
+    verdict_is(false, COMPARE_UNLIKE);
+    /* Gone, as both say. */
+    fake_rule(&fakes[1], "MGET", "*1\r\n$-1\r\n");
+    fake_rule(&fakes[1], "PEXPIRETIME", ":-2\r\n");
+    verdict_is(false, COMPARE_MISSING);
+    ck_assert_uint_eq(fake_count(&fakes[1], "DUMP"), 0);
+    /* There, and no string: both are asked for what it is. */
+    fake_rule(&fakes[1], "PEXPIRETIME", ":7\r\n");
+    (void)fake_log(&fakes[0]);
+    verdict_is(false, COMPARE_EQUAL);
+    ck_assert_str_eq(fake_log(&fakes[0]),
+                     "SELECT 1\nPEXPIRETIME k\nMGET k\nSELECT 1\nPEXPIRETIME k\nDUMP k\n");
+    rule_both("PEXPIRETIME", "+QUEUED\r\n");
+    rule_both("DUMP", "+QUEUED\r\n");
+    rule_both("EXEC", "*3\r\n*2\r\n$1\r\n5\r\n$1\r\n7\r\n:-2\r\n$-1\r\n");
+    verdict_is(true, COMPARE_GONE);
+    ck_assert_str_eq(fake_log(&fakes[0]), "SELECT 1\nMULTI\nTIME\nPEXPIRETIME k\nDUMP k\nEXEC\n");
+    end();
+}
+END_TEST
+
+/* TTL and clock are of one time. */
+START_TEST(test_loose_old_servers)
+{
+    begin_loose(OLD_INFO);
+    rule_both("MGET", "+QUEUED\r\n");
+    rule_both("EXEC", "*4\r\n*2\r\n$1\r\n5\r\n$4\r\n7000\r\n:0\r\n"
+                      "*2\r\n$1\r\n5\r\n$4\r\n7900\r\n*1\r\n$5\r\nhello\r\n");
+    verdict_is(false, COMPARE_EQUAL);
+    ck_assert_str_eq(fake_log(&fakes[0]), "SELECT 1\nMULTI\nTIME\nPTTL k\nTIME\nMGET k\nEXEC\n");
+    ck_assert_int_eq(result.side[0].expire_at_ms, 5007);
+    end();
+}
+END_TEST
+
+START_TEST(test_loose_byte_by_byte)
+{
+    begin_loose(FAKE_INFO);
+    fakes[0].dripping = fakes[1].dripping = true;
+    verdict_is(false, COMPARE_EQUAL);
+    ck_assert_uint_eq(result.side[1].bytes, 5);
+    end();
+}
+END_TEST
+
+/* By DUMP from then on. */
+START_TEST(test_strings_refused)
+{
+    for (int old = 0; old < 2; old++) {
+        begin_loose(old ? OLD_INFO : FAKE_INFO);
+        fakes[0].hook = on_line;
+        if (old) {
+            dumped = "*4\r\n*2\r\n$1\r\n5\r\n$1\r\n0\r\n:0\r\n*2\r\n$1\r\n5\r\n$1\r\n0\r\n"
+                     "$20\r\n0123456789abcdefghij\r\n";
+            rule_both("PEXPIRETIME", "+QUEUED\r\n");
+            rule_both("DUMP", "+QUEUED\r\n");
+            rule_both("EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n");
+        }
+        rule_both("MGET", "-NOPERM this user has no permissions to run the 'mget' command\r\n");
+        verdict_is(false, COMPARE_EQUAL);
+        ck_assert_uint_eq(fake_count(&fakes[0], "MGET"), 1);
+        verdict_is(false, COMPARE_EQUAL);
+        ck_assert_uint_eq(fake_count(&fakes[0], "MGET"), 0);
+        end();
+    }
+}
+END_TEST
+
+START_TEST(test_strings_not_understood)
+{
+    static const char *const answers_to_mget[] = {
+        "+OK\r\n",      "$5\r\nhello\r\n",     "*0\r\n", "*2\r\n$-1\r\n$-1\r\n",
+        "*1\r\n:1\r\n", "*1\r\n*1\r\n$-1\r\n", "*-1\r\n"};
+
+    for (size_t i = 0; i < ARRAY_LEN(answers_to_mget); i++) {
+        begin_loose(FAKE_INFO);
+        fake_rule(&fakes[i % 2], "MGET", answers_to_mget[i]);
+        is_lost(COMPARE_LOST);
+        fake_rule(&fakes[i % 2], "MGET", "*1\r\n$5\r\nhello\r\n");
+        verdict_is(false, COMPARE_EQUAL);
+        fake_rule(&fakes[i % 2], "MGET", "-LOADING Redis is loading the dataset in memory\r\n");
+        is_lost(COMPARE_LOST);
+        end();
+    }
 }
 END_TEST
 
@@ -133,7 +260,7 @@ START_TEST(test_old_servers)
     rule_both("EXEC",
               "*4\r\n*2\r\n$1\r\n5\r\n$4\r\n7000\r\n:0\r\n*2\r\n$1\r\n5\r\n$4\r\n7900\r\n$5\r\nhello\r\n");
     verdict_is(false, COMPARE_EQUAL);
-    ck_assert_str_eq(fake_log(&fakes[0]), "SELECT 0\nMULTI\nTIME\nPTTL k\nTIME\nDUMP k\nEXEC\n");
+    ck_assert_str_eq(fake_log(&fakes[0]), "SELECT 1\nMULTI\nTIME\nPTTL k\nTIME\nDUMP k\nEXEC\n");
     /* In its last millisecond, and not for ever. */
     ck_assert_int_eq(result.side[0].expire_at_ms, 5007);
     fake_rule(&fakes[1], "EXEC",
@@ -194,7 +321,7 @@ START_TEST(test_not_understood)
     for (size_t i = 0; i < ARRAY_LEN(answers_to_exec); i++) {
         begin(FAKE_INFO);
         fake_rule(&fakes[i % 2], "EXEC", answers_to_exec[i]);
-        is_lost();
+        is_lost(COMPARE_LOST);
         fake_rule(&fakes[i % 2], "EXEC", "*2\r\n:-2\r\n$-1\r\n");
         verdict_is(false, COMPARE_GONE);
         end();
@@ -242,7 +369,7 @@ START_TEST(test_refusals_that_pass)
         fake_rule(&fakes[0], commands[i], "-LOADING Redis is loading the dataset in memory\r\n");
         if (i < 4)
             fake_rule(&fakes[0], "EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n");
-        is_lost();
+        is_lost(COMPARE_LOST);
         ck_assert_uint_eq(downs, 0);
         end();
     }
@@ -276,7 +403,7 @@ START_TEST(test_refused_inside)
     fake_rule(&fakes[0], "EXEC", "*2\r\n:-1\r\n$20\r\n0123456789abcdefghij\r\n");
     verdict_is(false, COMPARE_UNKNOWN);
     fake_rule(&fakes[1], "EXEC", "*2\r\n:-2\r\n-TRYAGAIN later\r\n");
-    is_lost();
+    is_lost(COMPARE_MOVING);
     fake_rule(&fakes[1], "EXEC", "*-1\r\n");
     verdict_is(false, COMPARE_UNKNOWN);
     end();
@@ -426,7 +553,10 @@ END_TEST
 START_TEST(test_silence)
 {
     begin(FAKE_INFO);
+    comparer = comparer_free(comparer);
     fakes[0].endpoint.timeout_ms = fakes[1].endpoint.timeout_ms = 100;
+    make();
+    fake_until(&fakes[0], &ups, 2);
     rule_both("EXEC", "*3\r\n*2\r\n$1\r\n5\r\n$1\r\n0\r\n:-2\r\n$-1\r\n");
     held = true;
     ask(true);
@@ -436,7 +566,8 @@ START_TEST(test_silence)
 }
 END_TEST
 
-UNIT_MAIN("verify/side", test_what_is_asked, test_old_servers, test_torn, test_byte_by_byte,
+UNIT_MAIN("verify/side", test_what_is_asked, test_loose, test_loose_old_servers, test_loose_byte_by_byte,
+          test_strings_refused, test_strings_not_understood, test_old_servers, test_torn, test_byte_by_byte,
           test_not_understood, test_a_strange_clock, test_nobody_asked, test_refusals_that_pass,
           test_refusals_that_stay, test_refused_inside, test_undecodable, test_one_time_for_both,
           test_fields_that_expire, test_lost_while_the_other_waits, test_a_broken_value,

@@ -28,6 +28,11 @@ static void on_gathered(void *arg)
     gathers++;
 }
 
+static void approve(int side, const char *address, const char *run_id)
+{
+    spot_approve(spot, side, address, run_id);
+}
+
 static void begin(void)
 {
     static const struct spot_events events = {.up = on_up, .done = on_done};
@@ -36,6 +41,7 @@ static void begin(void)
     ups = dones = gathers = 0;
     compare_options(&options);
     ck_assert_int_eq(spot_new(none.loop, &options, MIB, &events, NULL, &spot), 0);
+    approve_both(approve);
     ck_assert_int_eq(spot_run(spot, 1000), -ENOTCONN);
     ck_assert_int_eq(spot_gather(spot, 0, 10, on_gathered, NULL), -ENOTCONN);
     fake_until(&none, &ups, 1);
@@ -211,7 +217,7 @@ START_TEST(test_closed)
     ck_assert(!spot_is_up(spot));
     ck_assert_int_eq(spot_run(spot, 1000), -ENOTCONN);
     ck_assert_int_eq(spot_gather(spot, 0, 10, on_gathered, NULL), -ENOTCONN);
-    spot_approve(spot, 0, "x");
+    spot_approve(spot, 0, address_of(&source), "x");
     fake_pass(&none, 300);
     ck_assert_ptr_null(strstr(real_ask(&source, "CLIENT LIST"), "riotd"));
     ck_assert_ptr_null(strstr(real_ask(&target, "CLIENT LIST"), "riotd"));

@@ -521,7 +521,7 @@ START_TEST(test_a_restarted_source)
     fake_pass(&none, 500);
     verify_read(verify, &report);
     ck_assert_int_eq(strncmp(report.waiting, "source: ", 8), 0);
-    verify_approve(verify, 0, run_id);
+    verify_approve(verify, 0, address_of(&source), run_id);
     finish(VERIFY_DRIFT);
     drift_is(13, 7, 5, 17, 23);
     end();

@@ -1,0 +1,127 @@
+/* lanes_impl.h - the inside of all lanes, for lanes.c (making and steering them, passing on what they say),
+ * lanes_follow.c (the nodes of the source), lanes_give.c (slots that change lanes), lanes_drain.c (drains and
+ * the seal over all), lanes_place.c (going on after a restart) and lanes_status.c (what is told of them as
+ * one) only. */
+#ifndef RIOT_LANES_IMPL_H
+#define RIOT_LANES_IMPL_H
+
+#include "lib/copy/lane_impl.h"
+#include "lib/copy/lanes.h"
+
+#define LANES_DRAINS_MAX 64 /* as many as the control server has clients */
+
+struct whole_drain;
+
+/* How far slots are on their way to other lanes. */
+enum giving {
+    GIVING_NOTHING,
+    GIVING_BARRIER, /* the feed proves that it has told all of them */
+    GIVING_FROZEN,  /* what is in flight lands */
+};
+
+/* A lane and its shard. */
+struct served {
+    struct lanes *all;
+    struct lane *lane;
+    struct endpoint source; /* of the primary */
+    struct shard shard;     /* as the map last said */
+    size_t index;           /* there; SHARD_NONE: it is no primary any more */
+    struct slot_set slots;  /* whose keys are the lane's */
+    struct served *passed;  /* to whom it passed the last mark on; NULL: none */
+
+    enum giving giving;
+    struct slot_set given; /* are to be: those that were another's as the barrier began */
+    bool proved;           /* it has passed, and nothing was missed since */
+    bool stopping, stopped;
+};
+
+/* What is called for from every lane at once, and answered once. */
+struct whole_seal {
+    lane_sealed_fn *fn; /* NULL: none is under way */
+    void *arg;
+    size_t due; /* lanes that have not answered */
+    bool done;
+};
+
+struct lanes {
+    struct loop *loop;
+    struct lanes_options opt;
+    struct lanes_events ev;
+    void *arg;
+    struct place place; /* the options' */
+
+    struct served **at;
+    size_t n;
+    struct served *owner[SLOTS]; /* NULL: no lane's */
+    struct served *half[SLOTS];  /* where keys of the slot were seen, or asked for, other than at its owner */
+    bool asked[SLOTS];           /* that the keys move one by one: the owner said ASK */
+    bool doubted[SLOTS];         /* the owner may not know that keys have moved */
+    bool several[SLOTS];         /* more than one other had some: from then on it is doubted */
+    struct topology_listener listener, target_listener;
+    uint64_t version;    /* of the map that was last followed: places in another one mean nothing */
+    bool behind;         /* memory was out: not all of it is followed yet */
+    struct timer *again; /* what waits for something that tells no one */
+    struct defer follow_later, tell_later;
+
+    enum lane_phase phase;
+    unsigned round; /* passes begun by the whole; without the first, where that was an earlier process's */
+    bool resumed;
+    char last_gap[160];
+    bool deletes_held, paused;
+
+    /* lanes that ended, and what became of the lanes since */
+    struct lane_status past;
+    uint64_t changes;
+    uint64_t past_marks;
+
+    struct whole_drain *drains[LANES_DRAINS_MAX];
+    size_t ndrains;
+    struct whole_seal seal;
+
+    bool stopping;
+    void (*stopped)(bool put_back, void *arg);
+    void *stopped_arg;
+    size_t stop_due;
+    bool put_back;
+};
+
+/* lanes.c */
+/* Of the shard at this place of the map; without a topology: of the options' endpoints. */
+MUST_CHECK int lanes_add(struct lanes *s, const struct shard *shard, size_t index);
+void lanes_remove(struct lanes *s, struct served *one); /* and frees its lane */
+void lanes_share_limits(struct lanes *s);
+void lanes_follow_phase(struct lanes *s);
+void lanes_recorded(struct lanes *s, const char *address, struct notify_record *ret);
+
+/* lanes_follow.c */
+void lanes_follow(struct lanes *s);
+void lanes_follow_soon(struct lanes *s);
+
+/* lanes_give.c */
+struct served *lanes_owner(const struct lanes *s, struct bytes key); /* NULL: no lane's */
+void lanes_own(struct served *one, unsigned slot);
+/* Slots that the map says are others' go to those, when it can be. */
+void lanes_give(struct served *from);
+void lanes_gave_up(struct served *from); /* its feed has missed something */
+void lanes_stray(struct lanes *s, struct lane *l, enum dirty_class class, int db, struct bytes key);
+void lanes_redirected(struct lanes *s, unsigned slot, bool ask, const char *address);
+/* This one begins a pass, after its feed missed something: keys of others' slots that it held may be gone. */
+void lanes_missed(struct served *one);
+/* The same, after it had no room for what it was told: keys of its own slots that others hold may be gone. */
+void lanes_dropped(struct served *one);
+bool lanes_crowded(const struct served *one); /* where its marks go that it passes on */
+void lanes_groups(struct served *one);        /* changed at its node */
+void lanes_unknown(struct lanes *s, struct bytes key);
+void lanes_doubt(struct served *one); /* all of its slots: another node took over */
+
+/* lanes_place.c */
+/* A mark that one lane told has become another's to apply, or is another's for good. */
+void lanes_place_forget(struct lanes *s);
+
+/* lanes_drain.c */
+void lanes_drains_begin_again(struct lanes *s); /* a lane has a gap, or the lanes are others */
+void lanes_drains_look(struct lanes *s);        /* the map was asked for anew */
+void lanes_drains_free(struct lanes *s);
+void lanes_seal_fail(struct lanes *s, int err, const char *why); /* one that is under way */
+
+#endif

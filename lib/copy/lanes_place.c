@@ -1,0 +1,72 @@
+/* lanes_place.c - from where all lanes may be gone on with after a restart (CORRECTNESS 6).
+ *
+ * Each lane has a place of its own, before which all that its feed told has been applied: by the lane itself,
+ * as long as no mark went to another. So there is none while a key may be at a node that does not have its
+ * slot by the map: the other lane may not have applied what this one told, and after a restart nobody would
+ * know that the other's node holds some of the keys (lanes_missed()).
+ */
+#include "lib/copy/lanes_impl.h"
+
+#include <string.h>
+
+void lanes_place_forget(struct lanes *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        lane_place_forget(s->at[i]->lane);
+}
+
+static const struct topology_map *map_of(struct topology *t)
+{
+    return t ? topology_map(t) : NULL;
+}
+
+static bool is_in_place(const struct served *one, const struct topology_map *map)
+{
+    return one->index < map->nshards && !one->stopping && one->giving == GIVING_NOTHING &&
+           strcmp(one->shard.primary.id, map->shards[one->index].primary.id) == 0;
+}
+
+static bool slot_is_in_place(const struct lanes *s, const struct topology_map *map, unsigned slot)
+{
+    return s->owner[slot] && s->owner[slot]->index == map->owner[slot] && !s->half[slot] &&
+           !s->doubted[slot] && !s->several[slot];
+}
+
+/* The lanes are those of the map, and no slot is on its way from one to another. */
+static bool all_in_place(const struct lanes *s, const struct topology_map *map)
+{
+    if (!map)
+        return s->n == 1;
+    if (map->version != s->version || !map->covered || map->moving || map->nshards != s->n)
+        return false;
+    for (size_t i = 0; i < s->n; i++)
+        if (!is_in_place(s->at[i], map))
+            return false;
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        if (!slot_is_in_place(s, map, slot))
+            return false;
+    return true;
+}
+
+static bool add_lane(const struct served *one, struct place *p)
+{
+    struct lane_place l;
+
+    if (!lane_place(one->lane, &l) || !lane_place_targets(one->lane, p->nlanes == 0, p))
+        return false;
+    memcpy(l.node, one->shard.primary.id, sizeof(l.node));
+    return place_add_lane(p, &l) == 0;
+}
+
+bool lanes_place(struct lanes *s, struct place *ret)
+{
+    const struct topology_map *source = map_of(s->opt.source), *target = map_of(s->opt.target);
+
+    *ret = (struct place){.source_map = place_map(source), .target_map = place_map(target)};
+    bool is = all_in_place(s, source) && !(target && (target->moving || !target->covered));
+    for (size_t i = 0; i < s->n && is; i++)
+        is = add_lane(s->at[i], ret);
+    if (!is)
+        place_clear(ret);
+    return is;
+}
