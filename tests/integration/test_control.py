@@ -193,11 +193,11 @@ def test_resume_after_the_set_overran_resyncs_and_says_so(lab):
 def test_pause_during_the_snapshot(lab):
     with lab.source.raw() as client:
         client.must([("SET", f"k{i}", i) for i in range(3000)])
-    riotd = lab.link(limits__keys_per_s=1000)
+    riotd = lab.link(limits__keys_per_s=300)  # so slow that it is still under way
     riotd.wait_for(lambda s: s["totals"]["copied_keys"] > 300)
     riotd.must("pause")
     riotd.wait_state("paused")
-    until(lambda: riotd.status()["queue"]["in_flight_keys"] == 0, 5)
+    until(lambda: riotd.status()["queue"]["in_flight_keys"] == 0, 10)
     size = lab.target.dbsize()
     time.sleep(0.5)
     assert lab.target.dbsize() == size < 3000
@@ -237,7 +237,7 @@ def test_wait_returns_when_it_holds(lab, link):
     begin = time.monotonic()
     assert link.ctl("wait", "--for", "live").returncode == 0
     assert link.ctl("wait", "--for", "drained").returncode == 0
-    assert time.monotonic() - begin < 5 * SCALE
+    assert time.monotonic() - begin < 20 * SCALE
     lab.target.freeze()
     lab.source.call("SET", "k", "v")
     waiting = process.popen([program("riotctl"), "-s", link.socket, "wait", "--for", "drained"], stdout=subprocess.PIPE,
@@ -245,7 +245,7 @@ def test_wait_returns_when_it_holds(lab, link):
     time.sleep(0.7)
     assert waiting.poll() is None
     lab.target.thaw()
-    assert waiting.wait(20) == 0
+    assert waiting.wait(20 * SCALE) == 0
     assert lab.target.redis().get("k") == b"v"
 
 
@@ -254,7 +254,7 @@ def test_wait_that_runs_out_of_time_exits_7(lab, link):
     lab.source.call("SET", "k", "v")
     begin = time.monotonic()
     done = link.ctl("wait", "--for", "drained", "--timeout", "700ms")
-    assert done.returncode == 7 and 0.6 <= time.monotonic() - begin < 5 * SCALE
+    assert done.returncode == 7 and 0.6 <= time.monotonic() - begin < 20 * SCALE
     lab.target.thaw()
 
 
@@ -272,7 +272,7 @@ def test_wait_ends_with_13_when_it_can_no_longer_come_true(lab, link):
     time.sleep(0.5)
     assert waiting.poll() is None, "in a pause it can still come true"
     link.must("stop")
-    assert waiting.wait(10) == 13
+    assert waiting.wait(10 * SCALE) == 13
 
 
 def test_wait_for_idle(link):
@@ -294,18 +294,17 @@ def test_wrong_usage_is_2(link, args):
 def test_no_wait_returns_at_once(lab, link):
     lab.target.freeze()
     lab.source.call("SET", "k", "v")
-    begin = time.monotonic()
     assert link.ctl("wait", "--for", "drained", "--no-wait").returncode == 0
-    assert time.monotonic() - begin < 2 * SCALE
+    assert [o["state"] for o in link.status()["operations"] if o["verb"] == "wait"][-1] == "running"
     lab.target.thaw()
 
 
 def test_limits_are_read_and_changed_at_run_time(lab, link):
     shown = link.must("limit")
     assert "memory" in shown and "keys_per_s" in shown and "bytes_per_s" in shown
-    link.must("limit", "keys_per_s=100", "memory=32MiB")
+    link.must("limit", "keys_per_s=40", "memory=32MiB")
     assert link.status()["queue"]["memory_limit_bytes"] == 32 * 1024 * 1024
-    assert "100" in link.must("limit")
+    assert "40" in link.must("limit")
     with lab.source.raw() as client:
         client.must([("SET", f"slow{i}", i) for i in range(500)])
     time.sleep(1)
@@ -325,7 +324,9 @@ def test_events_are_followed(lab, link):
             seen += follower.stdout.read() or b""
             return what in seen
 
-        time.sleep(0.3)
+        rates = iter(range(1000, 10_000))
+        until(lambda: link.must("limit", f"keys_per_s={next(rates)}") and read(b"keys_per_s"), 10, "an event: it follows now")
+        link.must("limit", "keys_per_s=0")
         link.must("pause")
         until(lambda: read(b"paused"), 10, "the pause among the events")
         link.must("resume")
@@ -333,7 +334,7 @@ def test_events_are_followed(lab, link):
         until(lambda: read(b"gap"), 10, "the gap among the events")
     finally:
         follower.send_signal(signal.SIGINT)
-        assert follower.wait(5) in (0, 130)
+        assert follower.wait(5 * SCALE) in (0, 130)
 
 
 def test_the_effective_configuration_is_shown(link):
@@ -388,7 +389,7 @@ def test_a_daemon_that_goes_away_while_it_is_asked_is_an_error(link):
                             stderr=subprocess.PIPE)
     link.wait_for(lambda s: any(o["verb"] == "wait" and o["state"] == "running" for o in s["operations"]), what="the operation")
     link.kill()
-    assert waiting.wait(10) == 3
+    assert waiting.wait(10 * SCALE) == 3
     assert waiting.stderr.read().strip()
 
 
@@ -451,7 +452,7 @@ def run_on_terminal(args, seconds, env=None, rows=24, columns=80):
 
 def fits_80x24(link):
     """What it shows on such a terminal, which no line is too long for."""
-    text, code = run_on_terminal([program("riotctl"), "-s", link.socket, "status"], 10, env={"NO_COLOR": "1"})
+    text, code = run_on_terminal([program("riotctl"), "-s", link.socket, "status"], 20 * SCALE, env={"NO_COLOR": "1"})
     lines = text.splitlines()
     assert code == 0 and len(lines) <= 24 and all(len(line) <= 80 for line in lines), text
     return text
@@ -467,9 +468,9 @@ def test_the_screen_fits_80x24_and_is_whole_and_without_colour_in_a_pipe(link):
 
 def test_colours_are_for_terminals_only_and_no_color_is_honoured(link):
     args = [program("riotctl"), "-s", link.socket, "status"]
-    text, code = run_on_terminal(args, 10)
+    text, code = run_on_terminal(args, 20 * SCALE)
     assert code == 0 and "\033[" in text
-    text, code = run_on_terminal(args, 10, env={"NO_COLOR": "1"})
+    text, code = run_on_terminal(args, 20 * SCALE, env={"NO_COLOR": "1"})
     assert code == 0 and "\033[" not in text and "live" in text
 
 

@@ -40,7 +40,7 @@ def test_an_expiry_is_not_moved_by_waiting_in_the_queue(lab, feed):
 def test_a_key_that_loses_its_expiry_loses_it_on_the_target(lab, feed):
     source = lab.source.redis()
     for name in ("persisted", "set", "getset"):
-        source.set(name, "v", px=3_000)
+        source.set(name, "v", px=600_000)
     lab.live(feed=feed)
     source.persist("persisted")
     source.set("set", "w")
@@ -52,12 +52,12 @@ def test_a_key_that_loses_its_expiry_loses_it_on_the_target(lab, feed):
 def test_a_changed_expiry_is_followed(lab, feed):
     source = lab.source.redis()
     source.mset({"gets": "1", "longer": "1", "shorter": "1", "list": "1"})
-    source.pexpire("longer", 20_000)
+    source.pexpire("longer", 200_000)
     source.pexpire("shorter", 600_000)
     lab.live(feed=feed)
     source.pexpire("gets", 50_123)
     source.pexpire("longer", 900_321)
-    source.pexpire("shorter", 10_777)
+    source.pexpire("shorter", 100_777)
     source.pexpireat("list", int(time.time() * 1000) + 77_777)
     lab.equal(at_least=4)
     assert all(moment(lab.target, name) for name in ("gets", "longer", "shorter", "list"))

@@ -10,8 +10,8 @@ from kit import fill
 from kit.compare import assert_equal
 from kit.proxy import bulk, reply
 from kit.process import memory_kib
-from kit.wait import SCALE, until
-from kit.wire import FLAGS, UNTOLD, WRITES, fill_keys, reads, writes, begins, Hold, settle, readings
+from kit.wait import until
+from kit.wire import FLAGS, UNTOLD, WRITES, fill_keys, reads, writes, begins, Hold, settle, readings, values_read
 
 
 # --- R8
@@ -110,7 +110,7 @@ def test_r9_memory_is_bounded_by_the_limit(lab, feed):
     for start in range(0, 1000, 100):
         long_names(lab.source, start + 100, "v", start=start)
         bounded(riotd.status())
-    riotd.wait_for(lambda s: bounded(s)["feed"]["gaps"] >= 1, 5, "the gap that the overrun is")
+    riotd.wait_for(lambda s: bounded(s)["feed"]["gaps"] >= 1, 20, "the gap that the overrun is")
     readings(proxy, 2)
     assert bounded(riotd.status())["snapshot"]["round"] == 1, "a resync begins while there is no room for it"
     lab.target.thaw()
@@ -283,17 +283,19 @@ def test_r11_without_a_feed_expiry_and_value_are_of_one_moment(lab):
 
 
 def test_r12_live_marks_are_not_starved_by_the_scan(lab, feed):
+    """Counted is how many of the scan's keys are read before it."""
     with lab.source.raw() as client:
         fill.strings(client, 8000, size=20)
-    riotd = lab.link(feed=feed, limits__keys_per_s=2000)
-    riotd.wait_for(lambda s: s["state"] == "snapshot" and s["totals"]["copied_keys"] > 200)
-    worst = 0.0
+    proxy, read, most = lab.proxy(lab.source), [], 2000
+    proxy.on_request = lambda _, argv: read.extend(values_read(argv))
+    riotd = lab.link(proxy, feed=feed, limits__keys_per_s=400)
+    until(lambda: len(read) > 200, 20, "the first copy is under way")
     for n in range(8):
-        lab.source.call("SET", "live", n)
-        begin = time.monotonic()
+        begin = len(read)
+        lab.source.call("SET", "live", n, *UNTOLD)
+        until(lambda b=begin: b"live" in read[b:] or len(read) > b + most, 30, "what is read next")
+        assert b"live" in read[begin:begin + most], f"a live key waited for {most} of the scan"
         until(lambda n=n: lab.target.redis().get("live") == b"%d" % n, 10, "the live key")
-        worst = max(worst, time.monotonic() - begin)
-    assert worst < 1.0 * SCALE, f"a live key waited for {worst:.1f} s"
     assert riotd.state == "snapshot", "the test was too slow to say anything"
     riotd.must("limit", "keys_per_s=0")
     lab.equal(riotd, at_least=8000)
@@ -315,7 +317,7 @@ def test_r12_the_scan_is_not_starved_by_live_marks(lab, feed):
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        until(lambda: lab.target.redis().exists(*names) == len(names), 8, "all keys of the snapshot are copied")
+        until(lambda: lab.target.redis().exists(*names) == len(names), 30, "all keys of the snapshot are copied")
     finally:
         stop.set()
         writer.join()

@@ -93,7 +93,7 @@ def test_flags_that_are_taken_away_are_missed_within_seconds(lab):
     riotd = lab.live(feed="notify")
     lab.source.config(FLAGS, "")
     lab.source.call("SET", "unheard", "v")
-    until(lambda: lab.target.redis().exists("unheard"), 4, "the resync")
+    until(lambda: lab.target.redis().exists("unheard"), 10, "the resync")
     assert riotd.status()["feed"]["gaps"] >= 1
 
 
@@ -110,6 +110,6 @@ def test_tracking_that_the_server_ended_is_noticed_within_seconds(lab):
     proxy.on_reply = answer
     riotd = lab.live(proxy, feed="tracking")
     ended.set()
-    riotd.wait_for(lambda s: s["feed"]["gaps"] >= 1, 4, "the gap")
+    riotd.wait_for(lambda s: s["feed"]["gaps"] >= 1, 10, "the gap")
     ended.clear()
     riotd.wait_for(lambda s: s["state"] == "live" and s["snapshot"]["round"] >= 2, what="live again")

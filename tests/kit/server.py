@@ -117,7 +117,7 @@ class RedisServer:
         if interval is None:  # before 6.2 it looks up from loading every 2 MiB only
             with self.raw(15) as client:
                 client.must([("SET", f"ballast{i}", os.urandom(4000)) for i in range(4000)])
-        self.restart("--key-load-delay", "500", *(["--loading-process-events-interval-bytes", "1024"] if interval else []), wait=False)
+        self.restart("--key-load-delay", "1000", *(["--loading-process-events-interval-bytes", "1024"] if interval else []), wait=False)
 
     def forget(self):
         """The next start has no data."""
