@@ -9,6 +9,7 @@ import pytest
 from kit import fill, process
 from kit.compare import assert_equal
 from kit.wait import SANITIZED, SCALE, until
+from kit.wire import UNTOLD, WRITES
 
 MIB = 1024 * 1024
 # The program, its libraries, buffers of sockets: what is not governed by the limit.
@@ -159,8 +160,17 @@ def until_there(lab, key):
 
 
 def test_under_load_changes_of_a_key_fall_together(lab, feed):
-    """As many writes to a few keys, without a wait and with one: the second time they are read less often."""
-    riotd = lab.live(feed=feed, limits__coalesce="0ms")
+    """As many writes to a few keys, without a wait and with one: the second time they are read less often. The target is slow, so that
+    keys are in flight all the time, whatever else the machine does."""
+    target, slept = lab.proxy(lab.target), [0.0]
+
+    def slow(connection, argv):
+        if argv[0] in WRITES and time.monotonic() > slept[0] + 0.03:
+            time.sleep(0.03)
+            slept[0] = time.monotonic()
+
+    target.on_request = slow
+    riotd = lab.live(target=target, feed=feed, limits__coalesce="0ms")
 
     def reads():
         said = str(lab.source.info("commandstats").get("cmdstat_pexpiretime", "calls=0"))
@@ -170,7 +180,8 @@ def test_under_load_changes_of_a_key_fall_together(lab, feed):
         before = reads()
         with lab.source.raw() as client:
             for part in range(600):
-                client.must([("SET", f"hot{n}", f"{value}{part}") for n in range(20)] * 5, depth=100)
+                client.must([("SET", f"hot{n}", f"{value}{part}", *UNTOLD) for n in range(20)] * 5, depth=100)
+                time.sleep(0.005)
         riotd.wait("drained")
         return reads() - before
 
@@ -180,6 +191,7 @@ def test_under_load_changes_of_a_key_fall_together(lab, feed):
     riotd.must("limit", "coalesce=500ms")
     assert b'"coalesce_ms":500' in riotd.request("LIMIT").replace(b" ", b"")
     together = read_again("b")
+    print(f"{together} reads, {apart} without a wait")
     assert together < 0.8 * apart, f"{together} reads, {apart} without a wait"
     lab.equal(riotd, at_least=20)
 

@@ -38,6 +38,10 @@ def test_drift_is_counted_exactly_and_mended_under_live_writes(lab, name):
 
 
 def test_nothing_that_is_equal_is_called_drift_while_slots_move(lab):
+    """MIGRATE tells how long a key has left, not until when: on its way between nodes of the target each key's end comes later by as
+    long as the servers take, which is more than verify lets pass on a busy machine."""
+    tolerance_ms = 10_000
+    tolerant = ("--ttl-tolerance", f"{tolerance_ms}ms")
     shape(lab, 3, 3)
     with lab.source.raw() as client:
         various(client, KEYS)
@@ -58,11 +62,11 @@ def test_nothing_that_is_equal_is_called_drift_while_slots_move(lab):
         mover.start()
         codes = []
         while mover.is_alive():
-            codes.append(link.ctl("verify", "--rounds", 20, timeout=180).returncode)
+            codes.append(link.ctl("verify", "--rounds", 20, *tolerant, timeout=180).returncode)
             assert last(link)["drift"] == NONE and codes[-1] in (0, 11), last(link)
         mover.join()
         assert not failed, failed
         link.wait("live", 60)
-        report = verify(link, timeout=180)
+        report = verify(link, *tolerant, timeout=180)
         assert report["verdict"] == "clean" and report["compared"] >= KEYS
-    lab.equal(link, at_least=KEYS)
+    lab.equal(link, at_least=KEYS, tolerance_ms=tolerance_ms)
