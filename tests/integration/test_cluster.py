@@ -53,9 +53,14 @@ def settled(lab):
             side.settle()
 
 
-def converged(lab, riotd, at_least=1):
+# MIGRATE tells how long a key has left, not until when: each move of a key ends it later by as long as the servers take. At the source that
+# is a change like another; between nodes of the target it stays.
+MOVED_MS = 10_000
+
+
+def converged(lab, riotd, at_least=1, **options):
     settled(lab)
-    return lab.equal(riotd, at_least=at_least, timeout=60)
+    return lab.equal(riotd, at_least=at_least, timeout=60, **options)
 
 
 @pytest.mark.parametrize("source, target, feed", [(0, 3, "tracking"), (3, 0, "notify"), (3, 3, "tracking")])
@@ -86,8 +91,8 @@ def test_slots_move_during_the_snapshot(lab, target, feed):
     sides(lab, 3, target)
     with lab.source.raw() as client:
         fill.strings(client, 30_000)
-    riotd = lab.link(limits__keys_per_s=6000, feed=feed)
-    riotd.wait_for(lambda s: s["totals"]["copied_keys"] > 3000, what="the snapshot has begun")
+    riotd = lab.link(limits__keys_per_s=1000, feed=feed)
+    riotd.wait_for(lambda s: s["totals"]["copied_keys"] > 1500, what="the snapshot has begun")
     a, b, c = lab.source.primaries()
     with writers(lab, rate=2000):
         move_some(lab.source, a, b, 60)
@@ -112,7 +117,7 @@ def test_slots_move_while_live(lab, source, target, feed):
                 move_some(cluster, a, b, 40)
                 cluster.reshard(40, b, c)
         write_on(load)
-    converged(lab, riotd, 10_000)
+    converged(lab, riotd, 10_000, tolerance_ms=MOVED_MS)
 
 
 @pytest.mark.parametrize("side, feed", [("source", "tracking"), ("source", "notify"), ("target", "tracking")])
@@ -204,7 +209,7 @@ def test_nodes_come_and_go(lab, side):
         cluster.remove(leaving)
         write_on(load)
         riotd.wait("live", 60)
-    converged(lab, riotd, 10_000)
+    converged(lab, riotd, 10_000, tolerance_ms=MOVED_MS)
     if side == "source":
         riotd.wait_for(lambda s: sorted(lane["source"] for lane in s["lanes"]) == sorted(n.url() for n in cluster.running()),
                        what="a lane for each primary")
@@ -405,8 +410,8 @@ def must_hold(lab, seconds, slots, rate):
         time.sleep(max(0.0, begin + seconds - time.monotonic()))
         riotd.wait("live", 60)
         assert load.count > seconds * min(rate or 1000, 1000)
-    converged(lab, riotd, 20_000)
-    assert "clean" in riotd.must("verify")
+    converged(lab, riotd, 20_000, tolerance_ms=MOVED_MS)
+    assert "clean" in riotd.must("verify", "--ttl-tolerance", f"{MOVED_MS}ms")
 
 
 def test_must_hold_short(lab):
