@@ -20,7 +20,7 @@ from kit.riot import Riotd, program  # noqa: E402
 from kit.server import RedisServer, source_binary, target_binary  # noqa: E402
 from kit.wait import SCALE  # noqa: E402
 
-TEST_S, LONG_TEST_S = 150, 3000
+TEST_S, LONG_TEST_S = 400, 3000
 FEED = os.environ.get("RIOT_FEED")  # the only one that is tried, also where a test leaves it to riotd
 
 

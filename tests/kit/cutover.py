@@ -114,7 +114,7 @@ class Background:
     def _run(self, riotd, args):
         self.result = riotd.ctl("cutover", *args)
 
-    def done(self, timeout=30):
+    def done(self, timeout=60):
         self.thread.join(timeout * SCALE)
         assert self.result, "riotctl cutover does not end"
         return self.result
@@ -149,7 +149,8 @@ class Stand:
                     self.reached.set()
         return on_request
 
-    def wait(self, timeout=20):
+    def wait(self, timeout=60):
+        """As long as the gate waits until the lag is small: beside others that may take a while."""
         assert self.reached.wait(timeout * SCALE), f"it did not come to {self.patterns[self.at].pattern!r}; it came to {self.seen}"
         return self
 
