@@ -116,6 +116,8 @@ static void name_compared(struct verify *v, int db, struct bytes key, enum compa
         recheck_add(v, db, key);
     else if (v->phase == PHASE_SOURCE)
         v->r.compared++;
+    if (verdict == COMPARE_EQUAL && v->phase == PHASE_SOURCE && v->tally)
+        tally_count(v->tally, db, key);
 }
 
 static void on_result(int db, struct bytes key, uint64_t tag, const struct compare_result *r, void *arg)
@@ -262,6 +264,7 @@ struct verify *verify_free(struct verify *v)
     timer_free(v->tick);
     suspects_free(v->suspects);
     seen_free(v->seen);
+    tally_free(v->tally);
     free(v->dbs);
     free(v->match);
     free(v);

@@ -8,6 +8,11 @@
  * which makes the verdict inconclusive. What is found is counted by its first kind, and a bounded sample is
  * kept.
  *
+ * Extras are looked for by name: the target's names are told to a tally of those that were compared and found
+ * equal (tally.h), and only where the two differ each name of the target is asked for on the source. So of
+ * each key of the target it is shown that it was on both sides at some time of the run: equal when it was
+ * compared, or there when it was asked for.
+ *
  * Memory is bounded whatever the number of keys or differences: when the list of keys to be looked at again
  * is full, the passes wait for it to shrink. A server that is lost is waited for, and what was under way is
  * read again.

@@ -10,9 +10,15 @@
 #include "lib/verify/seen.h"
 #include "lib/verify/survey.h"
 #include "lib/verify/suspect.h"
+#include "lib/verify/tally.h"
 #include "lib/verify/verify.h"
 
-enum verify_phase { PHASE_SOURCE, PHASE_TARGET, PHASE_OVER };
+enum verify_phase {
+    PHASE_SOURCE, /* its keys are compared */
+    PHASE_NAMES,  /* the target's names are told to the tally */
+    PHASE_TARGET, /* those that may not have been compared are looked for on the source */
+    PHASE_OVER,
+};
 
 struct verify {
     struct loop *loop;
@@ -38,6 +44,7 @@ struct verify {
     const char *unseen;            /* the side of which something was moving all the time; or NULL */
     struct suspects *suspects;
     struct seen *seen;
+    struct tally *tally; /* NULL: phase NAMES is left out, and TARGET looks for all */
     struct rate rate;
     struct meter meter;
     struct timer *tick;
@@ -54,7 +61,7 @@ struct verify {
     uint64_t repair_us; /* a repair is given at least so long */
 
     bool drifted;
-    uint64_t visited[2]; /* by passes that are over */
+    uint64_t visited[PHASE_OVER]; /* by passes that are over */
     uint64_t metered_us;
     char unsettled[80];   /* why there was no barrier the last time; "" there was */
     char unsurveyed[160]; /* why the present side is not over; "" for nothing */
@@ -74,6 +81,9 @@ void passes_send(struct verify *v); /* names, while the comparer takes them */
 void passes_go_on(struct verify *v);
 void passes_approve(struct verify *v, int side, const char *address, const char *run_id);
 bool passes_are_sampled(const struct verify *v);
+int passes_side(const struct verify *v); /* that is being gone through: 0 the source, 1 the target */
+uint64_t *passes_scanned(const struct verify *v,
+                         struct verify_report *r); /* what the present phase adds to; NULL: to nothing */
 
 /* verify_recheck.c */
 void recheck_add(struct verify *v, int db, struct bytes key);

@@ -15,14 +15,22 @@
 #define REFUSALS_MAX 10      /* of SCAN, a second apart */
 #define SURVEY_US    1000000 /* between two surveys */
 
-static int present_side(const struct verify *v)
+int passes_side(const struct verify *v)
 {
-    return v->phase == PHASE_TARGET;
+    return v->phase == PHASE_NAMES || v->phase == PHASE_TARGET;
+}
+
+/* What is gone through once more was counted before. */
+uint64_t *passes_scanned(const struct verify *v, struct verify_report *r)
+{
+    if (v->phase == PHASE_TARGET && v->tally)
+        return NULL;
+    return passes_side(v) ? &r->target_scanned : &r->scanned;
 }
 
 static int db_on_source(const struct verify *v, int db)
 {
-    return v->phase == PHASE_TARGET && v->opt.compare.into_db != URL_DB_NONE && v->opt.ndbs ? v->dbs[0] : db;
+    return passes_side(v) && v->opt.compare.into_db != URL_DB_NONE && v->opt.ndbs ? v->dbs[0] : db;
 }
 
 static bool on_approved(const struct server_id *id, void *arg)
@@ -43,6 +51,8 @@ static void on_long_name(int db, struct bytes prefix, uint64_t length, void *arg
     char why[80];
     struct verify *v = arg;
 
+    if (!passes_scanned(v, &v->r))
+        return;
     snprintf(why, sizeof(why), "a name of %llu bytes", (unsigned long long)length);
     report_unknown(v, db_on_source(v, db), prefix, why);
 }
@@ -97,12 +107,13 @@ bool passes_are_sampled(const struct verify *v)
 /* What it told is counted; what it had not told yet is left to another. */
 static void drop_pass(struct verify *v)
 {
-    int side = present_side(v);
+    uint64_t *scanned = passes_scanned(v, &v->r);
 
     if (!v->pass)
         return;
-    v->visited[side] += pass_visited(v->pass);
-    *(side ? &v->r.target_scanned : &v->r.scanned) += pass_taken(v->pass);
+    v->visited[v->phase] += pass_visited(v->pass);
+    if (scanned)
+        *scanned += pass_taken(v->pass);
     v->pass = pass_free(v->pass);
     v->node = NULL;
 }
@@ -134,7 +145,7 @@ static void remove_all(struct slot_set *from, const struct slot_set *slots)
 /* Whatever is to be gone through and has no owner waits for one. */
 static void take_node(struct verify *v)
 {
-    const struct nodes *nodes = v->nodes[present_side(v)];
+    const struct nodes *nodes = v->nodes[passes_side(v)];
     struct slot_set nobodys = {0};
 
     v->taking = (struct slot_set){0};
@@ -171,13 +182,22 @@ static void begin_side(struct verify *v, enum verify_phase phase)
 
 static void end_side(struct verify *v)
 {
-    begin_side(v, v->phase == PHASE_SOURCE && !v->opt.merge ? PHASE_TARGET : PHASE_OVER);
+    switch (v->phase) {
+    case PHASE_SOURCE:
+        begin_side(v, v->opt.merge ? PHASE_OVER : v->tally ? PHASE_NAMES : PHASE_TARGET);
+        break;
+    case PHASE_NAMES:
+        begin_side(v, tally_all_even(v->tally) ? PHASE_OVER : PHASE_TARGET);
+        break;
+    default:
+        begin_side(v, PHASE_OVER);
+    }
 }
 
 /* Nothing moves. What nobody owns has no keys. */
 static void at_rest(struct verify *v)
 {
-    const struct nodes *nodes = v->nodes[present_side(v)];
+    const struct nodes *nodes = v->nodes[passes_side(v)];
 
     v->unsurveyed[0] = '\0';
     v->survey_us = 0;
@@ -192,10 +212,10 @@ static void at_rest(struct verify *v)
 static void moves(struct verify *v)
 {
     snprintf(v->unsurveyed, sizeof(v->unsurveyed), "slots are being moved");
-    topology_refresh(v->opt.compare.topology[present_side(v)]);
+    topology_refresh(v->opt.compare.topology[passes_side(v)]);
     if (++v->surveys < v->surveys_max)
         return;
-    v->unseen = present_side(v) ? "target" : "source";
+    v->unseen = passes_side(v) ? "target" : "source";
     v->unsurveyed[0] = '\0';
     end_side(v);
 }
@@ -220,15 +240,14 @@ static void look_for_rest(struct verify *v)
 {
     uint64_t now = loop_now_us(v->loop);
 
-    if (!nodes_by_slot(v->nodes[present_side(v)])) {
+    if (!nodes_by_slot(v->nodes[passes_side(v)])) {
         at_rest(v);
         return;
     }
     if (v->survey || now < v->survey_us)
         return;
     v->survey_us = now + SURVEY_US;
-    if (survey_new(v->loop, v->opt.compare.topology[present_side(v)], v->role, on_surveyed, v, &v->survey) <
-        0)
+    if (survey_new(v->loop, v->opt.compare.topology[passes_side(v)], v->role, on_surveyed, v, &v->survey) < 0)
         verify_finish(v, VERIFY_INCONCLUSIVE, "out of memory");
 }
 
@@ -248,7 +267,7 @@ void passes_go_on(struct verify *v)
 
 static void slots_moved(struct verify *v, int side, const struct slot_set *slots)
 {
-    if (v->phase == PHASE_OVER || side != present_side(v))
+    if (v->phase == PHASE_OVER || side != passes_side(v))
         return;
     remove_all(&v->todo, slots);
     remove_all(&v->taking, slots);
@@ -274,6 +293,14 @@ static void on_left(struct node *n, void *arg)
         drop_pass(v);
 }
 
+/* Names alone say nothing of types, and of a sample the two sides may have chosen unlike ones. */
+static int begin_tally(struct verify *v)
+{
+    if (v->opt.merge || passes_are_sampled(v) || filter_has_types(v->opt.compare.filter))
+        return 0;
+    return tally_new(v->seed, &v->tally);
+}
+
 int passes_begin(struct verify *v)
 {
     static const struct nodes_events source = {.left = on_left, .moved = source_moved};
@@ -283,6 +310,8 @@ int passes_begin(struct verify *v)
     int err = nodes_new(c->source, c->topology[0], &source, v, &v->nodes[0]);
     if (!err)
         err = nodes_new(c->target, c->topology[1], &target, v, &v->nodes[1]);
+    if (!err)
+        err = begin_tally(v);
     begin_side(v, PHASE_SOURCE);
     return err;
 }
@@ -322,7 +351,7 @@ static int ask(struct verify *v, int db, struct bytes name)
 /* Names of slots that another node owns are seen there. */
 static bool is_here(const struct verify *v, struct bytes name)
 {
-    return !nodes_by_slot(v->nodes[present_side(v)]) || slot_set_has(&v->taking, slot_of(name));
+    return !nodes_by_slot(v->nodes[passes_side(v)]) || slot_set_has(&v->taking, slot_of(name));
 }
 
 /* False: no more now. */
@@ -342,6 +371,18 @@ static bool send_name(struct verify *v, int db, struct bytes name)
     return true;
 }
 
+static bool take_name(struct verify *v, int db, struct bytes name)
+{
+    bool names = v->phase == PHASE_NAMES;
+
+    if (names)
+        tally_tell(v->tally, db_on_source(v, db), name);
+    else if (v->phase == PHASE_SOURCE || !v->tally || !tally_is_even(v->tally, db_on_source(v, db), name))
+        return send_name(v, db, name);
+    rate_take(&v->rate, 1);
+    return true;
+}
+
 void passes_send(struct verify *v)
 {
     struct bytes name;
@@ -349,7 +390,7 @@ void passes_send(struct verify *v)
     uint64_t now = loop_now_us(v->loop);
 
     while (v->pass && pass_first(v->pass, &db, &name) && has_room(v, name.len) && rate_ready(&v->rate, now)) {
-        if (is_here(v, name) && !send_name(v, db, name))
+        if (is_here(v, name) && !take_name(v, db, name))
             return;
         pass_shift(v->pass);
     }

@@ -154,7 +154,7 @@ void recheck_add_lost(struct verify *v, int db, struct bytes key, enum compare_l
 
     if (!s)
         return;
-    s->counted = v->phase == PHASE_TARGET;
+    s->counted = passes_side(v) == 1;
     recheck_lost(v, s, why);
 }
 

@@ -157,14 +157,24 @@ void report_end(struct verify *v, enum verify_verdict verdict, const char *reaso
 
 uint64_t report_visited(const struct verify *v)
 {
-    return v->visited[0] + v->visited[1] + (v->pass ? pass_visited(v->pass) : 0);
+    uint64_t visited = v->pass ? pass_visited(v->pass) : 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(v->visited); i++)
+        visited += v->visited[i];
+    return visited;
 }
 
+/* That the target is to be gone through once more is known only when it is. */
 static uint64_t to_visit(const struct verify *v)
 {
-    uint64_t source = v->phase == PHASE_SOURCE ? v->opt.keys : v->visited[0];
-    uint64_t target = v->opt.merge ? 0 : v->phase == PHASE_OVER ? v->visited[1] : v->opt.target_keys;
-    return source + target;
+    uint64_t target = v->opt.merge ? 0 : v->opt.target_keys;
+    const uint64_t ahead[] = {v->opt.keys, v->tally ? target : 0,
+                              v->tally && v->phase < PHASE_TARGET ? 0 : target};
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(v->visited); i++)
+        total += i < v->phase ? v->visited[i] : ahead[i];
+    return total;
 }
 
 static void tell_progress(const struct verify *v, struct verify_report *ret)
@@ -183,7 +193,7 @@ static const char *const sides[] = {"source", "target"};
 static void tell_pass(const struct verify *v, char *out, size_t cap)
 {
     const char *why = conn_why(pass_conn(v->pass));
-    bool several = nodes_count(v->nodes[v->phase == PHASE_TARGET]) > 1;
+    bool several = nodes_count(v->nodes[passes_side(v)]) > 1;
 
     if (why[0])
         snprintf(out, cap, "%s%s%s", several ? v->node->endpoint.url.text : "", several ? ": " : "", why);
@@ -191,7 +201,7 @@ static void tell_pass(const struct verify *v, char *out, size_t cap)
 
 static bool tell_lost_side(const struct verify *v, int side, struct verify_report *ret)
 {
-    bool passing = v->pass && side == (v->phase == PHASE_TARGET);
+    bool passing = v->pass && side == passes_side(v);
     char why[sizeof(ret->waiting)] = "";
 
     if (!comparer_waits(v->comparer, side, why, sizeof(why)) && passing && !conn_is_up(pass_conn(v->pass)))
@@ -208,8 +218,7 @@ static void tell_waiting(const struct verify *v, struct verify_report *ret)
     if (ret->lost)
         return;
     if (v->unsurveyed[0])
-        snprintf(ret->waiting, sizeof(ret->waiting), "%s: %.140s", sides[v->phase == PHASE_TARGET],
-                 v->unsurveyed);
+        snprintf(ret->waiting, sizeof(ret->waiting), "%s: %.140s", sides[passes_side(v)], v->unsurveyed);
     else if (v->unsettled[0])
         snprintf(ret->waiting, sizeof(ret->waiting), "%s", v->unsettled);
 }
@@ -219,8 +228,9 @@ void verify_read(const struct verify *v, struct verify_report *ret)
     *ret = v->r;
     if (v->r.verdict != VERIFY_RUNNING)
         return;
-    if (v->pass)
-        *(v->phase == PHASE_SOURCE ? &ret->scanned : &ret->target_scanned) += pass_taken(v->pass);
+    uint64_t *scanned = passes_scanned(v, ret);
+    if (v->pass && scanned)
+        *scanned += pass_taken(v->pass);
     ret->pending = suspects_count(v->suspects);
     ret->keys_per_s = v->meter.per_s;
     tell_progress(v, ret);

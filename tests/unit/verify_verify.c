@@ -70,6 +70,60 @@ START_TEST(test_injected_drift)
 }
 END_TEST
 
+static uint64_t exists_asked(void)
+{
+    const char *stats = real_ask(&source, "INFO commandstats");
+    const char *at = strstr(stats, "cmdstat_exists:calls=");
+    return at ? strtoull(at + strlen("cmdstat_exists:calls="), NULL, 10) : 0;
+}
+
+/* Where both sides have the same names, the source is asked for none again; else for a few, and the one that
+ * only the target has is among them. */
+START_TEST(test_names_only_the_target_has)
+{
+    begin();
+    eval_both(POPULATE);
+    run(VERIFY_CLEAN);
+    ck_assert_uint_eq(exists_asked(), 0);
+    ck_assert_uint_eq(report.target_scanned, 5000);
+    real_ask(&target, "SET extra 1");
+    run(VERIFY_DRIFT);
+    drift_is(0, 1, 0, 0, 0);
+    ck_assert_uint_ge(exists_asked(), 1);
+    ck_assert_uint_lt(exists_asked(), 50);
+    ck_assert_uint_eq(report.target_scanned, 5001); /* each once, however often it was gone through */
+    ck_assert(report.percent == 100);
+    end();
+}
+END_TEST
+
+/* As many keys as the source has: one in the place of another, which is missing. */
+START_TEST(test_a_name_in_the_place_of_another)
+{
+    begin();
+    eval_both(POPULATE);
+    eval(&target, "redis.call('RENAME', 'key:1', 'key:other')");
+    run(VERIFY_DRIFT);
+    drift_is(1, 1, 0, 0, 0);
+    end();
+}
+END_TEST
+
+/* Compared when both had it, and deleted on both since. */
+START_TEST(test_a_name_that_has_gone_since)
+{
+    begin();
+    eval_both(POPULATE);
+    start();
+    while (verify->phase == PHASE_SOURCE)
+        fake_pass(&none, 1);
+    eval_both("redis.call('DEL', 'key:77')");
+    finish(VERIFY_CLEAN);
+    drift_is(0, 0, 0, 0, 0);
+    end();
+}
+END_TEST
+
 /* Each database is gone through twice: no key may count twice. */
 START_TEST(test_a_key_counts_once)
 {
@@ -556,6 +610,11 @@ START_TEST(test_a_long_name)
     real_request(&target, 3, longest);
     run(VERIFY_INCONCLUSIVE);
     ck_assert_uint_eq(report.unknown, 1);
+    real_request(&target, 3, too_long);
+    real_ask(&target, "SET extra 1");
+    run(VERIFY_DRIFT);
+    drift_is(0, 1, 0, 0, 0);
+    ck_assert_uint_eq(report.unknown, 2); /* once for each side */
     free(name);
     end();
 }
@@ -588,10 +647,12 @@ START_TEST(test_no_false_drift)
 }
 END_TEST
 
-UNIT_MAIN("verify/verify", test_clean, test_nothing_at_all, test_injected_drift, test_a_key_counts_once,
-          test_what_is_told, test_repair, test_repair_that_does_not_help, test_copied_before_the_barrier,
-          test_dirty_keys_wait, test_always_dirty, test_dirty_before_or_after_the_look, test_unstable,
-          test_a_flipping_key, test_no_barrier_to_be_had, test_stopped, test_stopped_at_a_barrier, test_merge,
-          test_sample, test_match, test_databases, test_into_another_database, test_memory,
-          test_more_than_can_be_counted, test_rate, test_lost_connections, test_a_restarted_source,
-          test_forbidden, test_a_long_name, test_no_false_drift)
+UNIT_MAIN("verify/verify", test_clean, test_nothing_at_all, test_injected_drift,
+          test_names_only_the_target_has, test_a_name_in_the_place_of_another,
+          test_a_name_that_has_gone_since, test_a_key_counts_once, test_what_is_told, test_repair,
+          test_repair_that_does_not_help, test_copied_before_the_barrier, test_dirty_keys_wait,
+          test_always_dirty, test_dirty_before_or_after_the_look, test_unstable, test_a_flipping_key,
+          test_no_barrier_to_be_had, test_stopped, test_stopped_at_a_barrier, test_merge, test_sample,
+          test_match, test_databases, test_into_another_database, test_memory, test_more_than_can_be_counted,
+          test_rate, test_lost_connections, test_a_restarted_source, test_forbidden, test_a_long_name,
+          test_no_false_drift)
