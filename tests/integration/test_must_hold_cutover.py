@@ -8,10 +8,10 @@ import time
 import pytest
 
 from kit import fill
-from kit.acked import ACKED, Acked
+from kit.acked import Acked
 from kit.compare import assert_equal
-from kit.cutover import (BARRIER, CHANGE, CHANGED, FAST, PAUSE, PROVE, Background, Stand, busy, committed_ms, fence_args, link_of, own_user,
-                         record, writers_of, writes_pass)
+from kit.cutover import (BARRIER, CHANGE, CHANGED, FAST, PAUSE, PROVE, Background, Stand, acks, busy, committed_ms, fence_args, free_after,
+                         link_of, own_user, record, writers_of, writes_pass)
 from kit.meter import Meter
 from kit.resp import Client
 from kit.wait import SCALE, until
@@ -47,20 +47,6 @@ def everything(server):
     with server.raw() as client:
         settings = client.call("CONFIG", "GET", "*")
         return client.call("ACL", "LIST"), dict(zip(settings[::2], settings[1::2]))
-
-
-def acks(writers, since):
-    """After stop(): when each writer was acknowledged, from then on (unix time)."""
-    times = {number: [] for number in range(len(writers.logs))}
-    for key, _, answered, outcome, _, _ in writers.records():
-        if outcome == ACKED and answered > since:
-            times[key[0]].append(answered)
-    return times
-
-
-def free_after(writers, since):
-    """How long the slowest writer waited from then on for its next acknowledgement."""
-    return max(min(times, default=float("inf")) for times in acks(writers, since).values()) - since
 
 
 # --- 1

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 
-from kit.acked import Acked
+from kit.acked import ACKED, Acked
 from kit.wait import SCALE, until
 
 PASSWORD = "of-riotd"
@@ -72,6 +72,20 @@ def busy(writers, writes=500):
     """Until they have written so much more."""
     begin = writers.acknowledged
     until(lambda: writers.acknowledged >= begin + writes, 20, "writers write")
+
+
+def acks(writers, since):
+    """After stop(): when each writer was acknowledged, from then on (unix time)."""
+    times = {number: [] for number in range(len(writers.logs))}
+    for key, _, answered, outcome, _, _ in writers.records():
+        if outcome == ACKED and answered > since:
+            times[key[0]].append(answered)
+    return times
+
+
+def free_after(writers, since):
+    """How long the slowest writer waited from then on for its next acknowledgement."""
+    return max(min(times, default=float("inf")) for times in acks(writers, since).values()) - since
 
 
 def fenced_settings(server):

@@ -1,5 +1,6 @@
 """riotd as an operator runs it: a configuration file, a socket, riotctl."""
 
+import datetime
 import json
 import os
 import re
@@ -203,6 +204,11 @@ class Riotd:
             until(lambda: text in self.log(), timeout, f"{text!r} in the log")
         except AssertionError as err:
             raise AssertionError(f"{err}:\n{self.log()[-4000:]}") from None
+
+    def logged_at(self, text):
+        """Unix time of the last line of the log that holds the text."""
+        line = [line for line in self.log().splitlines() if text in line][-1]
+        return datetime.datetime.fromisoformat(line.partition("Z ")[0] + "+00:00").timestamp()
 
     def blockers(self):
         return {b["code"] for b in self.status()["blockers"]}

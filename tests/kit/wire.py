@@ -51,6 +51,7 @@ class Hold:
         self.proxy, self.way, self.wanted = proxy, way, wanted
         self.hit = threading.Event()
         self.connection = None
+        self.lost = 0.0  # when a test took the connection away
         proxy.on_request = self
 
     def __call__(self, connection, argv):
