@@ -193,8 +193,9 @@ class Writer:
             if not acked:
                 self.stopping.wait(0.002)  # refused: it goes on asking, but not as fast as it can
             elif self.options["rate"]:
-                due = begin + self.value / self.options["rate"]
-                self.stopping.wait(max(0.0, due - time.monotonic()))
+                due, now = begin + self.value / self.options["rate"], time.monotonic()
+                self.stopping.wait(max(0.0, due - now))
+                begin += max(0.0, now - due)  # nothing is made up for: on a crowded machine that would be full speed for good
         self.log.close()
 
 
