@@ -578,18 +578,12 @@ struct conn *reader_conn(struct reader *r)
 
 static int encode_together(struct reader *r, struct buf *out)
 {
+    struct bytes names[TOGETHER_MAX];
     size_t n = r->ngathered;
-    int err = 0;
 
-    if (n == 1)
-        return encode_get(out, dirty_name(r->gathered[0]));
-    for (size_t i = 0; i < n && !err; i++)
-        err = encode_expiry(out, dirty_name(r->gathered[i]));
-    if (!err)
-        err = encode_command(out, n, BYTES("MGET"));
-    for (size_t i = 0; i < n && !err; i++)
-        err = encode_keyed(out, BYTES(""), dirty_name(r->gathered[i]));
-    return err;
+    for (size_t i = 0; i < n; i++)
+        names[i] = dirty_name(r->gathered[i]);
+    return n == 1 ? encode_get(out, names[0]) : encode_get_together(out, n, names);
 }
 
 /* Where they have no place, the connection is lost, and they with it. */

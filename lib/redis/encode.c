@@ -5,42 +5,67 @@
 
 #define HEAD_MAX 128 /* all but key and payload, of any request here */
 
-static char *put_text(char *p, struct bytes b)
+/* Names are short: two copies of fixed length, which overlap, cost less than the call of memcpy() for one
+ * that is not known. */
+static inline char *put_text(char *p, struct bytes b)
 {
-    if (b.len) /* a name of no length may have no place either */
+    if (b.len >= 8 && b.len <= 16) {
+        memcpy(p, b.ptr, 8);
+        memcpy(p + b.len - 8, b.ptr + b.len - 8, 8);
+    } else if (b.len) { /* a name of no length may have no place either */
         memcpy(p, b.ptr, b.len);
+    }
     return p + b.len;
+}
+
+/* The numbers below 100, each in two digits. */
+static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                            "25262728293031323334353637383940414243444546474849"
+                            "50515253545556575859606162636465666768697071727374"
+                            "75767778798081828384858687888990919293949596979899";
+
+static char *put_large_u64(char *p, uint64_t n)
+{
+    char text[20], *end = text + sizeof(text), *d = end;
+
+    for (; n >= 100; n /= 100)
+        memcpy(d -= 2, pairs + n % 100 * 2, 2);
+    if (n >= 10)
+        memcpy(d -= 2, pairs + n * 2, 2);
+    else
+        *--d = (char)('0' + n);
+    return put_text(p, (struct bytes){d, (size_t)(end - d)});
 }
 
 /* Most are lengths of keys and of small values. */
 static inline char *put_u64(char *p, uint64_t n)
 {
-    char *end = p + 1;
-
     if (n < 10) {
         *p = (char)('0' + n);
-        return end;
+        return p + 1;
     }
     if (n < 100) {
-        p[0] = (char)('0' + n / 10);
-        p[1] = (char)('0' + n % 10);
+        memcpy(p, pairs + n * 2, 2);
         return p + 2;
     }
-    for (uint64_t rest = n / 10; rest; rest /= 10)
-        end++;
-    for (char *d = end; d > p; n /= 10)
-        *--d = (char)('0' + n % 10);
-    return end;
+    if (n < 1000) {
+        *p = (char)('0' + n / 100);
+        memcpy(p + 1, pairs + n % 100 * 2, 2);
+        return p + 3;
+    }
+    return put_large_u64(p, n);
 }
 
-static char *put_bulk_head(char *p, uint64_t length)
+#define BULK_MAX 25 /* all but its bytes */
+
+static inline char *put_bulk_head(char *p, uint64_t length)
 {
     *p++ = '$';
     p = put_u64(p, length);
     return put_text(p, BYTES("\r\n"));
 }
 
-static char *put_bulk(char *p, struct bytes b)
+static inline char *put_bulk(char *p, struct bytes b)
 {
     p = put_bulk_head(p, b.len);
     p = put_text(p, b);
@@ -293,7 +318,23 @@ int encode_command(struct buf *out, size_t args, struct bytes command)
     return finish(out, start, put_bulk(p, command));
 }
 
-int encode_expiry(struct buf *out, struct bytes key)
+int encode_get_together(struct buf *out, size_t n, const struct bytes *keys)
 {
-    return encode_keyed(out, BYTES(PEXPIRETIME), key);
+    size_t most = HEAD_MAX;
+    char *start;
+
+    for (size_t i = 0; i < n; i++)
+        most += strlen(PEXPIRETIME) + 2 * (keys[i].len + BULK_MAX);
+    int err = buf_reserve(out, most, &start);
+    if (err)
+        return err;
+    char *p = start;
+    for (size_t i = 0; i < n; i++)
+        p = put_bulk(put_text(p, BYTES(PEXPIRETIME)), keys[i]);
+    *p++ = '*';
+    p = put_u64(p, n + 1);
+    p = put_text(p, BYTES("\r\n$4\r\nMGET\r\n"));
+    for (size_t i = 0; i < n; i++)
+        p = put_bulk(p, keys[i]);
+    return finish(out, start, p);
 }

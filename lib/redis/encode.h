@@ -49,8 +49,9 @@ MUST_CHECK int encode_ask_old(struct buf *out, struct bytes key);
 
 /* A command of so many arguments. Those follow: as they are, or by encode_keyed(). */
 MUST_CHECK int encode_command(struct buf *out, size_t args, struct bytes command);
+/* PEXPIRETIME of each, then MGET of all. */
+MUST_CHECK int encode_get_together(struct buf *out, size_t n, const struct bytes *keys);
 /* As PEXPIRETIME and PTTL say it. */
 #define NO_SUCH_KEY (-2)
-MUST_CHECK int encode_expiry(struct buf *out, struct bytes key);
 
 #endif

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/redis/encode.h"
@@ -153,6 +154,46 @@ START_TEST(test_reads)
 }
 END_TEST
 
+/* Numbers of every count of digits, and names of every short length. */
+START_TEST(test_numbers_and_names)
+{
+    char wanted[128], bytes[40];
+    uint64_t n = 0;
+
+    set_up(MIB);
+    for (unsigned i = 0; i < 1200; i++) {
+        n = i < 1100 ? i : n * 5 / 2;
+        snprintf(wanted, sizeof(wanted), "*5\r\n$7\r\nRESTORE\r\n$1\r\nk\r\n$1\r\n0\r\n$%llu\r\n",
+                 (unsigned long long)n);
+        ck_assert_int_eq(encode_restore_head(&out, BYTES("k"), 0, true, n), 0);
+        expect(bytes_str(wanted));
+    }
+    for (size_t len = 0; len <= sizeof(bytes); len++) {
+        for (size_t i = 0; i < len; i++)
+            bytes[i] = (char)('a' + i % 26);
+        snprintf(wanted, sizeof(wanted), "*2\r\n$6\r\nUNLINK\r\n$%zu\r\n%.*s\r\n", len, (int)len, bytes);
+        ck_assert_int_eq(encode_unlink(&out, bytes_of(bytes, len)), 0);
+        expect(bytes_str(wanted));
+    }
+    tear_down();
+}
+END_TEST
+
+START_TEST(test_together)
+{
+    const struct bytes keys[] = {BYTES("a"), BYTES(""), BYTES("a longer key")};
+
+    set_up(MIB);
+    ck_assert_int_eq(encode_get_together(&out, ARRAY_LEN(keys), keys), 0);
+    expect(BYTES("*2\r\n$11\r\nPEXPIRETIME\r\n$1\r\na\r\n*2\r\n$11\r\nPEXPIRETIME\r\n$0\r\n\r\n"
+                 "*2\r\n$11\r\nPEXPIRETIME\r\n$12\r\na longer key\r\n"
+                 "*4\r\n$4\r\nMGET\r\n$1\r\na\r\n$0\r\n\r\n$12\r\na longer key\r\n"));
+    ck_assert_int_eq(encode_pair(&out, BYTES("k"), BYTES("some value")), 0);
+    expect(BYTES("$1\r\nk\r\n$10\r\nsome value\r\n"));
+    tear_down();
+}
+END_TEST
+
 /* Each of them, with a key and a payload of its own lengths. */
 
 static int encode_any(unsigned which, struct bytes key, struct bytes payload)
@@ -179,14 +220,16 @@ static int encode_any(unsigned which, struct bytes key, struct bytes payload)
     case 9:
         return encode_set_head(&out, key, INT64_MAX, false, payload.len);
     case 10:
-        return encode_select(&out, INT32_MAX);
+        return encode_get_together(&out, 2, (const struct bytes[]){key, payload});
     case 11:
+        return encode_select(&out, INT32_MAX);
+    case 12:
         return encode_set_tail(&out, INT64_MAX, false);
     default:
         return encode_restore_tail(&out, INT64_MAX, true);
     }
 }
-#define KINDS 13
+#define KINDS 14
 
 /* All of it is a request, whatever the lengths: the sanitizers see to it that no byte goes beyond. */
 START_TEST(test_lengths)
@@ -251,4 +294,5 @@ START_TEST(test_refused_leaves_what_is_there)
 END_TEST
 
 UNIT_MAIN("redis/encode", test_select, test_one_key, test_appends, test_restore, test_restore_in_parts,
-          test_set, test_reads, test_lengths, test_ceilings, test_refused_leaves_what_is_there)
+          test_set, test_reads, test_numbers_and_names, test_together, test_lengths, test_ceilings,
+          test_refused_leaves_what_is_there)
