@@ -314,12 +314,6 @@ static int pass_over(struct reader *r, const struct resp_token *t)
 /* Keys that were asked for together. In a flight, `db` is their number, of the first of them; `bytes` is the
  * expiry as it was told, and `asks` says that it was refused. */
 
-static bool in_expiries(const struct reader *r)
-{
-    return !r->values && !flights_empty(&r->flights) && first_flight(r)->key &&
-           first_flight(r)->what == METHOD_TOGETHER;
-}
-
 static int take_their_expiry(struct reader *r, const struct resp_token *t)
 {
     struct flight *f = flights_at(&r->flights, r->expiries++);
@@ -364,7 +358,9 @@ static int take_their_value(struct reader *r, const struct resp_token *t)
     int64_t told = (int64_t)f->bytes;
 
     r->expire_at_ms = MAX(told, (int64_t)0);
-    if (f->asks)
+    if (r->db != DB_SELECTED)
+        keep_error(r, bytes_str(r->db_error));
+    else if (f->asks)
         keep_error(r, bytes_str(r->expiry_error));
     else if (t->type == RESP_NIL && told != NO_SUCH_KEY)
         keep_error(r, BYTES("WRONGTYPE no string"));
@@ -373,18 +369,18 @@ static int take_their_value(struct reader *r, const struct resp_token *t)
 
 static int take_token(struct reader *r, const struct resp_token *t)
 {
+    if (r->values)
+        return take_their_value(r, t);
     if (flights_empty(&r->flights))
         return -EBADMSG;
-    if (!flights_first(&r->flights)->key)
+    if (!first_flight(r)->key)
         return take_select(r, t);
-    if (in_expiries(r))
+    if (first_flight(r)->what == METHOD_TOGETHER)
         return take_expiries(r, t);
     if (r->db != DB_SELECTED)
         keep_error(r, bytes_str(r->db_error)); /* a refusal of the server: no key is to blame */
     if (r->to_pass)
         return pass_over(r, t);
-    if (r->values)
-        return take_their_value(r, t);
     switch (method_of(r)->steps[r->step]) {
     case STEP_OK:
         return take_multi(r, t);
@@ -411,7 +407,9 @@ static int take_token(struct reader *r, const struct resp_token *t)
 
 static bool at_value(const struct reader *r)
 {
-    return !flights_empty(&r->flights) && !in_expiries(r) && method_of(r)->steps[r->step] == STEP_VALUE;
+    if (r->values || flights_empty(&r->flights))
+        return r->values > 0;
+    return first_flight(r)->what != METHOD_TOGETHER && method_of(r)->steps[r->step] == STEP_VALUE;
 }
 
 static void stall(struct reader *r, bool stalled)

@@ -264,6 +264,90 @@ START_TEST(streams_cut_at_random)
 }
 END_TEST
 
+/* Where much is behind it, a token is taken in fewer steps: it is the same, or as wrong, as it is by itself.
+ */
+START_TEST(what_is_behind_a_token_changes_nothing)
+{
+    static const struct bytes tokens[] = {
+        BYTES_INIT(":0\r\n"),
+        BYTES_INIT(":-1\r\n"),
+        BYTES_INIT(":-0\r\n"),
+        BYTES_INIT(":007\r\n"),
+        BYTES_INIT(":999999999999999999\r\n"),
+        BYTES_INIT(":-999999999999999999\r\n"),
+        BYTES_INIT(":1000000000000000000\r\n"),
+        BYTES_INIT(":9223372036854775807\r\n"),
+        BYTES_INIT(":-9223372036854775808\r\n"),
+        BYTES_INIT(":9223372036854775808\r\n"),
+        BYTES_INIT(":00000000000000000000\r\n"),
+        BYTES_INIT(":\r\n"),
+        BYTES_INIT(":-\r\n"),
+        BYTES_INIT(":--1\r\n"),
+        BYTES_INIT(":1\r:"),
+        BYTES_INIT(":1\n\n"),
+        BYTES_INIT(":1 \r\n"),
+        BYTES_INIT(";1\r\n"),
+        BYTES_INIT("$0\r\n\r\n"),
+        BYTES_INIT("$-0\r\n\r\n"),
+        BYTES_INIT("$8\r\n12345678\r\n"),
+        BYTES_INIT("$08\r\n12345678\r\n"),
+        BYTES_INIT("$9\r\n"),
+        BYTES_INIT("$-1\r\n"),
+        BYTES_INIT("$-2\r\n"),
+        BYTES_INIT("$1000\r\n"),
+        BYTES_INIT("$1001\r\n"),
+        BYTES_INIT("$999999999999999999\r\n"),
+        BYTES_INIT("$18446744073709551615\r\n"),
+        BYTES_INIT("$1\r\nab\r\n"),
+        BYTES_INIT("$1\r\na\r:"),
+        BYTES_INIT("$1\n\na\r\n"),
+        BYTES_INIT("$\r\n"),
+        BYTES_INIT("*2\r\n"),
+        BYTES_INIT("+OK\r\n"),
+        BYTES_INIT("_\r\n"),
+    };
+    char with[64];
+
+    for (size_t i = 0; i < ARRAY_LEN(tokens); i++) {
+        struct resp_token t = {.type = RESP_NIL}, u = t;
+        struct resp r, s;
+        resp_init(&r, WHOLE, BULK_MAX, ARRAY_MAX);
+        resp_init(&s, WHOLE, BULK_MAX, ARRAY_MAX);
+        memset(with, '7', sizeof(with));
+        memcpy(with, tokens[i].ptr, tokens[i].len);
+        struct bytes alone = tokens[i], more = {with, sizeof(with)};
+        int e = resp_next(&r, &alone, &t);
+        ck_assert_msg(resp_next(&s, &more, &u) == e && e != -EAGAIN, "%s: %d", tokens[i].ptr, e);
+        ck_assert(r.bad == s.bad && r.depth == s.depth && r.part == s.part);
+        if (e)
+            continue;
+        ck_assert(u.type == t.type && u.number == t.number && u.last == t.last && u.depth == t.depth);
+        ck_assert(bytes_equal(u.text, t.text) && !alone.len);
+        ck_assert_uint_eq(more.len, sizeof(with) - tokens[i].len);
+    }
+}
+END_TEST
+
+/* The same of one whose end is not in: nothing is taken. */
+START_TEST(long_input_may_end_in_a_bulk)
+{
+    static const char bulk[] = "$30\r\n012345678901234567890123456789\r\n";
+
+    for (size_t len = 5; len < sizeof(bulk); len++) {
+        char *copy = malloc(len);
+        memcpy(copy, bulk, len);
+        struct bytes in = {copy, len};
+        struct resp_token t;
+        struct resp r;
+        resp_init(&r, 30, 30, 0);
+        bool whole = len == sizeof(bulk) - 1;
+        ck_assert_int_eq(resp_next(&r, &in, &t), whole ? 0 : -EAGAIN);
+        ck_assert_uint_eq(in.len, whole ? 0 : len);
+        free(copy);
+    }
+}
+END_TEST
+
 START_TEST(incomplete_tokens_stay)
 {
     struct resp_token t;
@@ -534,7 +618,7 @@ START_TEST(no_room_at_all)
 END_TEST
 
 UNIT_MAIN("core/resp", streams_in_one_piece, streams_byte_by_byte, streams_cut_at_random,
-          incomplete_tokens_stay, a_full_buffer_never_holds_a_bulk_up,
-          a_final_part_is_checked_before_it_is_given, lines_have_a_ceiling, no_announced_length_is_believed,
-          noise_reads_the_same_however_cut, requests_in_one_piece, requests_byte_by_byte, pipelined_requests,
-          no_room_at_all)
+          what_is_behind_a_token_changes_nothing, long_input_may_end_in_a_bulk, incomplete_tokens_stay,
+          a_full_buffer_never_holds_a_bulk_up, a_final_part_is_checked_before_it_is_given,
+          lines_have_a_ceiling, no_announced_length_is_believed, noise_reads_the_same_however_cut,
+          requests_in_one_piece, requests_byte_by_byte, pipelined_requests, no_room_at_all)
