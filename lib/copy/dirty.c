@@ -139,11 +139,8 @@ static void ring_shift(struct ring *r, enum dirty_class class)
     r->turn = TURN;
 }
 
-static struct db_queues *queues_of(struct dirty *d, int db)
+static NOINLINE struct db_queues *new_queues(struct dirty *d, int db)
 {
-    for (struct db_queues *q = d->dbs; q; q = q->sibling)
-        if (q->db == db)
-            return q;
     struct db_queues *q = calloc(1, sizeof(*q));
     if (!q)
         return NULL;
@@ -151,6 +148,14 @@ static struct db_queues *queues_of(struct dirty *d, int db)
     q->sibling = d->dbs;
     d->dbs = q;
     return q;
+}
+
+static inline struct db_queues *queues_of(struct dirty *d, int db)
+{
+    for (struct db_queues *q = d->dbs; q; q = q->sibling)
+        if (q->db == db)
+            return q;
+    return new_queues(d, db);
 }
 
 /* The database's queues are there: they were made when the key was first marked. */
@@ -329,7 +334,7 @@ static int insert(struct dirty *d, enum dirty_class class, int db, struct bytes 
 }
 
 /* A mark for a key that is in the set already. */
-static void mark_again(struct dirty *d, struct dirty_key *k, enum dirty_class class, uint64_t now_us)
+static NOINLINE void mark_again(struct dirty *d, struct dirty_key *k, enum dirty_class class, uint64_t now_us)
 {
     switch (k->place) {
     case DIRTY_IN_FLIGHT:

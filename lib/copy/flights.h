@@ -76,31 +76,14 @@ static inline bool flights_full(const struct flights *f)
     return flights_count(f) >= FLIGHTS_MAX - 1;
 }
 
-static inline int flights_grow(struct flights *f)
-{
-    unsigned cap = f->cap ? 2 * f->cap : FLIGHTS_MIN, n = 0;
-    struct flight *at = calloc(cap, sizeof(*at));
-
-    if (!at)
-        return -ENOMEM;
-    for (unsigned i = f->head; i != f->tail; i++)
-        at[n++] = f->at[i & (f->cap - 1)];
-    free(f->at);
-    *f = (struct flights){.tail = n, .cap = cap, .at = at};
-    return 0;
-}
+MUST_CHECK int flights_grow(struct flights *f, size_t need); /* the ring, until it has more places */
 
 /* Before so many pushes: -ENOBUFS, -ENOMEM: there is no room for them. */
 MUST_CHECK static inline int flights_reserve(struct flights *f, size_t n)
 {
     if (flights_count(f) + n > FLIGHTS_MAX - 1)
         return -ENOBUFS;
-    while (flights_count(f) + n >= f->cap) {
-        int err = flights_grow(f);
-        if (err)
-            return err;
-    }
-    return 0;
+    return flights_count(f) + n < f->cap ? 0 : flights_grow(f, flights_count(f) + n);
 }
 
 static inline void flights_push(struct flights *f, struct flight one)

@@ -115,15 +115,19 @@ static void fail_key(struct lane *l, struct dirty_key *k, const char *reason)
     dirty_fail(l->dirty, k, reason);
 }
 
+static void wait_for_node(struct lane *l, struct dirty_key *k)
+{
+    landed(l, k);
+    dirty_put_back(l->dirty, k, loop_now_us(l->loop), KEY_MOVED_US);
+}
+
 /* NULL: no node of the target has its slot, for now, and the key waits. */
-static struct target_node *node_of(struct lane *l, struct dirty_key *k)
+static inline struct target_node *node_of(struct lane *l, struct dirty_key *k)
 {
     struct target_node *n = target_of(l->target, k);
 
-    if (!n) {
-        landed(l, k);
-        dirty_put_back(l->dirty, k, loop_now_us(l->loop), KEY_MOVED_US);
-    }
+    if (!n)
+        wait_for_node(l, k);
     return n;
 }
 
@@ -361,17 +365,22 @@ static bool reader_ready(struct dirty_key *k, void *arg)
            (!n || (!writer_is_full(n->writer) && writer_db(n->writer, k->db) != WRITER_DB_ASKED));
 }
 
-/* True: the target does not let us into the key's database, and the key has been dealt with. */
-static bool database_refused(struct lane *l, struct target_node *n, struct dirty_key *k)
+static void no_database(struct lane *l, struct target_node *n, struct dirty_key *k)
 {
-    if (writer_db(n->writer, k->db) != WRITER_DB_REFUSED)
-        return false;
     struct bytes error = writer_db_error(n->writer);
     if (bytes_starts(error, "ERR "))
         fail_key(l, k, "the target has no such database");
     else
         key_refused(l, LANE_TARGET, k, error);
     writer_db_again(n->writer);
+}
+
+/* True: the target does not let us into the key's database, and the key has been dealt with. */
+static inline bool database_refused(struct lane *l, struct target_node *n, struct dirty_key *k)
+{
+    if (writer_db(n->writer, k->db) != WRITER_DB_REFUSED)
+        return false;
+    no_database(l, n, k);
     return true;
 }
 

@@ -117,7 +117,7 @@ static const struct method *method_of(const struct reader *r)
     return &methods[r->asking][first_flight(r)->what];
 }
 
-static void keep_error(struct reader *r, struct bytes text)
+static NOINLINE void keep_error(struct reader *r, struct bytes text)
 {
     if (r->error[0])
         return;
@@ -269,7 +269,7 @@ static int take_clock(struct reader *r, const struct resp_token *t, int64_t unit
     return 0;
 }
 
-static int take_select(struct reader *r, const struct resp_token *t)
+static NOINLINE int take_select(struct reader *r, const struct resp_token *t)
 {
     if (t->type != RESP_SIMPLE && t->type != RESP_ERROR)
         return -EBADMSG;
@@ -329,7 +329,7 @@ static int take_their_expiry(struct reader *r, const struct resp_token *t)
 }
 
 /* MGET's reply as a whole. Refused, it says nothing of any of them: each is to be asked for by itself. */
-static int take_their_values(struct reader *r, const struct resp_token *t)
+static NOINLINE int take_their_values(struct reader *r, const struct resp_token *t)
 {
     unsigned n = r->expiries;
 
@@ -367,16 +367,9 @@ static int take_their_value(struct reader *r, const struct resp_token *t)
     return take_value(r, t);
 }
 
-static int take_token(struct reader *r, const struct resp_token *t)
+/* Of a key that was asked for by itself. */
+static NOINLINE int take_step(struct reader *r, const struct resp_token *t)
 {
-    if (r->values)
-        return take_their_value(r, t);
-    if (flights_empty(&r->flights))
-        return -EBADMSG;
-    if (!first_flight(r)->key)
-        return take_select(r, t);
-    if (first_flight(r)->what == METHOD_TOGETHER)
-        return take_expiries(r, t);
     if (r->db != DB_SELECTED)
         keep_error(r, bytes_str(r->db_error)); /* a refusal of the server: no key is to blame */
     if (r->to_pass)
@@ -403,6 +396,17 @@ static int take_token(struct reader *r, const struct resp_token *t)
         return take_value(r, t);
     }
     return -EBADMSG;
+}
+
+static int take_token(struct reader *r, const struct resp_token *t)
+{
+    if (r->values)
+        return take_their_value(r, t);
+    if (flights_empty(&r->flights))
+        return -EBADMSG;
+    if (!first_flight(r)->key)
+        return take_select(r, t);
+    return first_flight(r)->what == METHOD_TOGETHER ? take_expiries(r, t) : take_step(r, t);
 }
 
 static bool at_value(const struct reader *r)
@@ -628,6 +632,34 @@ static void gather(struct reader *r, struct dirty_key *k)
         (void)!send_gathered(r); /* else all of them are lost, as is told later */
 }
 
+static NOINLINE int send_select(struct reader *r, int db)
+{
+    int err = send_gathered(r);
+    if (!err)
+        err = encode_select(conn_out(r->conn), db);
+    if (err)
+        return err;
+    flights_push(&r->flights, (struct flight){.db = db});
+    r->sent_db = db;
+    return 0;
+}
+
+static int send_alone(struct reader *r, struct dirty_key *k)
+{
+    if (r->asking && k->way == WAY_STRING)
+        k->way = WAY_DUMP;
+    int method = r->method + (k->way == WAY_STRING ? METHOD_STRING : 0);
+    int err = methods[r->asking][method].request(conn_out(r->conn), dirty_name(k));
+    if (err)
+        return err;
+    flights_push(&r->flights, (struct flight){.key = k, .what = method});
+    r->keys++;
+    if (!r->stalled)
+        conn_expect(r->conn, true);
+    conn_flush(r->conn);
+    return 0;
+}
+
 int reader_read(struct reader *r, struct dirty_key *k)
 {
     if (!conn_is_up(r->conn))
@@ -638,29 +670,13 @@ int reader_read(struct reader *r, struct dirty_key *k)
     if (err)
         return err;
     if (r->sent_db != k->db) {
-        err = send_gathered(r);
-        if (!err)
-            err = encode_select(conn_out(r->conn), k->db);
+        err = send_select(r, k->db);
         if (err)
             return err;
-        flights_push(&r->flights, (struct flight){.db = k->db});
-        r->sent_db = k->db;
     }
-    if (goes_together(r, k)) {
-        gather(r, k);
-        return 0;
-    }
-    if (r->asking && k->way == WAY_STRING)
-        k->way = WAY_DUMP;
-    int method = r->method + (k->way == WAY_STRING ? METHOD_STRING : 0);
-    err = methods[r->asking][method].request(conn_out(r->conn), dirty_name(k));
-    if (err)
-        return err;
-    flights_push(&r->flights, (struct flight){.key = k, .what = method});
-    r->keys++;
-    if (!r->stalled)
-        conn_expect(r->conn, true);
-    conn_flush(r->conn);
+    if (!goes_together(r, k))
+        return send_alone(r, k);
+    gather(r, k);
     return 0;
 }
 

@@ -228,6 +228,8 @@ static struct target_node *asked_of(const struct target *t, const struct dirty_k
 
 struct target_node *target_of(const struct target *t, const struct dirty_key *k)
 {
+    if (t->only && !k->ask)
+        return t->only;
     struct target_node *asked = k->ask ? asked_of(t, k) : NULL;
     return asked ? asked : target_of_name(t, dirty_name(k));
 }

@@ -89,14 +89,9 @@ static void on_send(void *arg)
         (void)!send_gathered(w);
 }
 
-enum writer_db writer_db(struct writer *w, int source_db)
+/* That of another database than it is in. */
+static NOINLINE enum writer_db go_to_db(struct writer *w, int db)
 {
-    int db = target_db(w, source_db);
-
-    if (!conn_is_up(w->conn) || w->in_part || w->asked_db != URL_DB_NONE)
-        return WRITER_DB_ASKED;
-    if (w->db == db)
-        return WRITER_DB_READY;
     if (w->refused_db == db)
         return WRITER_DB_REFUSED;
     if (send_gathered(w) < 0 || flights_reserve(&w->flights, 1) < 0 ||
@@ -108,6 +103,15 @@ enum writer_db writer_db(struct writer *w, int source_db)
     conn_expect(w->conn, true);
     conn_flush(w->conn);
     return WRITER_DB_ASKED;
+}
+
+enum writer_db writer_db(struct writer *w, int source_db)
+{
+    int db = target_db(w, source_db);
+
+    if (!conn_is_up(w->conn) || w->in_part || w->asked_db != URL_DB_NONE)
+        return WRITER_DB_ASKED;
+    return w->db == db ? WRITER_DB_READY : go_to_db(w, db);
 }
 
 bool writer_is_in(const struct writer *w, int db)

@@ -6,8 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MUST_CHECK                    __attribute__((warn_unused_result))
-#define PRINTF_LIKE(f, a)             __attribute__((format(printf, f, a)))
+#define MUST_CHECK        __attribute__((warn_unused_result))
+#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+/* What a function on the hot path seldom calls: inlined, it would have it save registers each time. */
+#define NOINLINE                      __attribute__((noinline))
 #define CLEANUP(fn)                   __attribute__((cleanup(fn)))
 #define ARRAY_LEN(a)                  (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b)                     ((a) < (b) ? (a) : (b))

@@ -217,8 +217,7 @@ static inline bool next_quick(struct resp *r, struct bytes *in, struct resp_toke
     return give(r, ret, RESP_INTEGER, negative ? -(int64_t)n : (int64_t)n, none) == 0;
 }
 
-/* Not inlined: what the quick way needs of the stack is less. */
-static __attribute__((noinline)) int next_any(struct resp *r, struct bytes *in, struct resp_token *ret)
+static NOINLINE int next_any(struct resp *r, struct bytes *in, struct resp_token *ret)
 {
     if (r->bad)
         return -EBADMSG;

@@ -69,7 +69,7 @@ static void move_chain(struct table *t)
     t->old[t->moved++] = NULL;
 }
 
-static void move_some(struct table *t)
+static NOINLINE void move_some(struct table *t)
 {
     for (int i = 0; i < MOVE_AT_ONCE && t->moved <= t->old_mask; i++)
         move_chain(t);
@@ -80,7 +80,7 @@ static void move_some(struct table *t)
 }
 
 /* A failure is no error: the chains get longer, and the next insert tries again. */
-static void grow(struct table *t)
+static NOINLINE void grow(struct table *t)
 {
     size_t size = (t->mask + 1) * 2;
     struct table_node **heads = heads_new(size);
@@ -95,7 +95,7 @@ static void grow(struct table *t)
 }
 
 /* All at once: that many empty chains are passed in milliseconds, and it is seldom. */
-static void shrink(struct table *t)
+static NOINLINE void shrink(struct table *t)
 {
     size_t size = TABLE_MIN;
     while (size < t->count * 4)

@@ -132,7 +132,7 @@ bool filter_type(const struct filter *f, enum rdb_type type)
 
 bool filter_payload(const struct filter *f, struct bytes start)
 {
-    return !start.len || filter_type(f, rdb_type_of((uint8_t)start.ptr[0]));
+    return !filter_has_types(f) || !start.len || filter_type(f, rdb_type_of((uint8_t)start.ptr[0]));
 }
 
 bool filter_type_name(const struct filter *f, struct bytes name)

@@ -24,7 +24,7 @@ static const char pairs[] = "00010203040506070809101112131415161718192021222324"
                             "50515253545556575859606162636465666768697071727374"
                             "75767778798081828384858687888990919293949596979899";
 
-static char *put_large_u64(char *p, uint64_t n)
+static NOINLINE char *put_large_u64(char *p, uint64_t n)
 {
     char text[20], *end = text + sizeof(text), *d = end;
 
