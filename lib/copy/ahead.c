@@ -56,8 +56,7 @@ void ahead_add(struct ahead *a, int db, struct bytes key)
         return;
     }
     memcpy(l->at + l->len, &h, sizeof(h));
-    if (key.len)
-        memcpy(l->at + l->len + sizeof(h), key.ptr, key.len);
+    bytes_put(l->at + l->len + sizeof(h), key);
     l->len += sizeof(h) + key.len;
 }
 

@@ -322,7 +322,7 @@ static int insert(struct dirty *d, enum dirty_class class, int db, struct bytes 
         return -ENOMEM;
     *k = (struct dirty_key){
         .since_us = now_us, .epoch = d->epoch, .db = db, .len = (uint32_t)key.len, .class = class};
-    memcpy(k->key, key.ptr, key.len);
+    bytes_put(k->key, key);
     int err = table_insert(&d->table, &k->node, hash);
     if (err) {
         free_key(d, k);

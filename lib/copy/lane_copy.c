@@ -179,6 +179,8 @@ static bool begin_copy(struct lane *l, struct dirty_key *k, size_t flying)
 
 static bool rates_ready(struct lane *l)
 {
+    if (!l->keys_rate.per_s && !l->bytes_rate.per_s)
+        return true;
     uint64_t now_us = loop_now_us(l->loop);
     if (rate_ready(&l->keys_rate, now_us) && rate_ready(&l->bytes_rate, now_us))
         return true;
@@ -223,10 +225,13 @@ bool lane_may_write(struct lane *l)
 static size_t copy_more(struct lane *l, size_t flying, uint64_t ripe_us)
 {
     size_t most = window(l), asked = most_asked(l);
+    bool writes = filter_has_types(l->opt.filter); /* TYPE to the target; else it only reads */
 
     l->alone_waits = false;
-    while (flying < most && target_has_room(l) && reader_outstanding(l->reader) < asked &&
-           !reader_is_full(l->reader) && rates_ready(l)) {
+    if (!target_has_room(l))
+        return flying;
+    while (flying < most && !l->alone_in_flight && (!writes || target_has_room(l)) &&
+           reader_outstanding(l->reader) < asked && !reader_is_full(l->reader) && rates_ready(l)) {
         struct dirty_key *k = dirty_take(l->dirty, ripe_us);
         if (!k || !begin_copy(l, k, flying))
             break;

@@ -45,9 +45,7 @@ void recent_add(struct recent *r, int db, struct bytes key)
         r->end = r->head;
         r->head = 0;
     }
-    if (key.len)
-        memcpy(r->at + r->head, key.ptr, key.len);
-    memcpy(r->at + r->head + key.len, &t, sizeof(t));
+    memcpy(bytes_put(r->at + r->head, key), &t, sizeof(t));
     r->head += key.len + sizeof(t);
 }
 

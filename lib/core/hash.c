@@ -56,6 +56,19 @@ static inline uint64_t load64(const char *p)
     return word;
 }
 
+/* The bytes behind the last whole word. Of a longer slice they are the upper part of its last eight. */
+static inline uint64_t load_rest(struct bytes b)
+{
+    size_t n = b.len % 8;
+    uint64_t rest = 0;
+
+    if (n && b.len > 8)
+        return load64(b.ptr + b.len - 8) >> (64 - 8 * n);
+    for (size_t i = 0; i < n; i++)
+        rest |= (uint64_t)(unsigned char)b.ptr[i] << (8 * i);
+    return rest;
+}
+
 static inline struct sip sip_start(struct hash_seed seed)
 {
     return (struct sip){
@@ -74,8 +87,7 @@ static inline uint64_t sip_finish(struct sip s, int c_rounds, int d_rounds, size
 
     for (size_t i = 0; i < words; i++)
         sip_word(&s, c_rounds, load64(b.ptr + i * 8));
-    for (size_t i = 0; i < b.len % 8; i++)
-        tail |= (uint64_t)(unsigned char)b.ptr[words * 8 + i] << (8 * i);
+    tail |= load_rest(b);
     sip_word(&s, c_rounds, tail);
     s.v2 ^= 0xff;
     sip_rounds(&s, d_rounds);

@@ -120,11 +120,13 @@ static NOINLINE void shrink(struct table *t)
 
 void table_trim(struct table *t)
 {
-    if (t->count == 0 && t->old) {
-        free(t->old);
-        t->old = NULL;
-    }
-    if (!t->old && t->mask >= TABLE_MIN && t->count * 16 < t->mask)
+    bool wide = t->mask >= TABLE_MIN && t->count * 16 < t->mask;
+
+    if (t->count && (t->old || !wide))
+        return;
+    free(t->old); /* its chains are empty, where there is one */
+    t->old = NULL;
+    if (wide)
         shrink(t);
 }
 

@@ -5,19 +5,6 @@
 
 #define HEAD_MAX 128 /* all but key and payload, of any request here */
 
-/* Names are short: two copies of fixed length, which overlap, cost less than the call of memcpy() for one
- * that is not known. */
-static inline char *put_text(char *p, struct bytes b)
-{
-    if (b.len >= 8 && b.len <= 16) {
-        memcpy(p, b.ptr, 8);
-        memcpy(p + b.len - 8, b.ptr + b.len - 8, 8);
-    } else if (b.len) { /* a name of no length may have no place either */
-        memcpy(p, b.ptr, b.len);
-    }
-    return p + b.len;
-}
-
 /* The numbers below 100, each in two digits. */
 static const char pairs[] = "00010203040506070809101112131415161718192021222324"
                             "25262728293031323334353637383940414243444546474849"
@@ -34,7 +21,7 @@ static NOINLINE char *put_large_u64(char *p, uint64_t n)
         memcpy(d -= 2, pairs + n * 2, 2);
     else
         *--d = (char)('0' + n);
-    return put_text(p, (struct bytes){d, (size_t)(end - d)});
+    return bytes_put(p, (struct bytes){d, (size_t)(end - d)});
 }
 
 /* Most are lengths of keys and of small values. */
@@ -62,14 +49,14 @@ static inline char *put_bulk_head(char *p, uint64_t length)
 {
     *p++ = '$';
     p = put_u64(p, length);
-    return put_text(p, BYTES("\r\n"));
+    return bytes_put(p, BYTES("\r\n"));
 }
 
 static inline char *put_bulk(char *p, struct bytes b)
 {
     p = put_bulk_head(p, b.len);
-    p = put_text(p, b);
-    return put_text(p, BYTES("\r\n"));
+    p = bytes_put(p, b);
+    return bytes_put(p, BYTES("\r\n"));
 }
 
 static char *put_bulk_u64(char *p, uint64_t n)
@@ -91,7 +78,7 @@ int encode_keyed(struct buf *out, struct bytes before, struct bytes key)
     int err = buf_reserve(out, before.len + key.len + HEAD_MAX, &start);
     if (err)
         return err;
-    char *p = put_text(start, before);
+    char *p = bytes_put(start, before);
     return finish(out, start, put_bulk(p, key));
 }
 
@@ -103,12 +90,12 @@ static int around_two(struct buf *out, struct bytes one, struct bytes two, struc
     int err = buf_reserve(out, one.len + two.len + 2 * key.len + after.len + HEAD_MAX, &start);
     if (err)
         return err;
-    char *bulk = put_text(start, one);
+    char *bulk = bytes_put(start, one);
     char *p = put_bulk(bulk, key);
     size_t length = (size_t)(p - bulk);
-    p = put_text(p, two);
-    p = put_text(p, (struct bytes){bulk, length});
-    p = put_text(p, after);
+    p = bytes_put(p, two);
+    p = bytes_put(p, (struct bytes){bulk, length});
+    p = bytes_put(p, after);
     return finish(out, start, p);
 }
 
@@ -118,7 +105,7 @@ int encode_select(struct buf *out, int db)
     int err = buf_reserve(out, HEAD_MAX, &start);
     if (err)
         return err;
-    char *p = put_text(start, BYTES("*2\r\n$6\r\nSELECT\r\n"));
+    char *p = bytes_put(start, BYTES("*2\r\n$6\r\nSELECT\r\n"));
     return finish(out, start, put_bulk_u64(p, (uint64_t)db));
 }
 
@@ -146,7 +133,7 @@ static char *put_restore_head(char *p, struct bytes key, int64_t expire_at_ms, b
 {
     *p++ = '*';
     p = put_u64(p, 4 + replace + (expire_at_ms != 0));
-    p = put_text(p, BYTES("\r\n$7\r\nRESTORE\r\n"));
+    p = bytes_put(p, BYTES("\r\n$7\r\nRESTORE\r\n"));
     p = put_bulk(p, key);
     p = put_bulk_u64(p, (uint64_t)expire_at_ms);
     return put_bulk_head(p, length);
@@ -154,29 +141,29 @@ static char *put_restore_head(char *p, struct bytes key, int64_t expire_at_ms, b
 
 static char *put_restore_tail(char *p, int64_t expire_at_ms, bool replace)
 {
-    p = put_text(p, BYTES("\r\n"));
+    p = bytes_put(p, BYTES("\r\n"));
     if (replace)
-        p = put_text(p, BYTES("$7\r\nREPLACE\r\n"));
-    return expire_at_ms ? put_text(p, BYTES("$6\r\nABSTTL\r\n")) : p;
+        p = bytes_put(p, BYTES("$7\r\nREPLACE\r\n"));
+    return expire_at_ms ? bytes_put(p, BYTES("$6\r\nABSTTL\r\n")) : p;
 }
 
 static char *put_set_head(char *p, struct bytes key, int64_t expire_at_ms, bool replace, uint64_t length)
 {
     *p++ = '*';
     p = put_u64(p, 3 + !replace + 2 * (expire_at_ms != 0));
-    p = put_text(p, BYTES("\r\n$3\r\nSET\r\n"));
+    p = bytes_put(p, BYTES("\r\n$3\r\nSET\r\n"));
     p = put_bulk(p, key);
     return put_bulk_head(p, length);
 }
 
 static char *put_set_tail(char *p, int64_t expire_at_ms, bool replace)
 {
-    p = put_text(p, BYTES("\r\n"));
+    p = bytes_put(p, BYTES("\r\n"));
     if (!replace)
-        p = put_text(p, BYTES("$2\r\nNX\r\n"));
+        p = bytes_put(p, BYTES("$2\r\nNX\r\n"));
     if (!expire_at_ms)
         return p;
-    p = put_text(p, BYTES("$4\r\nPXAT\r\n"));
+    p = bytes_put(p, BYTES("$4\r\nPXAT\r\n"));
     return put_bulk_u64(p, (uint64_t)expire_at_ms);
 }
 
@@ -188,7 +175,7 @@ static inline int encode_value(struct buf *out, struct bytes key, int64_t expire
     if (err)
         return err;
     char *p = head(start, key, expire_at_ms, replace, value.len);
-    p = put_text(p, value);
+    p = bytes_put(p, value);
     return finish(out, start, tail(p, expire_at_ms, replace));
 }
 
@@ -314,7 +301,7 @@ int encode_command(struct buf *out, size_t args, struct bytes command)
         return err;
     *start = '*';
     char *p = put_u64(start + 1, args + 1);
-    p = put_text(p, BYTES("\r\n"));
+    p = bytes_put(p, BYTES("\r\n"));
     return finish(out, start, put_bulk(p, command));
 }
 
@@ -330,10 +317,10 @@ int encode_get_together(struct buf *out, size_t n, const struct bytes *keys)
         return err;
     char *p = start;
     for (size_t i = 0; i < n; i++)
-        p = put_bulk(put_text(p, BYTES(PEXPIRETIME)), keys[i]);
+        p = put_bulk(bytes_put(p, BYTES(PEXPIRETIME)), keys[i]);
     *p++ = '*';
     p = put_u64(p, n + 1);
-    p = put_text(p, BYTES("\r\n$4\r\nMGET\r\n"));
+    p = bytes_put(p, BYTES("\r\n$4\r\nMGET\r\n"));
     for (size_t i = 0; i < n; i++)
         p = put_bulk(p, keys[i]);
     return finish(out, start, p);
