@@ -170,7 +170,9 @@ static void fill_side(const struct batch *b, unsigned i, int side, struct compar
     const char *error = r->error ? r->error : "";
     if (!error[0] && b->kind == BATCH_DEEP && r->exists && r->undecoded)
         error = undecoded_text(r->undecoded);
-    snprintf(ret->error, sizeof(ret->error), "%s", error);
+    ret->error[0] = '\0';
+    if (error[0])
+        snprintf(ret->error, sizeof(ret->error), "%s", error);
 }
 
 static bool is_decoded(const struct batch *b, unsigned i, int side)

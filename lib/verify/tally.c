@@ -16,11 +16,19 @@ struct tally {
     struct sum sums[BUCKETS];
 };
 
-/* The bucket is of the first half, so of that fewer bits tell names of a bucket apart; the other has all. */
+/* The second half is made of the first (the last steps of splitmix64), and so that sums of the one say
+ * nothing of sums of the other. */
+static uint64_t mixed(uint64_t h)
+{
+    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9;
+    h = (h ^ h >> 27) * 0x94d049bb133111eb;
+    return h ^ h >> 31;
+}
+
 static struct sum sum_of(const struct tally *t, int db, struct bytes name)
 {
-    uint64_t salt = (uint64_t)(uint32_t)db * 2;
-    return (struct sum){hash_bytes(t->seed, salt, name), hash_bytes(t->seed, salt + 1, name)};
+    uint64_t h = hash_bytes(t->seed, (uint64_t)(uint32_t)db, name);
+    return (struct sum){h, mixed(h)};
 }
 
 int tally_new(struct hash_seed seed, struct tally **ret)

@@ -1,10 +1,10 @@
 /* tally.h - which names that one side tells were counted on the other, without a name being kept. Of this
  * room only.
  *
- * Names are shared out among buckets, and each bucket has a sum of their hashes, 128 bits with a secret seed:
- * what is counted is added, what is told is taken away. A bucket is even when nothing is left: then every
+ * Names are shared out among buckets, and each bucket has a sum of their hashes, with a secret seed: what is
+ * counted is added, what is told is taken away. A bucket is even when nothing is left: then every
  * name of it that was told was counted. A name that was not, or one that was counted or told another number
- * of times, leaves something, and nothing that others leave makes up for it.
+ * of times, leaves something, and what others leave does not make up for it, but by a chance of 2^-64.
  */
 #ifndef RIOT_VERIFY_TALLY_H
 #define RIOT_VERIFY_TALLY_H
