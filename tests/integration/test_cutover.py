@@ -431,6 +431,7 @@ def test_full_verify_in_the_gate_finds_drift(lab):
 
 
 def test_drift_in_the_pause_undoes_it(lab):
+    """With time for all that was copied last, of which the deletions of the flush are most."""
     link = link_of(lab)
     lab.source.call("FLUSHALL")
     with lab.source.raw() as client:
@@ -438,7 +439,7 @@ def test_drift_in_the_pause_undoes_it(lab):
     link.wait("live")
     link.wait("drained")
     lab.target.call("SET", "few:3", "wrong")
-    undone(lab, link, link.ctl("cutover", *FAST), why="few:3")
+    undone(lab, link, link.ctl("cutover", *FAST, "--verify-budget", "3s"), why="few:3")
     lab.source.call("SET", "few:3", "3")
     link.wait("drained")
     link.must("cutover", *FAST)

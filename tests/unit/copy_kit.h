@@ -68,7 +68,7 @@ KIT_UNUSED static void kit_expect(struct fake *f, const char *wanted)
     size_t lines = 0;
     for (const char *at = wanted; *at; at++)
         lines += *at == '\n';
-    (void)fake_run(f, &kit.lines, lines, 5000);
+    (void)fake_run(f, &kit.lines, lines, 60000);
     ck_assert_msg(strcmp(kit.text, wanted) == 0, "it was told:\n%sinstead of:\n%s", kit.text, wanted);
     kit_forget();
 }

@@ -89,7 +89,7 @@ static void new_lanes(void)
 #define UNTIL(condition)                                                                                     \
     do {                                                                                                     \
         for (unsigned tries_ = 0; !(condition); tries_++) {                                                  \
-            ck_assert_msg(tries_ < 2000, "waited for %s", #condition);                                       \
+            ck_assert_msg(tries_ < 12000, "waited for %s", #condition);                                      \
             fake_pass(&none, 5);                                                                             \
         }                                                                                                    \
     } while (0)
@@ -108,7 +108,7 @@ static void until_live(size_t n)
     char text[1024] = "";
     size_t len = 0;
 
-    if (fake_run(&none, &lives, n, 10000))
+    if (fake_run(&none, &lives, n, 60000))
         return;
     for (size_t i = 0; i < lanes->n; i++) {
         static struct lane_status s;

@@ -365,7 +365,7 @@ START_TEST(test_stopped_while_asking)
     sweep_stop(sweep);
     ck_assert(!sweep_running(sweep));
     /* What is under way there is nobody's answer. */
-    ck_assert(fake_run(&target, &source_seen, 2, 1000));
+    ck_assert(fake_run(&target, &source_seen, 2, 60000));
     kit_nothing(&target, 20);
     fake_rule(&source, "EXISTS", ":1\r\n");
     fake_rule(&source, "EXISTS a", ":0\r\n");
@@ -385,7 +385,7 @@ START_TEST(test_begun_anew_while_asking)
     fake_pass(&target, 20);
     fake_rule(&source, "EXISTS", ":0\r\n");
     begin((const int[]){1}, 1, true);
-    ck_assert(fake_run(&target, &source_seen, 2, 1000));
+    ck_assert(fake_run(&target, &source_seen, 2, 60000));
     expect("done 3 3\n");
     tear_down();
 }
@@ -414,7 +414,7 @@ START_TEST(test_stopped_by_a_missing_key)
     fake_rule(&source, "EXISTS", ":0\r\n");
     begin_0();
     expect("0 a\n0 b\n");
-    ck_assert(fake_run(&target, &source_seen, 2, 1000));
+    ck_assert(fake_run(&target, &source_seen, 2, 60000));
     kit_nothing(&target, 20);
     tear_down();
 }

@@ -79,7 +79,7 @@ static void make(void)
 static void measure(void)
 {
     make();
-    ck_assert(fake_run(&t.source, &t.answers, 1, 10000));
+    ck_assert(fake_run(&t.source, &t.answers, 1, 60000));
 }
 
 static void done(void)

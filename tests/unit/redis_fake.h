@@ -312,7 +312,7 @@ static inline bool fake_run(struct fake *f, const size_t *count, size_t n, unsig
     return w.came;
 }
 
-#define fake_until(f, count, n) ck_assert_msg(fake_run(f, count, n, 10000), "waited for " #count " >= " #n)
+#define fake_until(f, count, n) ck_assert_msg(fake_run(f, count, n, 60000), "waited for " #count " >= " #n)
 #define fake_pass(f, ms)        (void)fake_run(f, NULL, 0, ms)
 
 #endif

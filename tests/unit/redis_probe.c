@@ -246,8 +246,10 @@ START_TEST(test_free_in_callbacks)
         if (i == 3)
             s.fake.endpoint.url.path = (char *)"/nonexistent/socket";
         begin(&s, true);
-        fake_pass(&s.fake, 100);
+        for (unsigned tries = 0; s.prober && tries < 600; tries++)
+            fake_pass(&s.fake, 100);
         ck_assert_ptr_null(s.prober);
+        fake_pass(&s.fake, 100);
         tear_down(&s);
     }
 }

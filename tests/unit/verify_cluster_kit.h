@@ -15,7 +15,7 @@
 #define UNTIL(condition)                                                                                     \
     do {                                                                                                     \
         for (unsigned tries_ = 0; !(condition); tries_++) {                                                  \
-            ck_assert_msg(tries_ < 2000, "waited for " #condition);                                          \
+            ck_assert_msg(tries_ < 12000, "waited for " #condition);                                         \
             fake_pass(&none, 5);                                                                             \
         }                                                                                                    \
     } while (0)
