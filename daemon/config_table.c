@@ -330,8 +330,10 @@ const struct config_option config_options[] = {
      .value = "2ms",
      .max = 1000,
      .flags = OPTION_LIMIT | OPTION_RELOAD,
-     .help = "Under load a changed key waits before it is read, up to so long, so that its next changes are "
-             "copied with it. When little changes, or a drain waits, nothing waits; 0ms: never."},
+     .help =
+         "Under load a changed key waits before it is read, up to so long, so that its next changes are "
+         "copied with it. When little changes, or a drain waits, nothing waits; 0ms: never. A snapshot or "
+         "a resync beside writers lets it wait up to 10s, while there is memory; with 0ms it does not."},
 
     {.path = "control.socket",
      .type = TYPE_PATH,

@@ -195,13 +195,28 @@ static bool target_has_room(const struct lane *l)
 }
 
 /* Those who write to the source come before a pass; but not before the memory for what they write. */
-static size_t most_asked(const struct lane *l)
+static bool gives_way(const struct lane *l)
 {
     struct dirty_counts counts;
 
     dirty_counts(l->dirty, &counts);
     bool passing = counts.scan_queued || scanner_running(l->scanner) || sweep_running(l->sweep);
-    return passing && dirty_live_memory(l->dirty) < dirty_budget(l->dirty) / 4 ? l->yield.most : COPY_WINDOW;
+    return passing && dirty_live_memory(l->dirty) < dirty_budget(l->dirty) / 8 * 3;
+}
+
+static size_t most_asked(const struct lane *l)
+{
+    return gives_way(l) ? l->yield.most : COPY_WINDOW;
+}
+
+/* How long a live mark rests. A drain waits for all that rests, but not before the lane is live. */
+static uint64_t rest_us(const struct lane *l)
+{
+    bool live_later = l->phase == LANE_SCAN || l->phase == LANE_SWEEP;
+
+    if (live_later && l->coalesce.most_us && l->yield.most < l->yield.all && gives_way(l))
+        return COALESCE_PASS_US;
+    return l->ndrains ? 0 : l->coalesce.wait_us;
 }
 
 /* Where a limit has them wait, those that wait already come first (R12): the stream is always there to take
@@ -256,8 +271,7 @@ static void pump(void *arg)
         return;
     }
     lane_choose_way(l);
-    uint64_t wait_us = l->ndrains ? 0 : l->coalesce.wait_us; /* a drain waits for all that rests */
-    uint64_t ripe_us = wait_us ? now_us - wait_us : UINT64_MAX;
+    uint64_t wait_us = rest_us(l), ripe_us = wait_us ? now_us - MIN(wait_us, now_us) : UINT64_MAX;
     flying = copy_more(l, flying, ripe_us);
     coalesce_feed(&l->coalesce, flying, l->marks, now_us);
     uint64_t live_us = wait_us ? dirty_live_since_us(l->dirty) : UINT64_MAX;

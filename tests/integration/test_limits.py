@@ -1,13 +1,14 @@
 """limits.*: memory is bounded whatever happens, and rates are kept."""
 
 import contextlib
-import threading
+import subprocess
 import time
 
 import pytest
 
 from kit import fill, process
 from kit.compare import assert_equal
+from kit.riot import program
 from kit.wait import SANITIZED, SCALE, until
 from kit.wire import UNTOLD, WRITES
 
@@ -209,21 +210,12 @@ def test_where_little_changes_nothing_waits(lab, feed):
 
 @contextlib.contextmanager
 def writers(server):
-    """As many writes as go, until the end of the block."""
-    ends = threading.Event()
-
-    def write():
-        with server.raw() as client:
-            while not ends.is_set():
-                client.must([("SET", f"live:{n}", n) for n in range(4000)], depth=64)
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        yield
-    finally:
-        ends.set()
-        thread.join()
+    """As many writes as go, to 4,000 keys, until the end of the block."""
+    with process.popen([program("bench/load"), server.path, "0", "0", "4000"], stdout=subprocess.DEVNULL) as child:
+        try:
+            yield
+        finally:
+            child.kill()
 
 
 def looks(lab, riotd):
@@ -265,3 +257,26 @@ def test_a_first_copy_gives_way_to_writers(lab):
     riotd.stop()
     lab.target.call("FLUSHALL")
     asked_at_once(lab, "alone", lambda keys: keys > 128)
+
+
+def read_twice(lab, **options):
+    """Keys that the source was asked for once more than the first copy needs, beside writers to a few keys."""
+    riotd = lab.link(name="beside", feed="tracking", **options)
+    lab.source.call("CONFIG", "RESETSTAT")
+    with writers(lab.source):
+        riotd.wait("live", 120)
+        calls = str(lab.source.info("commandstats")["cmdstat_pexpiretime"])
+    lab.equal(riotd, at_least=60_000)
+    riotd.stop()
+    lab.target.call("FLUSHALL")
+    return int(calls.partition("calls=")[2].partition(",")[0]) - 60_000
+
+
+def test_changes_rest_while_a_first_copy_gives_way(lab):
+    """Nobody waits for them before it is through: as long as there is memory, they are copied with it, and with each other."""
+    if not lab.source.has("PEXPIRETIME"):
+        pytest.skip("what is read is counted by PEXPIRETIME")
+    with lab.source.raw() as client:
+        fill.strings(client, 60_000, size=20)
+    rested, apart = read_twice(lab), read_twice(lab, limits__coalesce="0ms")
+    assert rested < 0.6 * apart, f"{rested} keys were read once more, {apart} where nothing may wait"
