@@ -204,11 +204,6 @@ static bool gives_way(const struct lane *l)
     return passing && dirty_live_memory(l->dirty) < dirty_budget(l->dirty) / 8 * 3;
 }
 
-static size_t most_asked(const struct lane *l)
-{
-    return gives_way(l) ? l->yield.most : COPY_WINDOW;
-}
-
 /* How long a live mark rests. A drain waits for all that rests, but not before the lane is live. */
 static uint64_t rest_us(const struct lane *l)
 {
@@ -239,7 +234,7 @@ bool lane_may_write(struct lane *l)
 
 static size_t copy_more(struct lane *l, size_t flying, uint64_t ripe_us)
 {
-    size_t most = window(l), asked = most_asked(l);
+    size_t most = window(l), asked = gives_way(l) ? l->yield.most : COPY_WINDOW;
     bool writes = filter_has_types(l->opt.filter); /* TYPE to the target; else it only reads */
 
     l->alone_waits = false;
