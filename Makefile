@@ -210,7 +210,7 @@ SANITIZED := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:exitcod
              UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 CK_TIMEOUT_MULTIPLIER=4
 
 asan:
-	@$(MAKE) $(QUIET) SANITIZE=1 B=build/asan all unit
+	@$(MAKE) $(QUIET) SANITIZE=1 B=build/asan all unit benchers
 	@$(SANITIZED) tests/unit/run build/asan/unit
 	RIOT_BUILD=build/asan RIOT_SANITIZED=1 $(SANITIZED) \
 	    $(PYTEST) $(BESIDE) -m '$(SHORT)' $(PYTEST_ARGS) $(SUITE)

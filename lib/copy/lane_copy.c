@@ -270,7 +270,7 @@ static void pump(void *arg)
     flying = copy_more(l, flying, ripe_us);
     coalesce_feed(&l->coalesce, flying, l->marks, now_us);
     uint64_t live_us = wait_us ? dirty_live_since_us(l->dirty) : UINT64_MAX;
-    if (live_us != UINT64_MAX && live_us > ripe_us)
+    if (live_us != UINT64_MAX && live_us > ripe_us && rates_ready(l)) /* else that says when */
         pump_at(l, MIN(due_us, live_us + wait_us));
 }
 

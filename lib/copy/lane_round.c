@@ -424,6 +424,7 @@ static void sweep_done(void *arg)
         dirty_settle_begin(l->dirty, loop_now_us(l->loop));
     if (census)
         l->ev.census(l, sweep_seen(l->sweep), sweep_missing(l->sweep), l->arg);
+    lane_pump_soon(l); /* what rested beside it need not any more */
     lane_advance(l);
 }
 

@@ -217,6 +217,16 @@ static unsigned long long reads(void)
     return calls_of(&source, "get") + calls_of(&source, "mget") + calls_of(&source, "dump");
 }
 
+static void set_many(const char *prefix, unsigned n)
+{
+    real_ask(&source, "EVAL for\ti=1,ARGV[2]\tdo\tredis.call('SET',ARGV[1]..i,i)\tend 0 %s %u", prefix, n);
+}
+
+static unsigned long long on_target(void)
+{
+    return strtoull(real_ask(&target, "DBSIZE"), NULL, 10);
+}
+
 /* There is room for one key, in the turn of the loop in which the stream brings one, and another waits. */
 START_TEST(test_limited_values_wait_for_their_turn)
 {
@@ -240,6 +250,31 @@ START_TEST(test_limited_values_wait_for_their_turn)
     ck_assert_msg(strcmp(real_ask(&target, "EXISTS cold"), "1") == 0, "what came later went before it");
     lane_limits(lane, opt.memory, 0, 0);
     drain();
+    end();
+}
+END_TEST
+
+/* What is written beside a first copy rests; the rate has room for the next key long before that is ripe. */
+START_TEST(test_a_limited_copy_goes_on_when_writers_rest)
+{
+    opt.coalesce_us = 2000;
+    opt.keys_per_s = 50;
+    begin_servers();
+    set_many("cold", 2000);
+    new_lane();
+    while (on_target() < 10)
+        fake_pass(&none, 1);
+    for (unsigned i = 0; i < 4; i++) {
+        set_many("hot", 1000);
+        fake_pass(&none, 60);
+    }
+    unsigned long long before = on_target();
+    fake_pass(&none, 2000);
+    ck_assert_uint_ge(on_target(), before + 50);
+    lane_limits(lane, opt.memory, 0, 0);
+    fake_until(&none, &lives, 1);
+    drain();
+    ck_assert_uint_eq(on_target(), 3000);
     end();
 }
 END_TEST
@@ -650,12 +685,13 @@ START_TEST(test_what_may_come_late_is_waited_for)
 }
 END_TEST
 
-UNIT_MAIN("copy/lane", test_limited_values_wait_for_their_turn, test_settled_is_marked_not_copied,
-          test_settling_begins_again_after_a_gap, test_generation, test_our_own_calls_are_no_writes,
-          test_recent, test_not_while_something_is_pending, test_nothing_is_sent_after_the_seal,
-          test_unsealed_goes_on_without_a_gap, test_unsealed_finds_what_became_of_the_target,
-          test_a_target_that_changed_is_not_sealed, test_what_is_marked_meanwhile_is_not_sealed,
-          test_replicas_must_have_it, test_a_replica_that_has_it_not,
+UNIT_MAIN("copy/lane", test_limited_values_wait_for_their_turn, test_a_limited_copy_goes_on_when_writers_rest,
+          test_settled_is_marked_not_copied, test_settling_begins_again_after_a_gap, test_generation,
+          test_our_own_calls_are_no_writes, test_recent, test_not_while_something_is_pending,
+          test_nothing_is_sent_after_the_seal, test_unsealed_goes_on_without_a_gap,
+          test_unsealed_finds_what_became_of_the_target, test_a_target_that_changed_is_not_sealed,
+          test_what_is_marked_meanwhile_is_not_sealed, test_replicas_must_have_it,
+          test_a_replica_that_has_it_not,
           test_where_a_connection_was_lost_something_is_written_over_the_new_one,
           test_a_drain_meanwhile_waits, test_functions_are_confirmed_too, test_append_only_file,
           test_a_lost_connection_seals_nothing, test_ended_while_it_is_confirmed,
