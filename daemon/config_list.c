@@ -7,15 +7,6 @@
 #include <string.h>
 #include "lib/redis/address.h"
 
-static struct bytes trimmed(struct bytes b)
-{
-    while (b.len && b.ptr[0] == ' ')
-        b = bytes_of(b.ptr + 1, b.len - 1);
-    while (b.len && b.ptr[b.len - 1] == ' ')
-        b.len--;
-    return b;
-}
-
 /* Of one element. */
 
 static bool is_address(struct bytes text)
@@ -120,7 +111,7 @@ int config_list_set(const struct config_option *o, void *field, struct bytes tex
     l.at = calloc(items, sizeof(*l.at));
     int err = l.at ? 0 : -ENOMEM;
     for (size_t i = 0; i < items && !err; i++)
-        err = add(o, &l, trimmed(bytes_cut(&text, ',')), why);
+        err = add(o, &l, bytes_trim(bytes_cut(&text, ',')), why);
     if (err) {
         config_list_free(&l);
         return err;

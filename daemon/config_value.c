@@ -230,15 +230,6 @@ static int database(struct bytes text, int *ret, char why[CONFIG_WHY_MAX])
     return 0;
 }
 
-static struct bytes trimmed(struct bytes b)
-{
-    while (b.len && b.ptr[0] == ' ')
-        b = bytes_of(b.ptr + 1, b.len - 1);
-    while (b.len && b.ptr[b.len - 1] == ' ')
-        b.len--;
-    return b;
-}
-
 /* Keeps the list in order; each number may come once. */
 static int insert(struct config_databases *d, int db, char why[CONFIG_WHY_MAX])
 {
@@ -276,7 +267,7 @@ static int parse_databases(struct bytes text, struct config_databases *d, char w
     int err = 0;
     for (size_t i = 0; i < items && err == 0; i++) {
         int db;
-        err = database(trimmed(bytes_cut(&text, ',')), &db, why);
+        err = database(bytes_trim(bytes_cut(&text, ',')), &db, why);
         if (err == 0)
             err = insert(d, db, why);
     }

@@ -47,6 +47,15 @@ struct bytes bytes_cut(struct bytes *rest, char sep)
     return (struct bytes){all.ptr, len};
 }
 
+struct bytes bytes_trim(struct bytes b)
+{
+    while (b.len && b.ptr[0] == ' ')
+        b = (struct bytes){b.ptr + 1, b.len - 1};
+    while (b.len && b.ptr[b.len - 1] == ' ')
+        b.len--;
+    return b;
+}
+
 int bytes_to_u64(struct bytes b, uint64_t *ret)
 {
     uint64_t n = 0;
@@ -136,8 +145,6 @@ char *bytes_dup(struct bytes b)
 
     if (!copy)
         return NULL;
-    if (b.len)
-        memcpy(copy, b.ptr, b.len);
-    copy[b.len] = '\0';
+    *bytes_put(copy, b) = '\0';
     return copy;
 }

@@ -43,6 +43,7 @@ bool bytes_starts(struct bytes b, const char *prefix);
 /* Splits *rest at the first sep: what stands before it is returned, *rest is what follows. Without sep: all
  * of it. */
 struct bytes bytes_cut(struct bytes *rest, char sep);
+struct bytes bytes_trim(struct bytes b); /* without the blanks before and behind it */
 
 /* The whole slice as a decimal number. -EINVAL for anything else, -ERANGE beyond the type. */
 MUST_CHECK int bytes_to_i64(struct bytes b, int64_t *ret);

@@ -185,8 +185,7 @@ static void hold(struct command_keys *k, const struct stream_arg *a)
         k->bad = true;
         return;
     }
-    if (a->text.len)
-        memcpy(copy, a->text.ptr, a->text.len);
+    bytes_put(copy, a->text);
     free(k->held);
     k->held = copy;
     k->nheld = a->text.len;

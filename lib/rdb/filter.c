@@ -45,8 +45,7 @@ static int copy_globs(const struct bytes *from, size_t count, struct globs *ret)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
         ret->at[i] = bytes_of(ret->text + at, from[i].len);
-        if (from[i].len)
-            memcpy(ret->text + at, from[i].ptr, from[i].len);
+        bytes_put(ret->text + at, from[i]);
         at += from[i].len;
     }
     ret->count = count;

@@ -65,8 +65,7 @@ static int score_part(struct payload *p, struct bytes part, uint64_t offset, uin
 {
     if (total >= SCORE_TEXT)
         return -EBADMSG;
-    if (part.len)
-        memcpy(p->score + offset, part.ptr, part.len);
+    bytes_put(p->score + offset, part);
     return offset + part.len < total ? 0 : payload_score_text(p, (size_t)total);
 }
 

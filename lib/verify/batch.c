@@ -1,7 +1,6 @@
 /* batch.c - see batch.h. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/verify/batch.h"
 
@@ -64,8 +63,7 @@ int batch_add(struct batch *b, struct bytes key, unsigned slot, uint64_t tag)
     int err = reserve_name(b, key.len);
     if (err)
         return err;
-    if (key.len)
-        memcpy(b->names + b->names_len, key.ptr, key.len);
+    bytes_put(b->names + b->names_len, key);
     *item = (struct item){.at = b->names_len, .len = key.len, .tag = tag, .slot = slot};
     b->names_len += key.len;
     b->n++;

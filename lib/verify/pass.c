@@ -60,8 +60,7 @@ static int append(struct pass *p, int db, struct bytes name)
     if (err)
         return err;
     memcpy(to, &head, sizeof(head));
-    if (name.len)
-        memcpy(to + sizeof(head), name.ptr, name.len);
+    bytes_put(to + sizeof(head), name);
     buf_commit(&p->names, sizeof(head) + name.len);
     p->waiting++;
     return 0;

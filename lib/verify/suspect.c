@@ -1,7 +1,6 @@
 /* suspect.c - see suspect.h. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/verify/suspect.h"
 
@@ -114,8 +113,7 @@ int suspects_add(struct suspects *t, int db, struct bytes name, struct suspect *
         return -ENOMEM;
     s->db = db;
     s->len = (uint32_t)name.len;
-    if (name.len)
-        memcpy(s->name, name.ptr, name.len);
+    bytes_put(s->name, name);
     int err = table_insert(&t->table, &s->node, hash_of(t, db, name));
     if (err) {
         free(s);

@@ -40,6 +40,15 @@ START_TEST(cut_at_a_separator)
 }
 END_TEST
 
+START_TEST(trimmed_of_blanks)
+{
+    ck_assert(bytes_is(bytes_trim(BYTES("  a b ")), "a b"));
+    ck_assert(bytes_is(bytes_trim(BYTES("a\t")), "a\t"));
+    ck_assert_uint_eq(bytes_trim(BYTES("   ")).len, 0);
+    ck_assert_uint_eq(bytes_trim(bytes_of(NULL, 0)).len, 0);
+}
+END_TEST
+
 static int as_i64(const char *text, int64_t *ret)
 {
     return bytes_to_i64(bytes_str(text), ret);
@@ -126,5 +135,5 @@ START_TEST(dup_terminates)
 }
 END_TEST
 
-UNIT_MAIN("core/bytes", slices_compare, cut_at_a_separator, numbers_are_the_whole_slice, escape_for_people,
-          escape_cuts_between_characters, dup_terminates)
+UNIT_MAIN("core/bytes", slices_compare, cut_at_a_separator, trimmed_of_blanks, numbers_are_the_whole_slice,
+          escape_for_people, escape_cuts_between_characters, dup_terminates)
