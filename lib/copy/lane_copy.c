@@ -205,11 +205,11 @@ static bool gives_way(const struct lane *l)
 }
 
 /* How long a live mark rests. A drain waits for all that rests, but not before the lane is live. */
-static uint64_t rest_us(const struct lane *l)
+static uint64_t rest_us(const struct lane *l, bool gives)
 {
     bool live_later = l->phase == LANE_SCAN || l->phase == LANE_SWEEP;
 
-    if (live_later && l->coalesce.most_us && l->yield.most < l->yield.all && gives_way(l))
+    if (live_later && l->coalesce.most_us && l->yield.most < l->yield.all && gives)
         return COALESCE_PASS_US;
     return l->ndrains ? 0 : l->coalesce.wait_us;
 }
@@ -232,9 +232,9 @@ bool lane_may_write(struct lane *l)
            l->unread < UNREAD_WINDOW && target_has_room(l) && !others_wait(l) && rates_ready(l);
 }
 
-static size_t copy_more(struct lane *l, size_t flying, uint64_t ripe_us)
+static size_t copy_more(struct lane *l, size_t flying, size_t asked, uint64_t ripe_us)
 {
-    size_t most = window(l), asked = gives_way(l) ? l->yield.most : COPY_WINDOW;
+    size_t most = window(l);
     bool writes = filter_has_types(l->opt.filter); /* TYPE to the target; else it only reads */
 
     l->alone_waits = false;
@@ -266,8 +266,9 @@ static void pump(void *arg)
         return;
     }
     lane_choose_way(l);
-    uint64_t wait_us = rest_us(l), ripe_us = wait_us ? now_us - MIN(wait_us, now_us) : UINT64_MAX;
-    flying = copy_more(l, flying, ripe_us);
+    bool gives = gives_way(l);
+    uint64_t wait_us = rest_us(l, gives), ripe_us = wait_us ? now_us - MIN(wait_us, now_us) : UINT64_MAX;
+    flying = copy_more(l, flying, gives ? l->yield.most : COPY_WINDOW, ripe_us);
     coalesce_feed(&l->coalesce, flying, l->marks, now_us);
     uint64_t live_us = wait_us ? dirty_live_since_us(l->dirty) : UINT64_MAX;
     if (live_us != UINT64_MAX && live_us > ripe_us && rates_ready(l)) /* else that says when */

@@ -373,9 +373,7 @@ static bool send_name(struct verify *v, int db, struct bytes name)
 
 static bool take_name(struct verify *v, int db, struct bytes name)
 {
-    bool names = v->phase == PHASE_NAMES;
-
-    if (names)
+    if (v->phase == PHASE_NAMES)
         tally_tell(v->tally, db_on_source(v, db), name);
     else if (v->phase == PHASE_SOURCE || !v->tally || !tally_is_even(v->tally, db_on_source(v, db), name))
         return send_name(v, db, name);

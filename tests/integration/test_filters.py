@@ -81,6 +81,17 @@ def gaps(riotd):
     return riotd.status()["feed"]["gaps"]
 
 
+def emptied(lab, riotd, theirs):
+    """The source is: so is the scope, and no more."""
+    before = gaps(riotd)
+    lab.source.call("FLUSHALL")
+    live_again(riotd, before)
+    riotd.wait("drained")
+    with lab.target.raw() as client:
+        assert client.keys() == set(theirs.names)
+    theirs.check()
+
+
 # --- names
 
 
@@ -106,14 +117,7 @@ def test_names_are_chosen_in_scan_feed_sweep_and_verify(lab, feed):
     same(lab, riotd, in_scope, 180)
     theirs.check()
     riotd.must("verify")
-    # The source is emptied: so is the scope, and no more.
-    before = gaps(riotd)
-    lab.source.call("FLUSHALL")
-    live_again(riotd, before)
-    riotd.wait("drained")
-    with lab.target.raw() as client:
-        assert client.keys() == set(names)
-    theirs.check()
+    emptied(lab, riotd, theirs)
 
 
 def test_verify_sees_what_is_in_scope_only(lab):
@@ -217,13 +221,7 @@ def test_types_are_chosen_in_scan_feed_sweep_and_verify(lab, feed):
     gone_through_again(lab, riotd, feed)
     same(lab, riotd, of_types, 119)
     riotd.must("verify")
-    before = gaps(riotd)
-    lab.source.call("FLUSHALL")
-    live_again(riotd, before)
-    riotd.wait("drained")
-    with lab.target.raw() as client:
-        assert client.keys() == set(names)
-    theirs.check()
+    emptied(lab, riotd, theirs)
 
 
 @pytest.mark.parametrize("size", [10, 40_000])
