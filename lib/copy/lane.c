@@ -237,6 +237,11 @@ bool lane_conn_is_down(struct lane *l, const struct conn *c, uint64_t after_us)
     return !conn_is_up(c) && loop_now_us(l->loop) - MAX(conn_since_us(c), l->unsealed_us) > after_us;
 }
 
+const char *lane_conn_why(const struct conn *c)
+{
+    return conn_why(c)[0] ? conn_why(c) : "not connected yet";
+}
+
 static void look_at_source(struct lane *l)
 {
     struct conn *watch = watch_conn(feed_watch(l->feed));
@@ -245,13 +250,13 @@ static void look_at_source(struct lane *l)
     bool any = lane_conn_is_down(l, watch, LANE_DOWN_AFTER_US);
 
     if (any)
-        lane_condition(l, LANE_SOURCE_DOWN, "%s", conn_why(watch)[0] ? conn_why(watch) : "not connected yet");
+        lane_condition(l, LANE_SOURCE_DOWN, "%s", lane_conn_why(watch));
     source_conns(l, conns);
     for (size_t i = 0; !any && i < SOURCE_CONNS; i++) {
         any = lane_conn_is_down(l, conns[i].conn, LANE_PART_DOWN_AFTER_US);
         if (any)
             lane_condition(l, LANE_SOURCE_DOWN, "the connection for %s: %s", conns[i].what,
-                           conn_why(conns[i].conn));
+                           lane_conn_why(conns[i].conn));
     }
     if (!any)
         lane_condition(l, LANE_SOURCE_DOWN, NULL);

@@ -187,6 +187,7 @@ int lane_identified(struct lane *l, const struct server_id *id, const char **why
 /* Since when, for a condition: not counted while copying had ended. */
 void lane_server_status(struct watch *w, struct lane_server *ret);
 bool lane_conn_is_down(struct lane *l, const struct conn *c, uint64_t after_us);
+const char *lane_conn_why(const struct conn *c); /* what is told of one that is down */
 
 /* lane_copy.c */
 MUST_CHECK int lane_copy_new(struct lane *l);

@@ -238,11 +238,10 @@ static bool node_is_down(struct lane *l, struct target_node *n)
     const char *address = several ? n->endpoint->url.text : "", *colon = several ? ": " : "";
 
     if (lane_conn_is_down(l, watch, LANE_DOWN_AFTER_US))
-        lane_condition(l, LANE_TARGET_DOWN, "%s%s%s", address, colon,
-                       conn_why(watch)[0] ? conn_why(watch) : "not connected yet");
+        lane_condition(l, LANE_TARGET_DOWN, "%s%s%s", address, colon, lane_conn_why(watch));
     else if (lane_conn_is_down(l, writer, LANE_PART_DOWN_AFTER_US))
         lane_condition(l, LANE_TARGET_DOWN, "%s%sthe connection for writing: %s", address, colon,
-                       conn_why(writer));
+                       lane_conn_why(writer));
     else if (n->rests_until_us)
         lane_condition(
             l, LANE_TARGET_DOWN,
@@ -262,7 +261,7 @@ static void look_at_connections(struct lane *l)
         if (target_counts(n) && node_is_down(l, n))
             return;
     if (sweeping && lane_conn_is_down(l, sweeping, LANE_PART_DOWN_AFTER_US))
-        lane_condition(l, LANE_TARGET_DOWN, "the connection for SCAN: %s", conn_why(sweeping));
+        lane_condition(l, LANE_TARGET_DOWN, "the connection for SCAN: %s", lane_conn_why(sweeping));
     else
         lane_condition(l, LANE_TARGET_DOWN, NULL);
 }
