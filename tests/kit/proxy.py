@@ -54,11 +54,11 @@ class Connection:
         shut(self.client)
 
     def close(self):
-        with self.changed:
-            self.closed = True
-            self.changed.notify_all()
+        self.closed = True
         shut(self.client)
-        shut(self.server)
+        shut(self.server)  # before the lock: its holder may be sending to a server that takes nothing
+        with self.changed:
+            self.changed.notify_all()
 
     # --- the pumps
 
