@@ -123,25 +123,34 @@ def beside_snapshot(lab, source, copy, keys):
         return (bench.written(source) - before) / (time.monotonic() - began)
 
 
+STEADY = 50_000
+
+
+def writers_round(lab, feed, source, target, note):
+    keys = lab.count("A")
+    alone, alone_steady = paced(lab, source, keys, 0), paced(lab, source, keys, STEADY)
+    note("alone", alone / 1e3)
+    with bench.Copy(lab, source, target, keys, feed=feed, **FEED_OPTIONS.get(feed, {})) as copy:
+        note(("snapshot", feed), beside_snapshot(lab, source, copy, keys) / alone)
+        copy.riotd.wait("live", 180)
+        note(("live", feed), paced(lab, source, keys, 0) / alone)
+        copy.riotd.wait("drained", 180)
+        note(("steady", feed), paced(lab, source, keys, STEADY) / alone_steady)
+    bench.empty(target)
+
+
 def writers(lab):
-    steady = 50_000
-    found = {"alone": [], "snapshot": [], "full": [], "steady": []}
+    """Tracking is what riotd takes here by itself, and psync where the source has a backlog already."""
+    found = {}
     with lab.pair("A") as (source, target):
-        keys = lab.count("A")
         for _ in lab.rounds():
-            alone, alone_steady = paced(lab, source, keys, 0), paced(lab, source, keys, steady)
-            found["alone"].append(alone / 1e3)
-            with bench.Copy(lab, source, target, keys) as copy:
-                found["snapshot"].append(beside_snapshot(lab, source, copy, keys) / alone)
-                copy.riotd.wait("live", 180)
-                found["full"].append(paced(lab, source, keys, 0) / alone)
-                copy.riotd.wait("drained", 180)
-                found["steady"].append(paced(lab, source, keys, steady) / alone_steady)
-            bench.empty(target)
+            for feed in ("tracking", "psync"):
+                writers_round(lab, feed, source, target, lambda what, figure: found.setdefault(what, []).append(figure))
     yield Figure("writers at full speed, without riotd", "A", found["alone"], "k/s")
-    yield Figure("writers at full speed / without riotd, snapshot", "A", found["snapshot"], goal=0.5)
-    yield Figure("writers at full speed / without riotd, live", "A", found["full"])
-    yield Figure(f"writers at {steady:,}/s / without riotd, live", "A", found["steady"], goal=0.95)
+    for feed in ("tracking", "psync"):
+        yield Figure(f"writers at full speed / without riotd, snapshot, {feed}", "A", found[("snapshot", feed)], goal=0.5)
+        yield Figure(f"writers at full speed / without riotd, live, {feed}", "A", found[("live", feed)])
+        yield Figure(f"writers at {STEADY:,}/s / without riotd, live, {feed}", "A", found[("steady", feed)], goal=0.95)
 
 
 # --- lag
@@ -337,7 +346,7 @@ def three_to_three(lab):
 # the time is over, they are left out.
 
 CASES = {
-    "snapshot-A": (lambda lab: copies(lab, "A"), 130),
+    "snapshot-A": (lambda lab: copies(lab, "A"), 95),
     "snapshot-B": (lambda lab: copies(lab, "B"), 65),
     "snapshot-C": (lambda lab: copies(lab, "C"), 65),
     "snapshot-E": (lambda lab: copies(lab, "E"), 40),
@@ -345,7 +354,7 @@ CASES = {
     "idle": (idle, 35),
     "dirty": (dirty, 20),
     "memory": (memory, 70),
-    "writers": (writers, 110),
+    "writers": (writers, 145),
     "lag": (lag, 165),
     "cluster": (three_to_three, 70),
     "instructions": (instructions, 40),
