@@ -104,8 +104,10 @@ struct lane_events {
     void (*groups)(struct lane *l, void *arg);
     /* The source does not know the key, and no other node is to be asked. */
     void (*unknown)(struct lane *l, struct bytes key, void *arg);
-    /* The source says that a slot is another node's (ask: is becoming another node's). */
-    void (*redirected)(struct lane *l, unsigned slot, bool ask, const char *address, void *arg);
+    /* The source says that a slot is another node's (ask: is becoming another node's); it was asked after
+     * since_us. */
+    void (*redirected)(struct lane *l, unsigned slot, bool ask, const char *address, uint64_t since_us,
+                       void *arg);
     /* The run id of the source's node there, where it is approved; else "". */
     const char *(*approved)(struct lane *l, const char *address, void *arg);
     /* While frozen: something that was under way has ended. */

@@ -578,7 +578,7 @@ static void key_elsewhere(struct lane *l, struct dirty_key *k, const struct redi
 
     topology_redirect(l->opt.source_nodes, l->opt.source, r, &node);
     if (topology_endpoint(l->opt.source_nodes, &node, &endpoint) == 0) {
-        l->ev.redirected(l, r->slot, r->ask, endpoint.url.text, l->arg);
+        l->ev.redirected(l, r->slot, r->ask, endpoint.url.text, k->since_us, l->arg);
         endpoint_node_clear(&endpoint);
     }
     if (r->ask && lane_ask(l, &node, k) == 0)

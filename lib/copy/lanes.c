@@ -119,7 +119,11 @@ static void on_sample(struct lane *l, enum lane_side side, const char *address,
                       const struct watch_sample *sample, bool stranger, void *arg)
 {
     struct lanes *s = arg;
+
     s->ev.lane.sample(l, side, address, sample, stranger, s->arg);
+    struct served *one = side == LANE_SOURCE ? served_of(s, l) : NULL;
+    if (one)
+        lanes_counted(one, sample);
     tell_soon(s);
 }
 
@@ -165,10 +169,11 @@ static void on_unknown(struct lane *l, struct bytes key, void *arg)
     lanes_unknown(arg, key);
 }
 
-static void on_redirected(struct lane *l, unsigned slot, bool ask, const char *address, void *arg)
+static void on_redirected(struct lane *l, unsigned slot, bool ask, const char *address, uint64_t since_us,
+                          void *arg)
 {
     (void)l;
-    lanes_redirected(arg, slot, ask, address);
+    lanes_redirected(arg, slot, ask, address, since_us);
 }
 
 static const char *on_approved(struct lane *l, const char *address, void *arg)
@@ -330,6 +335,7 @@ void lanes_remove(struct lanes *s, struct served *one)
     for (unsigned slot = 0; slot < SLOTS; slot++) {
         s->owner[slot] = s->owner[slot] == one ? NULL : s->owner[slot];
         s->half[slot] = s->half[slot] == one ? NULL : s->half[slot];
+        s->asked[slot] = s->asked[slot] == one ? NULL : s->asked[slot];
     }
     for (i = 0; i < s->n; i++)
         s->at[i]->passed = s->at[i]->passed == one ? NULL : s->at[i]->passed;

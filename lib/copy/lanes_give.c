@@ -8,6 +8,14 @@
  *
  * What the feed of the receiving node told of the keys as they came there is marked already. Where it was not
  * live, or the keys did not come one by one, the receiver goes through all of its keys again.
+ *
+ * Servers that move a slot as a whole do not tell of each of its keys. That they come one by one, ASK says;
+ * but such a move may be given up, and the slot be moved as a whole after it. So ASK counts for as long as
+ * the receiving node is the same and has had no part in moves of the other kind: its INFO counts what the
+ * nodes say to each other in them, the last of it before the slot is the receiver's. A reading begun behind
+ * the map has all of it, and where it comes when the slot was taken over already, and tells otherwise, there
+ * is a gap then. (The servers keep lists of such moves, which are cut off, are lost in a restart, and take a
+ * right to read.)
  */
 #include <errno.h>
 #include <string.h>
@@ -42,7 +50,7 @@ void lanes_own(struct served *one, unsigned slot)
         s->half[slot] = NULL;
     /* This one may not know of keys that are at yet another. */
     s->doubted[slot] = s->half[slot] || s->several[slot];
-    s->asked[slot] = false;
+    s->asked[slot] = NULL;
 }
 
 /* Where a failover comes between, what has moved is at one node, the rest at another, and both tell of it. */
@@ -75,13 +83,14 @@ static struct served *served_at(const struct lanes *s, const char *address)
     return NULL;
 }
 
-void lanes_redirected(struct lanes *s, unsigned slot, bool ask, const char *address)
+void lanes_redirected(struct lanes *s, unsigned slot, bool ask, const char *address, uint64_t since_us)
 {
     struct served *to = ask ? served_at(s, address) : NULL;
 
     if (to && to != s->owner[slot]) {
         note_half(s, slot, to);
-        s->asked[slot] = true;
+        if (since_us > to->counted.since_us) /* an older answer may have been overtaken */
+            s->asked[slot] = to;
     }
     if (!to)
         topology_refresh(s->opt.source);
@@ -193,7 +202,6 @@ static bool is_live(const struct lane *l)
     return l->phase == LANE_LIVE && !l->gap && l->feed_ready;
 }
 
-/* Servers that move a slot's keys as a whole do not tell of each. */
 static bool moves_whole_slots(const struct lane *l)
 {
     const struct watch_sample *s = watch_last(feed_watch(l->feed));
@@ -208,10 +216,10 @@ static bool any_doubted(const struct lanes *s, const struct slot_set *slots)
     return false;
 }
 
-static bool all_asked(const struct lanes *s, const struct slot_set *slots)
+static bool all_asked(const struct lanes *s, const struct served *to, const struct slot_set *slots)
 {
     for (unsigned slot = 0; slot < SLOTS; slot++)
-        if (slot_set_has(slots, slot) && !s->asked[slot])
+        if (slot_set_has(slots, slot) && s->asked[slot] != to)
             return false;
     return true;
 }
@@ -224,7 +232,39 @@ static bool is_complete(const struct served *from, const struct served *to, cons
     dirty_counts(from->lane->dirty, &counts);
     return from->proved && is_live(from->lane) && is_live(to->lane) && !counts.failed_unnamed &&
            !from->lane->long_keys && !any_doubted(from->all, slots) &&
-           (!moves_whole_slots(to->lane) || all_asked(from->all, slots));
+           (!moves_whole_slots(to->lane) || all_asked(from->all, to, slots));
+}
+
+static void doubt_what_came(struct served *to)
+{
+    lane_gap(to->lane, "slots came from another node, and changes of their keys may have been missed");
+}
+
+static bool counted_the_same(const struct counted *c, const struct watch_sample *s)
+{
+    return s->slot_moves == c->slot_moves && s->slot_moves != WATCH_UNKNOWN &&
+           s->total_commands >= c->commands && strcmp(s->id.run_id, c->run_id) == 0;
+}
+
+void lanes_counted(struct served *one, const struct watch_sample *sample)
+{
+    struct lanes *s = one->all;
+    struct counted *c = &one->counted;
+    bool same = counted_the_same(c, sample), due = one->confirms;
+
+    c->commands = sample->total_commands;
+    if (sample->seq >= one->confirms)
+        one->confirms = 0;
+    if (same)
+        return;
+    c->slot_moves = sample->slot_moves;
+    memcpy(c->run_id, sample->id.run_id, sizeof(c->run_id));
+    c->since_us = loop_now_us(s->loop);
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        if (s->asked[slot] == one)
+            s->asked[slot] = NULL;
+    if (due)
+        doubt_what_came(one);
 }
 
 static void give(struct served *from, struct served *to, const struct slot_set *slots)
@@ -238,7 +278,9 @@ static void give(struct served *from, struct served *to, const struct slot_set *
     lane_give(from->lane, to->lane, slots);
     lanes_place_forget(from->all);
     if (!complete)
-        lane_gap(to->lane, "slots came from another node, and changes of their keys may have been missed");
+        doubt_what_came(to);
+    else if (moves_whole_slots(to->lane))
+        to->confirms = watch_read(feed_watch(to->lane->feed));
 }
 
 static void give_all(struct served *from, const struct topology_map *map)
@@ -310,6 +352,7 @@ void lanes_give(struct served *from)
 void lanes_gave_up(struct served *from)
 {
     from->proved = false;
+    from->confirms = 0; /* all comes anew */
     if (from->giving != GIVING_BARRIER)
         return;
     lane_drain_cancel(from->lane, from);

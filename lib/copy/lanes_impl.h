@@ -19,6 +19,13 @@ enum giving {
     GIVING_FROZEN,  /* what is in flight lands */
 };
 
+/* What its node counted of slots that move as a whole, as last read. */
+struct counted {
+    char run_id[RUN_ID_MAX];
+    uint64_t commands, slot_moves;
+    uint64_t since_us; /* it was the same in each reading since */
+};
+
 /* A lane and its shard. */
 struct served {
     struct lanes *all;
@@ -32,6 +39,8 @@ struct served {
     enum giving giving;
     struct slot_set given; /* are to be: those that were another's as the barrier began */
     bool proved;           /* it has passed, and nothing was missed since */
+    struct counted counted;
+    uint64_t confirms; /* the reading which is to show that slots did come key by key; 0: none is due */
     bool stopping, stopped;
 };
 
@@ -54,7 +63,7 @@ struct lanes {
     size_t n;
     struct served *owner[SLOTS]; /* NULL: no lane's */
     struct served *half[SLOTS];  /* where keys of the slot were seen, or asked for, other than at its owner */
-    bool asked[SLOTS];           /* that the keys move one by one: the owner said ASK */
+    struct served *asked[SLOTS]; /* to whom the keys move one by one: the owner said ASK */
     bool doubted[SLOTS];         /* the owner may not know that keys have moved */
     bool several[SLOTS];         /* more than one other had some: from then on it is doubted */
     struct topology_listener listener, target_listener;
@@ -104,7 +113,8 @@ void lanes_own(struct served *one, unsigned slot);
 void lanes_give(struct served *from);
 void lanes_gave_up(struct served *from); /* its feed has missed something */
 void lanes_stray(struct lanes *s, struct lane *l, enum dirty_class class, int db, struct bytes key);
-void lanes_redirected(struct lanes *s, unsigned slot, bool ask, const char *address);
+void lanes_redirected(struct lanes *s, unsigned slot, bool ask, const char *address, uint64_t since_us);
+void lanes_counted(struct served *one, const struct watch_sample *sample); /* each reading of its node */
 /* This one begins a pass, after its feed missed something: keys of others' slots that it held may be gone. */
 void lanes_missed(struct served *one);
 /* The same, after it had no room for what it was told: keys of its own slots that others hold may be gone. */

@@ -22,7 +22,7 @@ static const struct topology_map *map_of(struct topology *t)
 
 static bool is_in_place(const struct served *one, const struct topology_map *map)
 {
-    return one->index < map->nshards && !one->stopping && one->giving == GIVING_NOTHING &&
+    return one->index < map->nshards && !one->stopping && one->giving == GIVING_NOTHING && !one->confirms &&
            strcmp(one->shard.primary.id, map->shards[one->index].primary.id) == 0;
 }
 

@@ -108,6 +108,8 @@ static const struct {
     {"function|delete", FIELD(function_changes)},
     {"function|flush", FIELD(function_changes)},
     {"function|restore", FIELD(function_changes)},
+    {"cluster|syncslots", FIELD(slot_moves)}, /* the node that takes them over is told at last that it may */
+    {"cluster|migration", FIELD(slot_moves)}, /* Redis: it was told to begin */
 };
 
 static uint64_t *field(struct watch_sample *s, size_t offset)
@@ -202,7 +204,8 @@ static int parse(struct bytes text, struct watch_sample *ret)
         *field(&s, counters[i].field) = WATCH_UNKNOWN;
     info_each(text, take, &s);
     if (!s.has_stats)
-        s.flushes = s.swaps = s.group_changes = s.function_changes = s.write_calls = WATCH_UNKNOWN;
+        s.flushes = s.swaps = s.group_changes = s.function_changes = s.slot_moves = s.write_calls =
+            WATCH_UNKNOWN;
     if (s.total_commands == WATCH_UNKNOWN)
         s.has_stats = false;
     s.has_keyspace = keys.told;

@@ -39,6 +39,7 @@ struct watch_sample {
     uint64_t swaps;            /* of swapdb */
     uint64_t group_changes;    /* of xack, xreadgroup, xclaim, xautoclaim, the xgroup subcommands, xsetid */
     uint64_t function_changes; /* of function load, delete, flush, restore */
+    uint64_t slot_moves;       /* of what nodes of a cluster say to each other as slots move as a whole */
     /* Of every command that may write, those of scripts and transactions among them, and of every command
      * that is not known here (a module's). Commands that a pause or a fence keeps from running are not
      * counted. */

@@ -62,6 +62,147 @@ START_TEST(test_a_slot_moves_while_live)
 }
 END_TEST
 
+/* R8: of the keys of a slot that moves as a whole nothing is told. */
+
+static const char came[] = "slots came from another node";
+static size_t moves_to, taken_by;
+static bool has_moved; /* as a whole */
+
+static uint64_t none_moved(void)
+{
+    return 3;
+}
+
+static uint64_t one_moved(void)
+{
+    return has_moved ? 9 : 3;
+}
+
+/* It is counted with the reading that comes when the lane has the slot already. */
+static uint64_t one_moved_late(void)
+{
+    return has_moved && owned_by_node("{a}", taken_by) ? 9 : 3;
+}
+
+/* One key of the slot goes, and is asked for where it is. Returns from where. */
+static size_t begin_moving(size_t n, uint64_t (*counts)(void))
+{
+    begin_servers(n);
+    fill(n);
+    size_t at = node_of("{a}", n);
+    moves_to = (at + 1) % n;
+    has_moved = false;
+    slot_moves = counts;
+    real_ask(&source.node[at], "SET {a}1 1");
+    new_lanes();
+    until_live(1);
+    slot_begin(&source, slot_of(BYTES("a")), at, moves_to);
+    slot_key(&source, "{a}1", at, moves_to);
+    drain();
+    ck_assert_ptr_eq(lanes->asked[slot_of(BYTES("a"))], lane_of_node(moves_to));
+    return at;
+}
+
+static void stable(size_t node)
+{
+    ck_assert_str_eq(real_ask(&source.node[node], "CLUSTER SETSLOT %u STABLE", slot_of(BYTES("a"))), "OK");
+}
+
+/* Who had the slot hears that it has moved, and drops what it has of it. */
+static void take_over(size_t at, size_t to)
+{
+    unsigned slot = slot_of(BYTES("a"));
+    ck_assert_str_eq(real_ask(&source.node[to], "CLUSTER SETSLOT %u IMPORTING %s", slot, source.id[at]),
+                     "OK");
+    ck_assert_str_eq(real_ask(&source.node[to], "CLUSTER SETSLOT %u NODE %s", slot, source.id[to]), "OK");
+}
+
+START_TEST(test_a_slot_moves_as_a_whole_after_a_move_was_given_up)
+{
+    static const struct {
+        enum feed_kind feed;
+        uint64_t (*counts)(void);
+        bool other; /* than that node takes it over */
+    } cases[] = {{FEED_NOTIFY, one_moved, false},
+                 {FEED_NOTIFY, one_moved_late, false},
+                 {FEED_TRACKING, one_moved_late, false},
+                 {FEED_NOTIFY, none_moved, true}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        feed = cases[i].feed;
+        size_t at = begin_moving(3, cases[i].counts);
+        taken_by = cases[i].other ? 3 - at - moves_to : moves_to;
+        stable(at);
+        slot_key(&source, "{a}1", moves_to, at);
+        stable(moves_to);
+        drain();
+        has_moved = true;
+        if (cases[i].counts == one_moved)
+            UNTIL(lane_of_node(taken_by)->counted.slot_moves == one_moved());
+        take_over(at, taken_by);
+        UNTIL(owned_by_node("{a}", taken_by));
+        drain();
+        ck_assert_msg(strstr(gaps, came) != NULL, "that keys of a whole slot may be missed was not told");
+        ck_assert_uint_eq(lane_of_node(taken_by)->confirms, 0);
+        expect("{a}1", "");
+        end();
+    }
+    feed = FEED_NOTIFY;
+}
+END_TEST
+
+START_TEST(test_a_slot_moves_key_by_key_where_it_could_as_a_whole)
+{
+    size_t at = begin_moving(2, none_moved);
+    real_ask(&source.node[moves_to], "ASKING");
+    ck_assert_str_eq(real_ask(&source.node[moves_to], "SET {a}1 2"), "OK");
+    slot_keys(&source, slot_of(BYTES("a")), at, moves_to);
+    slot_end(&source, slot_of(BYTES("a")), moves_to);
+    UNTIL(owned_by_node("{a}", moves_to));
+    drain();
+    ck_assert_uint_eq(lane_of_node(moves_to)->confirms, 0);
+    ck_assert_str_eq(gaps, "");
+    expect("{a}1", "2");
+    end();
+}
+END_TEST
+
+/* For how long it counts that the owner said ASK. */
+START_TEST(test_what_makes_it_doubtful_that_keys_move_one_by_one)
+{
+    static const struct {
+        const char *what, *run_id;
+        uint64_t commands, moves;
+        bool holds;
+    } cases[] = {{"the next reading", "a", 11, 3, true},
+                 {"slots moved as a whole", "a", 12, 4, false},
+                 {"another server", "b", 13, 4, false},
+                 {"its counts were set back", "b", 5, 4, false},
+                 {"it does not tell them", "b", 6, WATCH_UNKNOWN, false},
+                 {"nor later", "b", 7, WATCH_UNKNOWN, false},
+                 {"it does again", "b", 8, 4, false},
+                 {"and once more", "b", 8, 4, true}};
+
+    begin(2);
+    unsigned slot = slot_of(BYTES("a"));
+    struct served *to = lane_of_node(1 - node_of("{a}", 2));
+    to->counted = (struct counted){.run_id = "a", .commands = 10, .slot_moves = 3, .since_us = 1};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct watch_sample s = {.total_commands = cases[i].commands, .slot_moves = cases[i].moves};
+        uint64_t since_us = to->counted.since_us;
+        memcpy(s.id.run_id, cases[i].run_id, 2);
+        lanes_redirected(lanes, slot, true, lane_name(to->lane), since_us);
+        ck_assert_msg(!lanes->asked[slot], "an older answer counts, before: %s", cases[i].what);
+        lanes_redirected(lanes, slot, true, lane_name(to->lane), since_us + 1);
+        ck_assert_ptr_eq(lanes->asked[slot], to);
+        lanes_counted(to, &s);
+        ck_assert_msg((lanes->asked[slot] == to) == cases[i].holds, "%s", cases[i].what);
+        lanes->asked[slot] = NULL;
+    }
+    end();
+}
+END_TEST
+
 /* R2: a slot changes lanes when nothing of it is in flight. */
 static bool both_busy(const char *key)
 {
@@ -423,8 +564,10 @@ START_TEST(test_all_are_sealed_as_one)
 END_TEST
 
 UNIT_MAIN("copy/lanes", test_a_lane_a_primary, test_a_slot_moves_while_live,
-          test_no_two_lanes_have_a_key_in_flight, test_memory_is_the_links,
-          test_a_replica_takes_over_while_a_slot_moves, test_drained_when_all_feeds_have_told,
-          test_drained_when_the_nodes_were_looked_at, test_drained_when_the_map_is_followed,
-          test_a_primary_changes_and_memory_is_out, test_a_replica_takes_over, test_a_node_joins_and_leaves,
-          test_all_are_sealed_as_one)
+          test_a_slot_moves_as_a_whole_after_a_move_was_given_up,
+          test_a_slot_moves_key_by_key_where_it_could_as_a_whole,
+          test_what_makes_it_doubtful_that_keys_move_one_by_one, test_no_two_lanes_have_a_key_in_flight,
+          test_memory_is_the_links, test_a_replica_takes_over_while_a_slot_moves,
+          test_drained_when_all_feeds_have_told, test_drained_when_the_nodes_were_looked_at,
+          test_drained_when_the_map_is_followed, test_a_primary_changes_and_memory_is_out,
+          test_a_replica_takes_over, test_a_node_joins_and_leaves, test_all_are_sealed_as_one)

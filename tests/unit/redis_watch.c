@@ -92,7 +92,10 @@ static void on_down(struct watch *w, const char *why, bool was_up, void *arg)
     "cmdstat_function|flush:calls=100,usec=1\r\n"                                                            \
     "cmdstat_function|restore:calls=1000,usec=1\r\n"                                                         \
     "cmdstat_function|list:calls=7,usec=1\r\n"                                                               \
-    "cmdstat_fcall:calls=7,usec=1\r\n"
+    "cmdstat_fcall:calls=7,usec=1\r\n"                                                                       \
+    "cmdstat_cluster|syncslots:calls=20,usec=1\r\n"                                                          \
+    "cmdstat_cluster|migration:calls=300,usec=1\r\n"                                                         \
+    "cmdstat_cluster|nodes:calls=7,usec=1\r\n"
 #define KEYSPACE                                                                                             \
     "# Keyspace\r\n"                                                                                         \
     "db10:keys=7,expires=0,avg_ttl=0\r\n"                                                                    \
@@ -143,7 +146,9 @@ START_TEST(test_sample)
     ck_assert_uint_eq(s.last.swaps, 4);
     ck_assert_uint_eq(s.last.group_changes, 111111);
     ck_assert_uint_eq(s.last.function_changes, 1111);
-    ck_assert_uint_eq(s.last.write_calls, 9 + 111111 + 7 + 1111); /* not xgroup|help, function|list, fcall */
+    ck_assert_uint_eq(s.last.slot_moves, 320);
+    /* not xgroup|help, function|list, fcall, cluster|nodes */
+    ck_assert_uint_eq(s.last.write_calls, 9 + 111111 + 7 + 1111 + 320);
     ck_assert_uint_eq(s.last.nreplicas, 0);
     ck_assert_uint_eq(s.last.ndbs, 2);
     ck_assert_int_eq(s.dbs[0].db, 0);
@@ -220,6 +225,7 @@ START_TEST(test_unknown)
     ck_assert_uint_eq(s.last.total_commands, WATCH_UNKNOWN);
     ck_assert_uint_eq(s.last.flushes, WATCH_UNKNOWN);
     ck_assert_uint_eq(s.last.group_changes, WATCH_UNKNOWN);
+    ck_assert_uint_eq(s.last.slot_moves, WATCH_UNKNOWN);
     ck_assert_uint_eq(s.last.maxmemory, WATCH_UNKNOWN);
     ck_assert_uint_eq(s.last.write_calls, WATCH_UNKNOWN);
     tear_down(&s);
