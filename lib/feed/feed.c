@@ -273,10 +273,15 @@ void feed_kind_resumed(struct feed *f)
     f->resumed = true;
 }
 
-void feed_kind_moved(struct feed *f)
+/* Before it is ready the owner has read nothing of it; but an earlier process may have, ahead of it. */
+bool feed_kind_moved(struct feed *f)
 {
+    bool unheard = f->resumed && f->state != READY;
+
+    f->resumed = false;
     if (f->state == READY && f->ev.moved)
         f->ev.moved(f->arg);
+    return unheard;
 }
 
 void feed_kind_live(struct feed *f, const char *run_id)
@@ -764,16 +769,11 @@ void feed_applied(struct feed *f, uint64_t offset)
 
 void feed_kind_doubt(struct feed *f, const char *format, ...)
 {
-    va_list args;
-
     if (!f->status.doubt[0])
         f->doubted_us = loop_now_us(f->loop);
     f->status.doubt[0] = '\0';
-    if (!format)
-        return;
-    va_start(args, format);
-    vsnprintf(f->status.doubt, sizeof(f->status.doubt), format, args);
-    va_end(args);
+    if (format)
+        FORMAT(f->status.doubt, format);
 }
 
 /* A kind that has places is in doubt only until it is attached again, and asks for what it has not read. */

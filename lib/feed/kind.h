@@ -65,7 +65,8 @@ void feed_kind_unusable(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 
 void feed_kind_doubt(struct feed *f, const char *format, ...) PRINTF_LIKE(2, 3);    /* NULL: it is settled */
 /* It goes on from feed_begin_place(); before `live`. */
 void feed_kind_resumed(struct feed *f);
-void feed_kind_moved(struct feed *f); /* see `moved` of feed_events; before `live` */
+/* See `moved` of feed_events; before `live`. True: it had been resumed, and the owner was not told yet. */
+bool feed_kind_moved(struct feed *f);
 const struct feed_place *feed_begin_place(const struct feed *f); /* NULL: there is none */
 void feed_kind_drained(struct feed *f);
 void feed_kind_functions(struct feed *f); /* function libraries changed */

@@ -176,6 +176,8 @@ static void tell_back(struct psync *p)
 
 static void on_attached(const struct replica_place *at, bool resumed, void *arg)
 {
+    static const char moved[] =
+        "the source was restarted or replaced, or had a failover, while riotd was away";
     struct psync *p = arg;
     const char *run_id = replica_run_id(p->replica);
     bool other =
@@ -184,7 +186,7 @@ static void on_attached(const struct replica_place *at, bool resumed, void *arg)
     if (p->restored && resumed && !other)
         feed_kind_resumed(p->feed);
     else if (p->restored) /* what was read ahead of the stream is not known any more */
-        tell_anew(p, "the source was restarted or replaced, or had a failover, while riotd was away");
+        tell_anew(p, moved);
     p->place = *at;
     snprintf(p->run_id, sizeof(p->run_id), "%s", run_id);
     p->has_place = true;
@@ -198,8 +200,8 @@ static void on_attached(const struct replica_place *at, bool resumed, void *arg)
     if (resumed && !other && p->lost[0])
         tell_back(p);
     p->lost[0] = '\0';
-    if (other)
-        feed_kind_moved(p->feed);
+    if (other && feed_kind_moved(p->feed))
+        tell_anew(p, moved);
     if (replica_is_attached(p->replica))
         feed_kind_live(p->feed, replica_run_id(p->replica));
 }

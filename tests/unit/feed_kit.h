@@ -59,6 +59,8 @@ static struct kit {
     struct watch_sample sample;
     void (*on_ready)(void);
     void (*on_gap)(void);
+    void (*on_sample)(void);
+    struct feed_place place; /* for the next feed to go on from */
 } kit;
 
 /* The server */
@@ -277,6 +279,8 @@ static void kit_on_sample(const struct watch_sample *s, void *arg)
     (void)arg;
     kit.samples++;
     kit.sample = *s;
+    if (kit.on_sample != NULL)
+        kit.on_sample();
 }
 
 static void kit_on_reachable(bool up, const char *why, void *arg)
@@ -337,6 +341,7 @@ KIT_UNUSED static void kit_feed(enum feed_kind kind)
                                      .full_sync = kit_allow_full_sync,
                                      .source = &kit.source,
                                      .recorded = kit.record,
+                                     .place = kit.place,
                                      .sink = &kit_sink};
     ck_assert_int_eq(feed_new(kit.loop, &opt, &kit_events, NULL, &kit.feed), 0);
 }

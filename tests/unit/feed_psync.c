@@ -1,6 +1,7 @@
 #include "tests/unit/feed_kit.h"
 
 #include "lib/core/clock.h"
+#include "lib/feed/kind.h"
 #include "lib/feed/rdb_skip.h"
 
 /* Its first replica leaves a backlog behind. */
@@ -331,6 +332,39 @@ START_TEST(another_history_of_which_it_has_all_so_far_is_told_and_no_gap)
 }
 END_TEST
 
+/* Before it is ready: the first such reading behind +CONTINUE at the latest. */
+static unsigned unheard;
+static void move(void)
+{
+    if (!kit_is_ready())
+        unheard += feed_kind_moved(kit.feed);
+}
+
+/* A failover between +CONTINUE and readiness: what an earlier process had read ahead is not known any more.
+ */
+START_TEST(what_moved_before_it_was_ready_was_not_gone_on_with)
+{
+    begin(NULL);
+    for (unsigned moves = 0; moves < 2; moves++) {
+        kit_ready(FEED_PSYNC);
+        ck_assert(feed_place(kit.feed, &kit.place));
+        kit.feed = feed_free(kit.feed);
+        kit.ready = 0;
+        kit.on_sample = moves ? move : NULL;
+        kit_ready(FEED_PSYNC);
+        ck_assert_msg(feed_resumed(kit.feed) == !moves, "the place counts as gone on with after a failover");
+        kit.feed = feed_free(kit.feed);
+        kit.ready = 0;
+        kit.on_sample = NULL;
+        kit.place = (struct feed_place){.offset = 0};
+    }
+    ck_assert_uint_eq(unheard, 1);
+    ck_assert_uint_eq(kit.moved, 0);
+    ck_assert_uint_eq(kit.gap, 0);
+    kit_end();
+}
+END_TEST
+
 static bool is_ready_again(void)
 {
     return kit.ready == 2 && kit_is_ready();
@@ -453,6 +487,7 @@ UNIT_MAIN("feed/psync", it_attaches_without_a_full_synchronisation, writes_befor
           a_replica_that_takes_writes_of_its_own_is_refused, what_is_of_whole_databases_is_a_gap,
           what_others_would_miss_is_no_gap, functions_are_told, a_lost_connection_goes_on_where_it_was,
           what_the_backlog_does_not_hold_any_more_is_a_gap,
+          what_moved_before_it_was_ready_was_not_gone_on_with,
           another_history_of_which_it_has_all_so_far_is_told_and_no_gap,
           another_history_is_not_acknowledged_by_what_was_applied_of_the_last,
           a_restarted_source_is_a_gap_and_auto_goes_on_with_another_kind, it_may_be_freed_in_a_callback,
