@@ -184,7 +184,7 @@ const char *cutover_away(const struct lane_status *status)
 
 bool cutover_is_advice(enum lane_condition c)
 {
-    return c == LANE_MEMORY_SHORT || c == LANE_OUT_OF_SCOPE;
+    return c == LANE_MEMORY_SHORT || c == LANE_OUT_OF_SCOPE || c == LANE_SLOTS_LEFT;
 }
 
 /* By the newest readings; NULL: nothing. */

@@ -62,7 +62,7 @@ static const char *why_anew(const struct link *k)
         return "with this feed, and with target.existing_keys: merge, no place in the stream is kept";
     if (!p->ok)
         return "no place in the stream was kept, as after a stop, a gap that was not made good yet, or while "
-               "slots were moving";
+               "slots were moving, or their keys were left at another node";
     if (scope_of(k, scope) < 0 || strcmp(scope, p->scope) != 0)
         return "the configuration tells of other keys, or of other servers, than when the place was kept";
     if (!is_map(k, LANE_SOURCE, p->at.source_map))

@@ -225,6 +225,9 @@ static const struct {
                            "a key is within the filter"},
     [LANE_SOURCE_REPLICA] = {EVENT_SOURCE_REPLICA, EVENT_SOURCE_PRIMARY, LANE_SOURCE,
                              "the source is a replica", "the source is a primary again"},
+    [LANE_SLOTS_LEFT] = {EVENT_SLOTS_LEFT, EVENT_SLOTS_WHOLE, LANE_SOURCE,
+                         "a node has keys of a slot that is another's, or may have",
+                         "all keys are at the nodes that have their slots"},
     [LANE_MEMORY_SHORT] = {EVENT_MEMORY_SHORT, EVENT_MEMORY_ENOUGH, LANE_SOURCE, "limits.memory is too small",
                            "limits.memory is enough"},
 };

@@ -97,6 +97,9 @@ const struct right_row right_rows[RIGHTS] = {
     [MAY_WAITAOF] = {"WAITAOF", "0 0 1", "+waitaof", OF_TARGET, NEED_WAITAOF, 70200, 0, NULL, false},
     [MAY_TYPE] = {"TYPE", "@", "+type", BOTH, NEED_TYPES, 0, 0, NULL, false},
     [MAY_CLUSTER_NODES] = {"CLUSTER NODES", "", "+cluster|nodes", BOTH, NEED_COPY, 0, 0, NULL, true},
+    [MAY_CLUSTER_COUNT] = {"CLUSTER COUNTKEYSINSLOT", "0", "+cluster|countkeysinslot", OF_SOURCE, NEED_SAFETY,
+                           0, 0, "with psync, once the move of a slot was given up, a restart means a resync",
+                           true},
     [MAY_ASKING] = {"ASKING", "", "+asking", BOTH, NEED_READ, 0, 0, NULL, true},
 };
 

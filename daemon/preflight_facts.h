@@ -82,6 +82,7 @@ enum right_id {
     MAY_WAITAOF,
     MAY_TYPE,
     MAY_CLUSTER_NODES,
+    MAY_CLUSTER_COUNT,
     MAY_ASKING,
     RIGHTS
 };

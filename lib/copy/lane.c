@@ -38,6 +38,7 @@ static const char *const condition_codes[] = {
     [LANE_MEMORY_SHORT] = "memory_short",
     [LANE_OUT_OF_SCOPE] = "out_of_scope",
     [LANE_SOURCE_REPLICA] = "source_replica",
+    [LANE_SLOTS_LEFT] = "slots_left",
 };
 _Static_assert(ARRAY_LEN(condition_codes) == LANE_CONDITIONS, "each condition has its code");
 

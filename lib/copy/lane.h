@@ -46,6 +46,7 @@ enum lane_condition {
     LANE_MEMORY_SHORT,
     LANE_OUT_OF_SCOPE,
     LANE_SOURCE_REPLICA,
+    LANE_SLOTS_LEFT,
     LANE_CONDITIONS,
 };
 const char *lane_condition_code(enum lane_condition c); /* "source_down", ... */

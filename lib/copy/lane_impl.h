@@ -26,7 +26,8 @@
 #define SCAN_PAGES_AHEAD 2
 #define SCAN_MARKS_MIN   2048
 #define SCAN_MARKS_MAX   16384
-#define DRAINS_MAX       65 /* as many as the control server has clients, and one of slots that are given away */
+#define DRAINS_MAX                                                                                           \
+    66 /* as many as all lanes have, one of slots that are given away, one of keys that are left */
 
 /* A database of the scope. It only grows while a lane lives. */
 struct scope_db {
@@ -261,6 +262,10 @@ void lane_groups_moved(struct lane *l); /* of some streams, it is not known whic
 static inline bool lane_has_begun(const struct lane *l)
 {
     return l->round || l->resumed;
+}
+static inline bool lane_is_live(const struct lane *l)
+{
+    return l->phase == LANE_LIVE && !l->gap && l->feed_ready;
 }
 /* All that is known to have changed is in the set, or was copied. */
 bool lane_all_marked(struct lane *l);

@@ -125,6 +125,8 @@ static void on_sample(struct lane *l, enum lane_side side, const char *address,
     if (one)
         lanes_counted(one, sample);
     tell_soon(s);
+    if (one && !stranger)
+        lanes_left_look(one);
 }
 
 static void on_condition(struct lane *l, enum lane_condition c, const char *text, void *arg)
@@ -334,8 +336,9 @@ void lanes_remove(struct lanes *s, struct served *one)
     s->n--;
     for (unsigned slot = 0; slot < SLOTS; slot++) {
         s->owner[slot] = s->owner[slot] == one ? NULL : s->owner[slot];
-        s->half[slot] = s->half[slot] == one ? NULL : s->half[slot];
         s->asked[slot] = s->asked[slot] == one ? NULL : s->asked[slot];
+        if (slot_set_has(&one->others, slot))
+            lanes_left_none(one, slot);
     }
     for (i = 0; i < s->n; i++)
         s->at[i]->passed = s->at[i]->passed == one ? NULL : s->at[i]->passed;

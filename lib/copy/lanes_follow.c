@@ -93,6 +93,7 @@ static int move(struct served *one, struct endpoint *to)
     if (err)
         return err;
     one->all->changes++;
+    one->looking.seq = 0; /* another watch, whose readings are counted from the first */
     lanes_doubt(one);
     return 0;
 }

@@ -46,18 +46,10 @@ void lanes_own(struct served *one, unsigned slot)
     slot_set_add(&one->slots, slot);
     note_slots(one);
     s->owner[slot] = one;
-    if (s->half[slot] == one)
-        s->half[slot] = NULL;
+    lanes_left_none(one, slot);
     /* This one may not know of keys that are at yet another. */
-    s->doubted[slot] = s->half[slot] || s->several[slot];
+    s->doubted[slot] = lanes_is_split(s, slot);
     s->asked[slot] = NULL;
-}
-
-/* Where a failover comes between, what has moved is at one node, the rest at another, and both tell of it. */
-static void note_half(struct lanes *s, unsigned slot, struct served *one)
-{
-    s->several[slot] |= s->half[slot] && s->half[slot] != one;
-    s->half[slot] = one;
 }
 
 /* Marks that stray, and what redirects tell. */
@@ -68,7 +60,7 @@ void lanes_stray(struct lanes *s, struct lane *l, enum dirty_class class, int db
 
     for (size_t i = 0; i < s->n; i++)
         if (s->at[i]->lane == l && s->at[i] != to) {
-            note_half(s, slot_of(key), s->at[i]);
+            lanes_left_note(s->at[i], slot_of(key));
             s->at[i]->passed = to;
         }
     if (to && to->lane != l)
@@ -88,7 +80,7 @@ void lanes_redirected(struct lanes *s, unsigned slot, bool ask, const char *addr
     struct served *to = ask ? served_at(s, address) : NULL;
 
     if (to && to != s->owner[slot]) {
-        note_half(s, slot, to);
+        lanes_left_note(to, slot);
         if (since_us > to->counted.since_us) /* an older answer may have been overtaken */
             s->asked[slot] = to;
     }
@@ -99,7 +91,7 @@ void lanes_redirected(struct lanes *s, unsigned slot, bool ask, const char *addr
 static bool holds_half(const struct lanes *s, const struct served *owner, const struct served *other)
 {
     for (unsigned slot = 0; slot < SLOTS; slot++)
-        if (owner != other && s->owner[slot] == owner && (s->half[slot] == other || s->several[slot]))
+        if (s->owner[slot] == owner && slot_set_has(&other->others, slot))
             return true;
     return false;
 }
@@ -143,7 +135,7 @@ void lanes_groups(struct served *one)
 
     for (unsigned slot = 0; slot < SLOTS; slot++) {
         struct served *owner = s->owner[slot];
-        if (!owner || owner == one || (s->half[slot] != one && !s->several[slot]))
+        if (!owner || !slot_set_has(&one->others, slot))
             continue;
         if (!owner->lane->streams_moved)
             lane_groups_moved(owner->lane);
@@ -157,7 +149,7 @@ void lanes_groups(struct served *one)
 void lanes_unknown(struct lanes *s, struct bytes key)
 {
     unsigned slot = slot_of(key);
-    s->doubted[slot] |= s->half[slot] != NULL;
+    s->doubted[slot] |= lanes_is_split(s, slot);
 }
 
 void lanes_doubt(struct served *one)
@@ -165,7 +157,7 @@ void lanes_doubt(struct served *one)
     struct lanes *s = one->all;
 
     for (unsigned slot = 0; slot < SLOTS; slot++)
-        s->doubted[slot] |= s->owner[slot] == one && s->half[slot];
+        s->doubted[slot] |= s->owner[slot] == one && lanes_is_split(s, slot);
 }
 
 /* Giving. */
@@ -197,11 +189,6 @@ static bool find_given(struct served *from, const struct topology_map *map)
     return any;
 }
 
-static bool is_live(const struct lane *l)
-{
-    return l->phase == LANE_LIVE && !l->gap && l->feed_ready;
-}
-
 static bool moves_whole_slots(const struct lane *l)
 {
     const struct watch_sample *s = watch_last(feed_watch(l->feed));
@@ -230,7 +217,7 @@ static bool is_complete(const struct served *from, const struct served *to, cons
     struct dirty_counts counts;
 
     dirty_counts(from->lane->dirty, &counts);
-    return from->proved && is_live(from->lane) && is_live(to->lane) && !counts.failed_unnamed &&
+    return from->proved && lane_is_live(from->lane) && lane_is_live(to->lane) && !counts.failed_unnamed &&
            !from->lane->long_keys && !any_doubted(from->all, slots) &&
            (!moves_whole_slots(to->lane) || all_asked(from->all, to, slots));
 }
@@ -312,7 +299,7 @@ static void barrier_passed(void *arg)
 /* Without a live feed there is nothing to prove. */
 static void begin(struct served *from)
 {
-    int err = is_live(from->lane) ? lane_settle(from->lane, barrier_passed, from) : -ENOTCONN;
+    int err = lane_is_live(from->lane) ? lane_settle(from->lane, barrier_passed, from) : -ENOTCONN;
 
     from->proved = false;
     from->giving = err ? GIVING_FROZEN : GIVING_BARRIER;
@@ -353,6 +340,7 @@ void lanes_gave_up(struct served *from)
 {
     from->proved = false;
     from->confirms = 0; /* all comes anew */
+    lanes_left_missed(from);
     if (from->giving != GIVING_BARRIER)
         return;
     lane_drain_cancel(from->lane, from);

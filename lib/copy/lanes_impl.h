@@ -1,7 +1,7 @@
 /* lanes_impl.h - the inside of all lanes, for lanes.c (making and steering them, passing on what they say),
- * lanes_follow.c (the nodes of the source), lanes_give.c (slots that change lanes), lanes_drain.c (drains and
- * the seal over all), lanes_place.c (going on after a restart) and lanes_status.c (what is told of them as
- * one) only. */
+ * lanes_follow.c (the nodes of the source), lanes_give.c (slots that change lanes), lanes_left.c (keys that
+ * are not where their slot is), lanes_drain.c (drains and the seal over all), lanes_place.c (going on after a
+ * restart) and lanes_status.c (what is told of them as one) only. */
 #ifndef RIOT_LANES_IMPL_H
 #define RIOT_LANES_IMPL_H
 
@@ -26,6 +26,27 @@ struct counted {
     uint64_t since_us; /* it was the same in each reading since */
 };
 
+/* Whether keys of others' slots are left at a node. */
+#define LOOK_SLOTS 512 /* at a time */
+struct looking {
+    struct served *one; /* of the node */
+    enum {
+        LOOK_NOT,
+        LOOK_COUNT,   /* it is asked */
+        LOOK_BARRIER, /* its feed proves that it has told all */
+    } step;
+    struct slot_set still; /* nothing has come of them since this look began, and no key was counted */
+    size_t n;
+    uint16_t slots[LOOK_SLOTS]; /* that are asked for */
+    unsigned next;              /* slot to go on with, so that each has its turn */
+    uint64_t seq;               /* of the reading behind the questions */
+    size_t due, answered;       /* counts, of each of them in each database */
+    bool selects;               /* its connection is in some database */
+    unsigned slot;              /* of which keys were counted */
+    uint64_t found_us;          /* since when; 0: of none */
+    char refused[100];          /* "": it was not */
+};
+
 /* A lane and its shard. */
 struct served {
     struct lanes *all;
@@ -40,7 +61,10 @@ struct served {
     struct slot_set given; /* are to be: those that were another's as the barrier began */
     bool proved;           /* it has passed, and nothing was missed since */
     struct counted counted;
-    uint64_t confirms; /* the reading which is to show that slots did come key by key; 0: none is due */
+    uint64_t confirms;      /* the reading which is to show that slots did come key by key; 0: none is due */
+    struct slot_set others; /* slots that are not the lane's, and keys of them were seen at its node, or asked
+                               for, and may be there still */
+    struct looking looking;
     bool stopping, stopped;
 };
 
@@ -62,10 +86,9 @@ struct lanes {
     struct served **at;
     size_t n;
     struct served *owner[SLOTS]; /* NULL: no lane's */
-    struct served *half[SLOTS];  /* where keys of the slot were seen, or asked for, other than at its owner */
+    /* Until none of its keys is left elsewhere, or it has moved. */
     struct served *asked[SLOTS]; /* to whom the keys move one by one: the owner said ASK */
     bool doubted[SLOTS];         /* the owner may not know that keys have moved */
-    bool several[SLOTS];         /* more than one other had some: from then on it is doubted */
     struct topology_listener listener, target_listener;
     uint64_t version;    /* of the map that was last followed: places in another one mean nothing */
     bool behind;         /* memory was out: not all of it is followed yet */
@@ -123,6 +146,13 @@ bool lanes_crowded(const struct served *one); /* where its marks go that it pass
 void lanes_groups(struct served *one);        /* changed at its node */
 void lanes_unknown(struct lanes *s, struct bytes key);
 void lanes_doubt(struct served *one); /* all of its slots: another node took over */
+
+/* lanes_left.c */
+bool lanes_is_split(const struct lanes *s, unsigned slot); /* keys of it may be at others than its owner */
+void lanes_left_note(struct served *one, unsigned slot); /* a key of another's slot came there, or may have */
+void lanes_left_none(struct served *one, unsigned slot); /* there is none, or the slot is its own by now */
+void lanes_left_look(struct served *one);                /* with each reading of its node */
+void lanes_left_missed(struct served *one);              /* its feed has missed something */
 
 /* lanes_place.c */
 /* A mark that one lane told has become another's to apply, or is another's for good. */

@@ -23,16 +23,16 @@ static const struct topology_map *map_of(struct topology *t)
 static bool is_in_place(const struct served *one, const struct topology_map *map)
 {
     return one->index < map->nshards && !one->stopping && one->giving == GIVING_NOTHING && !one->confirms &&
+           !slot_set_count(&one->others) &&
            strcmp(one->shard.primary.id, map->shards[one->index].primary.id) == 0;
 }
 
 static bool slot_is_in_place(const struct lanes *s, const struct topology_map *map, unsigned slot)
 {
-    return s->owner[slot] && s->owner[slot]->index == map->owner[slot] && !s->half[slot] &&
-           !s->doubted[slot] && !s->several[slot];
+    return s->owner[slot] && s->owner[slot]->index == map->owner[slot];
 }
 
-/* The lanes are those of the map, and no slot is on its way from one to another. */
+/* The lanes are those of the map, and no slot or key is on its way from one to another. */
 static bool all_in_place(const struct lanes *s, const struct topology_map *map)
 {
     if (!map)

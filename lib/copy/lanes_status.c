@@ -60,7 +60,7 @@ static void worst_feed(struct feed_status *worst, const struct feed_status *one)
 static bool is_of_source(enum lane_condition c)
 {
     return c == LANE_SOURCE_DOWN || c == LANE_SOURCE_SILENT || c == LANE_SOURCE_LOADING ||
-           c == LANE_SOURCE_REFUSES || c == LANE_OVERRUN || c == LANE_FEED_UNPROVEN;
+           c == LANE_SOURCE_REFUSES || c == LANE_OVERRUN || c == LANE_FEED_UNPROVEN || c == LANE_SLOTS_LEFT;
 }
 
 static void name_problem(struct lane_problem *p, enum lane_condition c, const char *name)

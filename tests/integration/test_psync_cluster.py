@@ -139,6 +139,60 @@ def test_restarts_while_slots_move(lab):
     assert 0 in rounds and 1 in rounds, rounds
 
 
+def test_a_move_that_was_given_up_is_forgotten(lab):
+    """The keys that had moved are brought back, or go where they are: then no node has any that is not its own."""
+    riotd = live(lab, {"primaries": 3})
+    place_of(riotd)
+    owner = lab.source.owner(SLOT)
+    other = next(node for node in lab.source.primaries() if node is not owner)
+    lab.source.begin_move(SLOT, other)
+    lab.source.move_keys(SLOT, owner, other, 5)
+    with lab.source.raw() as client:
+        client.must([("APPEND", f"{{moves}}{i}", "x") for i in range(10)])
+    lab.equal(riotd, at_least=KEYS)
+    owner.call("CLUSTER", "SETSLOT", SLOT, "STABLE")
+    other.call("CLUSTER", "SETSLOT", SLOT, "IMPORTING", owner.id)
+    assert lab.source.move_keys(SLOT, other, owner) == 5
+    other.call("CLUSTER", "SETSLOT", SLOT, "STABLE")
+    lab.source.settle()
+    before = place(riotd)
+    lab.source.call("SET", "{moves}1", "again")
+    until(lambda: place(riotd) != before, 15, "a place is kept again")
+    riotd.kill()
+    with lab.source.raw() as client:
+        client.must([("DEL", "{moves}2"), ("APPEND", "{moves}3", "y"), ("SET", "meanwhile", "v")])
+    assert again(riotd) == 0, riotd.log()[-3000:]
+    lab.equal(riotd, at_least=KEYS)
+
+
+def test_keys_that_are_left_are_looked_for_in_each_database(lab):
+    """A cluster of Valkey 9 counts them in one at a time."""
+    if lab.server("probe").start().config("cluster-databases") is None:
+        pytest.skip("a cluster of this server has one database")
+    riotd = live(lab, {"primaries": 2, "args": ["--cluster-databases", "4"]})
+    place_of(riotd)
+    owner = lab.source.owner(SLOT)
+    other = next(node for node in lab.source.primaries() if node is not owner)
+    lab.source.begin_move(SLOT, other)
+    with other.raw() as client:
+        client.must([("SELECT", 3), ("ASKING",), ("SET", "{moves}0", "left")])
+    until(lambda: lab.target.call("GET", "{moves}0", db=3) == b"left", 10, "it is read there")
+    for node in (owner, other):
+        node.call("CLUSTER", "SETSLOT", SLOT, "STABLE")
+    lab.source.settle()
+    before = place(riotd)
+    lab.source.call("SET", "k1", "again")
+    acknowledged = acks(other)
+    until(lambda: acks(other) >= acknowledged + 8, 30, "some seconds of riotd's, in which a place might be kept")
+    assert place(riotd) == before, "it is kept while a key is left in another database"
+    other.call("CLUSTER", "SETSLOT", SLOT, "IMPORTING", owner.id)
+    with other.raw() as client:
+        client.must([("SELECT", 3), ("ASKING",), ("DEL", "{moves}0")])
+    other.call("CLUSTER", "SETSLOT", SLOT, "STABLE")
+    until(lambda: place(riotd) != before, 15, "a place is kept again")
+    lab.equal(riotd, at_least=KEYS)
+
+
 # --- it begins anew
 
 

@@ -90,6 +90,11 @@ static void set_many(size_t node, unsigned n)
     ck_assert_int_ne(real_request(&source.node[node], ARRAY_LEN(argv), argv)->type, REPLY_ERROR);
 }
 
+static void stable(unsigned slot, size_t node)
+{
+    ck_assert_str_eq(real_ask(&source.node[node], "CLUSTER SETSLOT %u STABLE", slot), "OK");
+}
+
 /* R8: there was no room for what the node told that they had moved to. */
 START_TEST(test_half_moved_keys_without_room)
 {
@@ -247,8 +252,119 @@ START_TEST(test_a_half_moved_stream)
 }
 END_TEST
 
+/* The move of a slot that was given up: one key is brought back, one goes where it is. Then nothing is at two
+ * nodes any more, and the streams have places again. */
+START_TEST(test_a_move_that_was_given_up)
+{
+    struct place place;
+
+    feed = FEED_PSYNC;
+    begin_servers(2);
+    fill(2);
+    size_t at = node_of("{a}", 2), to = 1 - at;
+    unsigned slot = slot_of(BYTES("a"));
+    real_ask(&source.node[at], "SET {a}1 1");
+    real_ask(&source.node[at], "SET {a}2 2");
+    new_lanes();
+    until_live(1);
+    slot_begin(&source, slot, at, to);
+    slot_key(&source, "{a}1", at, to);
+    slot_key(&source, "{a}2", at, to);
+    drain();
+    ck_assert(lanes_is_split(lanes, slot) && !lanes_place(lanes, &place));
+    stable(slot, at);
+    slot_key(&source, "{a}1", to, at);
+    stable(slot, to);
+    fake_pass(&none, 5000);
+    ck_assert_msg(lanes_is_split(lanes, slot) && !lanes_place(lanes, &place),
+                  "a place is kept, and a key is left there");
+    real_ask(&source.node[to], "CLUSTER SETSLOT %u IMPORTING %s", slot, source.id[at]);
+    real_ask(&source.node[to], "ASKING");
+    ck_assert_str_eq(real_ask(&source.node[to], "DEL {a}2"), "1");
+    stable(slot, to);
+    UNTIL(!lanes_is_split(lanes, slot));
+    ck_assert(!lanes->doubted[slot] && !lanes->asked[slot]);
+    UNTIL(lanes_place(lanes, &place));
+    place_clear(&place);
+    expect("{a}1", "1");
+    expect("{a}2", "");
+    ck_assert_str_eq(gaps, "");
+    feed = FEED_NOTIFY;
+    end();
+}
+END_TEST
+
+/* What is told of a key meanwhile counts, as does a lost feed. */
+START_TEST(test_a_node_that_is_heard_of_again_is_not_given_up)
+{
+    feed = FEED_PSYNC;
+    begin(2);
+    size_t at = node_of("{a}", 2), to = 1 - at;
+    unsigned slot = slot_of(BYTES("a"));
+    struct looking *look = &lane_of_node(to)->looking;
+    slot_begin(&source, slot, at, to);
+    set_many(to, 1);
+    UNTIL(lanes_is_split(lanes, slot) && slot_set_count(&look->still));
+    lanes_stray(lanes, lane_of_node(to)->lane, DIRTY_LIVE, 0, BYTES("{a}:1"));
+    ck_assert_msg(!slot_set_count(&look->still), "a key may have come there since");
+    UNTIL(slot_set_count(&look->still)); /* looked at anew */
+    lane_gap(lane_of_node(to)->lane, "its feed has missed something");
+    ck_assert_msg(!slot_set_count(&look->still), "what came there meanwhile is not known");
+    real_ask(&source.node[to], "ASKING");
+    ck_assert_str_eq(real_ask(&source.node[to], "DEL {a}:1"), "1");
+    UNTIL(!lanes_is_split(lanes, slot));
+    feed = FEED_NOTIFY;
+    end();
+}
+END_TEST
+
+static const struct lane_problem *left_at(size_t node)
+{
+    return &lane_of_node(node)->lane->conditions[LANE_SLOTS_LEFT];
+}
+
+/* Each node is asked by itself, and where it may not be, or an answer is lost, that is told, and tried again.
+ */
+START_TEST(test_keys_that_were_left_at_several_nodes)
+{
+    size_t others[2], n = 0;
+
+    feed = FEED_PSYNC;
+    begin(3);
+    size_t at = node_of("{a}", 3);
+    unsigned slot = slot_of(BYTES("a"));
+    for (size_t i = 0; i < 3; i++) {
+        if (i == at)
+            continue;
+        others[n++] = i;
+        real_ask(&source.node[i], "CLUSTER SETSLOT %u IMPORTING %s", slot, source.id[at]);
+        set_many(i, 1);
+        UNTIL(slot_set_has(&lane_of_node(i)->others, slot));
+    }
+    ck_assert_str_eq(real_ask(&source.node[others[0]], "ACL SETUSER default -cluster|countkeysinslot"), "OK");
+    UNTIL(left_at(others[0])->on);
+    ck_assert_msg(strstr(left_at(others[0])->text, "NOPERM"), "%s", left_at(others[0])->text);
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert(lanes_is_split(lanes, slot));
+        real_ask(&source.node[others[i]], "ASKING");
+        ck_assert_str_eq(real_ask(&source.node[others[i]], "DEL {a}:1"), "1");
+        fake_pass(&none, 100);
+        ck_assert_str_eq(real_ask(&source.node[others[i]], "ACL SETUSER default +cluster|countkeysinslot"),
+                         "OK");
+        lane_of_node(others[i])->looking.step = LOOK_COUNT; /* nobody answers */
+        UNTIL(!slot_set_has(&lane_of_node(others[i])->others, slot));
+    }
+    ck_assert(!lanes_is_split(lanes, slot) && !lanes->doubted[slot]);
+    UNTIL(!left_at(others[0])->on);
+    ck_assert_str_eq(gaps, "");
+    feed = FEED_NOTIFY;
+    end();
+}
+END_TEST
+
 UNIT_MAIN("copy/lanes_half", test_half_moved_keys_are_read_where_they_are,
           test_half_moved_keys_that_were_missed, test_half_moved_keys_without_room,
           test_half_moved_keys_before_the_first_pass, test_a_half_moved_key_is_not_read_at_a_former_primary,
           test_half_moved_keys_before_the_other_goes_on, test_half_moved_keys_at_several_nodes,
-          test_a_half_moved_stream)
+          test_a_half_moved_stream, test_a_move_that_was_given_up,
+          test_a_node_that_is_heard_of_again_is_not_given_up, test_keys_that_were_left_at_several_nodes)
