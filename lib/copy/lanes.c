@@ -330,6 +330,7 @@ void lanes_remove(struct lanes *s, struct served *one)
 {
     size_t i = 0;
 
+    lanes_missed(one); /* keys of others' slots are gone with the node */
     while (s->at[i] != one)
         i++;
     memmove(&s->at[i], &s->at[i + 1], (s->n - i - 1) * sizeof(struct served *));

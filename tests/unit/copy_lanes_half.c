@@ -362,9 +362,39 @@ START_TEST(test_keys_that_were_left_at_several_nodes)
 }
 END_TEST
 
+/* R8: keys that were at a node that has left are gone with it, and no feed tells of that. */
+START_TEST(test_half_moved_keys_go_with_their_node)
+{
+    begin_servers(2);
+    fill(2);
+    size_t at = node_of("{a}", 2);
+    unsigned slot = slot_of(BYTES("a"));
+    real_ask(&source.node[at], "SET {a}1 1");
+    cluster_add(&source);
+    cluster_until(&source, "CLUSTER NODES", " connected", 3);
+    cluster_until(&source, "CLUSTER INFO", "cluster_state:ok", 1);
+    new_lanes();
+    until_live(1);
+    slot_begin(&source, slot, at, 2);
+    slot_key(&source, "{a}1", at, 2);
+    drain();
+    expect("{a}1", "1");
+    stable(slot, at);
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_str_eq(real_ask(&source.node[i], "CLUSTER FORGET %s", source.id[2]), "OK");
+    UNTIL(lanes_count(lanes) == 2);
+    drain();
+    ck_assert_msg(strcmp(real_ask(&target, "EXISTS {a}1"), "0") == 0,
+                  "drained, and the target has a key that is gone with its node");
+    ck_assert(!lanes_is_split(lanes, slot) && !lanes->doubted[slot]);
+    end();
+}
+END_TEST
+
 UNIT_MAIN("copy/lanes_half", test_half_moved_keys_are_read_where_they_are,
           test_half_moved_keys_that_were_missed, test_half_moved_keys_without_room,
           test_half_moved_keys_before_the_first_pass, test_a_half_moved_key_is_not_read_at_a_former_primary,
           test_half_moved_keys_before_the_other_goes_on, test_half_moved_keys_at_several_nodes,
           test_a_half_moved_stream, test_a_move_that_was_given_up,
-          test_a_node_that_is_heard_of_again_is_not_given_up, test_keys_that_were_left_at_several_nodes)
+          test_a_node_that_is_heard_of_again_is_not_given_up, test_keys_that_were_left_at_several_nodes,
+          test_half_moved_keys_go_with_their_node)
