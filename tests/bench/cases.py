@@ -124,6 +124,7 @@ def beside_snapshot(lab, source, copy, keys):
 
 
 STEADY = 50_000
+BESIDE_WRITERS = ("tracking", "psync")  # what riotd takes here by itself, and where the source has a backlog already
 
 
 def writers_round(lab, feed, source, target, note):
@@ -140,14 +141,13 @@ def writers_round(lab, feed, source, target, note):
 
 
 def writers(lab):
-    """Tracking is what riotd takes here by itself, and psync where the source has a backlog already."""
     found = {}
     with lab.pair("A") as (source, target):
         for _ in lab.rounds():
-            for feed in ("tracking", "psync"):
+            for feed in BESIDE_WRITERS:
                 writers_round(lab, feed, source, target, lambda what, figure: found.setdefault(what, []).append(figure))
     yield Figure("writers at full speed, without riotd", "A", found["alone"], "k/s")
-    for feed in ("tracking", "psync"):
+    for feed in BESIDE_WRITERS:
         yield Figure(f"writers at full speed / without riotd, snapshot, {feed}", "A", found[("snapshot", feed)], goal=0.5)
         yield Figure(f"writers at full speed / without riotd, live, {feed}", "A", found[("live", feed)])
         yield Figure(f"writers at {STEADY:,}/s / without riotd, live, {feed}", "A", found[("steady", feed)], goal=0.95)

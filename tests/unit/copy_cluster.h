@@ -117,11 +117,16 @@ static void cluster_end(struct cluster *c)
         real_end(&c->node[i]);
 }
 
-/* A slot begins to move; its keys do; it has moved. */
+/* A slot begins to move; its keys do; it has moved. Or a node gives the move up. */
+
+static void slot_import(struct cluster *c, unsigned slot, size_t from, size_t to)
+{
+    ck_assert_str_eq(real_ask(&c->node[to], "CLUSTER SETSLOT %u IMPORTING %s", slot, c->id[from]), "OK");
+}
 
 static void slot_begin(struct cluster *c, unsigned slot, size_t from, size_t to)
 {
-    ck_assert_str_eq(real_ask(&c->node[to], "CLUSTER SETSLOT %u IMPORTING %s", slot, c->id[from]), "OK");
+    slot_import(c, slot, from, to);
     ck_assert_str_eq(real_ask(&c->node[from], "CLUSTER SETSLOT %u MIGRATING %s", slot, c->id[to]), "OK");
 }
 
@@ -154,6 +159,11 @@ static void slot_end(struct cluster *c, unsigned slot, size_t to)
     ck_assert_str_eq(real_ask(&c->node[to], "CLUSTER SETSLOT %u NODE %s", slot, c->id[to]), "OK");
     for (size_t i = 0; i < c->n; i++)
         real_ask(&c->node[i], "CLUSTER SETSLOT %u NODE %s", slot, c->id[to]);
+}
+
+__attribute__((unused)) static void slot_stable(struct cluster *c, unsigned slot, size_t node)
+{
+    ck_assert_str_eq(real_ask(&c->node[node], "CLUSTER SETSLOT %u STABLE", slot), "OK");
 }
 
 __attribute__((unused)) static void slot_move(struct cluster *c, unsigned slot, size_t from, size_t to)

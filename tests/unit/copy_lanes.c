@@ -106,17 +106,11 @@ static size_t begin_moving(size_t n, uint64_t (*counts)(void))
     return at;
 }
 
-static void stable(size_t node)
-{
-    ck_assert_str_eq(real_ask(&source.node[node], "CLUSTER SETSLOT %u STABLE", slot_of(BYTES("a"))), "OK");
-}
-
 /* Who had the slot hears that it has moved, and drops what it has of it. */
 static void take_over(size_t at, size_t to)
 {
     unsigned slot = slot_of(BYTES("a"));
-    ck_assert_str_eq(real_ask(&source.node[to], "CLUSTER SETSLOT %u IMPORTING %s", slot, source.id[at]),
-                     "OK");
+    slot_import(&source, slot, at, to);
     ck_assert_str_eq(real_ask(&source.node[to], "CLUSTER SETSLOT %u NODE %s", slot, source.id[to]), "OK");
 }
 
@@ -135,9 +129,9 @@ START_TEST(test_a_slot_moves_as_a_whole_after_a_move_was_given_up)
         feed = cases[i].feed;
         size_t at = begin_moving(3, cases[i].counts);
         taken_by = cases[i].other ? 3 - at - moves_to : moves_to;
-        stable(at);
+        slot_stable(&source, slot_of(BYTES("a")), at);
         slot_key(&source, "{a}1", moves_to, at);
-        stable(moves_to);
+        slot_stable(&source, slot_of(BYTES("a")), moves_to);
         drain();
         has_moved = true;
         if (cases[i].counts == one_moved)
@@ -381,7 +375,7 @@ START_TEST(test_a_replica_takes_over_while_a_slot_moves)
     UNTIL(lane_of_node(2) != NULL);
     until_live(2);
     drain();
-    ck_assert_str_eq(real_ask(&source.node[to], "CLUSTER SETSLOT %u STABLE", slot_of(BYTES("a"))), "OK");
+    slot_stable(&source, slot_of(BYTES("a")), to);
     UNTIL(strncmp(real_ask(&source.node[to], "GET {a}1"), "MOVED ", 6) == 0);
     slot_begin(&source, slot_of(BYTES("a")), 2, to);
     slot_keys(&source, slot_of(BYTES("a")), 2, to);

@@ -90,11 +90,6 @@ static void set_many(size_t node, unsigned n)
     ck_assert_int_ne(real_request(&source.node[node], ARRAY_LEN(argv), argv)->type, REPLY_ERROR);
 }
 
-static void stable(unsigned slot, size_t node)
-{
-    ck_assert_str_eq(real_ask(&source.node[node], "CLUSTER SETSLOT %u STABLE", slot), "OK");
-}
-
 /* R8: there was no room for what the node told that they had moved to. */
 START_TEST(test_half_moved_keys_without_room)
 {
@@ -209,7 +204,7 @@ START_TEST(test_half_moved_keys_at_several_nodes)
         char key[16];
         snprintf(key, sizeof(key), "{a}%zu", i);
         if (i != at) {
-            real_ask(&source.node[i], "CLUSTER SETSLOT %u IMPORTING %s", slot_of(BYTES("a")), source.id[at]);
+            slot_import(&source, slot_of(BYTES("a")), at, i);
             real_ask(&source.node[i], "ASKING");
             ck_assert_str_eq(real_ask(&source.node[i], "SET %s new", key), "OK");
             UNTIL(lane_is_dirty(lane_of_node(at)->lane, 0, bytes_str(key)));
@@ -272,16 +267,16 @@ START_TEST(test_a_move_that_was_given_up)
     slot_key(&source, "{a}2", at, to);
     drain();
     ck_assert(lanes_is_split(lanes, slot) && !lanes_place(lanes, &place));
-    stable(slot, at);
+    slot_stable(&source, slot, at);
     slot_key(&source, "{a}1", to, at);
-    stable(slot, to);
+    slot_stable(&source, slot, to);
     fake_pass(&none, 5000);
     ck_assert_msg(lanes_is_split(lanes, slot) && !lanes_place(lanes, &place),
                   "a place is kept, and a key is left there");
-    real_ask(&source.node[to], "CLUSTER SETSLOT %u IMPORTING %s", slot, source.id[at]);
+    slot_import(&source, slot, at, to);
     real_ask(&source.node[to], "ASKING");
     ck_assert_str_eq(real_ask(&source.node[to], "DEL {a}2"), "1");
-    stable(slot, to);
+    slot_stable(&source, slot, to);
     UNTIL(!lanes_is_split(lanes, slot));
     ck_assert(!lanes->doubted[slot] && !lanes->asked[slot]);
     UNTIL(lanes_place(lanes, &place));
@@ -337,7 +332,7 @@ START_TEST(test_keys_that_were_left_at_several_nodes)
         if (i == at)
             continue;
         others[n++] = i;
-        real_ask(&source.node[i], "CLUSTER SETSLOT %u IMPORTING %s", slot, source.id[at]);
+        slot_import(&source, slot, at, i);
         set_many(i, 1);
         UNTIL(slot_set_has(&lane_of_node(i)->others, slot));
     }
@@ -379,7 +374,7 @@ START_TEST(test_half_moved_keys_go_with_their_node)
     slot_key(&source, "{a}1", at, 2);
     drain();
     expect("{a}1", "1");
-    stable(slot, at);
+    slot_stable(&source, slot, at);
     for (size_t i = 0; i < 2; i++)
         ck_assert_str_eq(real_ask(&source.node[i], "CLUSTER FORGET %s", source.id[2]), "OK");
     UNTIL(lanes_count(lanes) == 2);
