@@ -42,9 +42,10 @@ struct looking {
     uint64_t seq;               /* of the reading behind the questions */
     size_t due, answered;       /* counts, of each of them in each database */
     bool selects;               /* its connection is in some database */
-    unsigned slot;              /* of which keys were counted */
-    uint64_t found_us;          /* since when; 0: of none */
-    char refused[100];          /* "": it was not */
+    bool refusal;               /* of one of them */
+    unsigned slot;              /* of which keys were counted, told of, or asked for there */
+    uint64_t seen_us;           /* since when; 0: of none */
+    char refused[100];          /* by the last look that was; "": it was not */
 };
 
 /* A lane and its shard. */

@@ -23,10 +23,23 @@ bool lanes_is_split(const struct lanes *s, unsigned slot)
     return false;
 }
 
+/* Keys of one slot that stay for long are told of: of the same one until it is whole, since while many slots
+ * move there are always keys of some. */
+static void seen(struct served *one, unsigned slot)
+{
+    struct looking *look = &one->looking;
+
+    if (look->seen_us && slot_set_has(&one->others, look->slot))
+        return;
+    look->slot = slot;
+    look->seen_us = loop_now_us(one->all->loop);
+}
+
 void lanes_left_note(struct served *one, unsigned slot)
 {
     slot_set_add(&one->others, slot);
     slot_set_remove(&one->looking.still, slot);
+    seen(one, slot);
 }
 
 /* With the last of such nodes all its keys are at their own, whose feed tells of them. */
@@ -60,22 +73,25 @@ static void tell(struct served *one)
     struct looking *look = &one->looking;
     struct lane *l = one->lane;
     uint64_t now_us = loop_now_us(one->all->loop);
-    bool any = slot_set_count(&one->others) > 0, on = l->conditions[LANE_SLOTS_LEFT].on;
+    size_t slots = slot_set_count(&one->others);
+    bool on = l->conditions[LANE_SLOTS_LEFT].on;
 
-    if (!any)
+    if (!slots)
         look->refused[0] = '\0';
     if (!slot_set_has(&one->others, look->slot))
-        look->found_us = 0;
-    if (!any)
+        look->seen_us = 0;
+    if (!slots)
         lane_condition(l, LANE_SLOTS_LEFT, NULL);
     else if (look->refused[0])
         lane_condition(l, LANE_SLOTS_LEFT,
                        "CLUSTER COUNTKEYSINSLOT, which tells whether a node has keys of a slot that is "
                        "another's: %s",
                        look->refused);
-    else if (look->found_us && (on || now_us - look->found_us >= LEFT_LONG_US))
-        lane_condition(l, LANE_SLOTS_LEFT, "keys of slot %u are there, and the slot is another node's",
-                       look->slot);
+    else if (look->seen_us && (on || now_us - look->seen_us >= LEFT_LONG_US))
+        lane_condition(l, LANE_SLOTS_LEFT,
+                       "keys of slot %u are there or were of late, and it is another node's", look->slot);
+    else if (on)
+        lane_condition(l, LANE_SLOTS_LEFT, "keys of %zu slots that are other nodes' may be there", slots);
 }
 
 /* Counting. */
@@ -99,6 +115,9 @@ static void barrier_passed(void *arg)
 static void counted(struct served *one)
 {
     struct looking *look = &one->looking;
+
+    if (!look->refusal)
+        look->refused[0] = '\0';
     bool any = slot_set_count(&look->still) && lane_settle(one->lane, barrier_passed, look) == 0;
 
     look->step = any ? LOOK_BARRIER : LOOK_NOT;
@@ -106,6 +125,7 @@ static void counted(struct served *one)
 
 static void refuse(struct looking *look, const struct reply *r)
 {
+    look->refusal = true;
     if (!reply_is_passing(r))
         bytes_escape(r->text, look->refused, sizeof(look->refused));
     memset(&look->still, 0, sizeof(look->still));
@@ -120,14 +140,6 @@ static void on_select(struct conn *c, const struct reply *r, void *arg)
         refuse(look, r);
 }
 
-static void found(struct looking *look, unsigned slot)
-{
-    slot_set_remove(&look->still, slot);
-    look->slot = slot;
-    if (!look->found_us)
-        look->found_us = loop_now_us(look->one->all->loop);
-}
-
 static void on_count(struct conn *c, const struct reply *r, void *arg)
 {
     struct looking *look = arg;
@@ -139,10 +151,9 @@ static void on_count(struct conn *c, const struct reply *r, void *arg)
     unsigned slot = look->slots[look->answered++ % look->n];
     if (!reply_integer(r, &keys)) {
         refuse(look, r);
-    } else {
-        look->refused[0] = '\0';
-        if (keys)
-            found(look, slot);
+    } else if (keys) {
+        slot_set_remove(&look->still, slot);
+        seen(look->one, slot);
     }
     if (look->answered == look->due)
         counted(look->one);
@@ -194,6 +205,7 @@ static void count(struct looking *look, const struct watch_sample *s)
 
     choose(look);
     look->answered = look->due = 0;
+    look->refusal = false;
     if (!look->n)
         return;
     look->step = LOOK_COUNT;

@@ -66,12 +66,12 @@ static bool is_of_source(enum lane_condition c)
 static void name_problem(struct lane_problem *p, enum lane_condition c, const char *name)
 {
     char text[sizeof(p->text)];
+    int of_name = (int)strnlen(name, sizeof(text) / 2);
 
     if (!p->on || !is_of_source(c))
         return;
     memcpy(text, p->text, sizeof(text));
-    snprintf(p->text, sizeof(p->text), "%.*s: %.*s", (int)sizeof(text) / 2, name, (int)sizeof(text) / 2 - 4,
-             text);
+    snprintf(p->text, sizeof(p->text), "%.*s: %.*s", of_name, name, (int)sizeof(text) - of_name - 3, text);
 }
 
 static void worst_problem(struct lane_problem *worst, const struct lane_problem *one, enum lane_condition c,

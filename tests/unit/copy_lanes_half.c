@@ -357,6 +357,37 @@ START_TEST(test_keys_that_were_left_at_several_nodes)
 }
 END_TEST
 
+/* As told after a minute: the minute is over. */
+#define LEFT_LONG_US 60000000
+
+/* Also where its keys are written all the time, so that nobody counts them; and no longer than it is so. */
+START_TEST(test_a_slot_that_stays_half_moved_is_told_of)
+{
+    feed = FEED_PSYNC;
+    begin(2);
+    size_t at = node_of("{a}", 2), to = 1 - at;
+    unsigned slot = slot_of(BYTES("a"));
+    struct looking *look = &lane_of_node(to)->looking;
+    char named[32];
+    snprintf(named, sizeof(named), "slot %u ", slot);
+    slot_import(&source, slot, at, to);
+    set_many(to, 1);
+    UNTIL(lanes_is_split(lanes, slot));
+    ck_assert_msg(look->seen_us && look->slot == slot, "a key was told of there, and it was not noted when");
+    fake_pass(&none, 500);
+    ck_assert_msg(!left_at(to)->on, "told of what may be a move that goes on: %s", left_at(to)->text);
+    look->seen_us -= LEFT_LONG_US;
+    UNTIL((set_many(to, 1), left_at(to)->on));
+    ck_assert_msg(strstr(left_at(to)->text, named), "%s", left_at(to)->text);
+    real_ask(&source.node[to], "ASKING");
+    ck_assert_str_eq(real_ask(&source.node[to], "DEL {a}:1"), "1");
+    UNTIL(!slot_set_has(&lane_of_node(to)->others, slot));
+    UNTIL(!left_at(to)->on);
+    feed = FEED_NOTIFY;
+    end();
+}
+END_TEST
+
 /* R8: keys that were at a node that has left are gone with it, and no feed tells of that. */
 START_TEST(test_half_moved_keys_go_with_their_node)
 {
@@ -392,4 +423,4 @@ UNIT_MAIN("copy/lanes_half", test_half_moved_keys_are_read_where_they_are,
           test_half_moved_keys_before_the_other_goes_on, test_half_moved_keys_at_several_nodes,
           test_a_half_moved_stream, test_a_move_that_was_given_up,
           test_a_node_that_is_heard_of_again_is_not_given_up, test_keys_that_were_left_at_several_nodes,
-          test_half_moved_keys_go_with_their_node)
+          test_a_slot_that_stays_half_moved_is_told_of, test_half_moved_keys_go_with_their_node)
