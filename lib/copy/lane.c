@@ -410,6 +410,8 @@ void lane_stop(struct lane *l, void (*fn)(bool put_back, void *arg), void *arg)
 
 void lane_hold_deletes(struct lane *l, bool held)
 {
+    if (held && !l->deletes_held)
+        l->held_us = loop_now_us(l->loop);
     l->deletes_held = held;
     if (!held && l->deletes_dropped) {
         l->deletes_dropped = false;

@@ -12,6 +12,7 @@
     (4 * MIB) /* expected in the source's output buffer: it counts there as memory in use */
 #define WINDOW_MIN      8
 #define HELD_RETRY_US   1000000 /* a deletion that is held */
+#define HELD_WAIT_US    3000000 /* most often they are let go by then, as after a failover */
 #define KEY_RETRY_US    100000  /* doubled with each try, up to 5 s */
 #define KEY_MOVED_US    100000  /* to be read where it is, once that is known */
 #define KEY_TRIES       6
@@ -420,11 +421,11 @@ static void done(struct lane *l, struct dirty_key *k)
     leave_set(l, k);
 }
 
-/* A sweep finds it again when deletes are let go. When merging there is none: then it waits here. */
+/* A sweep finds it again when deletes are let go at last. When merging there is none: then it waits here. */
 static void hold_delete(struct lane *l, struct dirty_key *k)
 {
     landed(l, k);
-    if (l->opt.merge) {
+    if (l->opt.merge || loop_now_us(l->loop) - l->held_us < HELD_WAIT_US) {
         dirty_put_back(l->dirty, k, loop_now_us(l->loop), HELD_RETRY_US);
         return;
     }

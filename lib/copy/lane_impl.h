@@ -123,6 +123,7 @@ struct lane {
     enum { SWEEP_NOT_YET, SWEEP_CENSUS, SWEEP_COUNTED, SWEEP_MARKS, SWEEP_DONE } sweeping;
     uint64_t target_moved_us; /* when slots of the target last changed nodes */
     bool deletes_held;
+    uint64_t held_us;     /* since when */
     bool deletes_dropped; /* while held: a gap once they are let go */
 
     /* streams and functions */

@@ -685,13 +685,49 @@ START_TEST(test_what_may_come_late_is_waited_for)
 }
 END_TEST
 
-UNIT_MAIN("copy/lane", test_limited_values_wait_for_their_turn, test_a_limited_copy_goes_on_when_writers_rest,
-          test_settled_is_marked_not_copied, test_settling_begins_again_after_a_gap, test_generation,
-          test_our_own_calls_are_no_writes, test_recent, test_not_while_something_is_pending,
-          test_nothing_is_sent_after_the_seal, test_unsealed_goes_on_without_a_gap,
-          test_unsealed_finds_what_became_of_the_target, test_a_target_that_changed_is_not_sealed,
-          test_what_is_marked_meanwhile_is_not_sealed, test_replicas_must_have_it,
-          test_a_replica_that_has_it_not,
+static bool one_waits(void)
+{
+    static struct lane_status status;
+
+    lane_status(lane, &status);
+    return status.counts.waiting == 1;
+}
+
+/* As while it is looked at who took over, which is soon known: no pass is worth that. */
+START_TEST(test_a_deletion_waits_for_a_short_hold)
+{
+    begin();
+    drain();
+    lane_hold_deletes(lane, true);
+    real_ask(&source, "DEL key:1");
+    for (unsigned i = 0; i < 400 && !one_waits(); i++)
+        fake_pass(&none, 5);
+    ck_assert(one_waits());
+    lane_hold_deletes(lane, false);
+    drain();
+    ck_assert_str_eq(real_ask(&target, "EXISTS key:1"), "0");
+    ck_assert_msg(gaps == 0, "all keys were gone through for a hold of a moment");
+    lane_hold_deletes(lane, true);
+    fake_pass(&none, 3200);
+    real_ask(&source, "DEL key:2"); /* for longer, memory is not to be filled with them */
+    fake_pass(&none, 300);
+    ck_assert(!one_waits());
+    ck_assert_str_eq(real_ask(&target, "EXISTS key:2"), "1");
+    lane_hold_deletes(lane, false);
+    fake_until(&none, &lives, 2);
+    drain();
+    ck_assert_str_eq(real_ask(&target, "EXISTS key:2"), "0");
+    end();
+}
+END_TEST
+
+UNIT_MAIN("copy/lane", test_a_deletion_waits_for_a_short_hold, test_limited_values_wait_for_their_turn,
+          test_a_limited_copy_goes_on_when_writers_rest, test_settled_is_marked_not_copied,
+          test_settling_begins_again_after_a_gap, test_generation, test_our_own_calls_are_no_writes,
+          test_recent, test_not_while_something_is_pending, test_nothing_is_sent_after_the_seal,
+          test_unsealed_goes_on_without_a_gap, test_unsealed_finds_what_became_of_the_target,
+          test_a_target_that_changed_is_not_sealed, test_what_is_marked_meanwhile_is_not_sealed,
+          test_replicas_must_have_it, test_a_replica_that_has_it_not,
           test_where_a_connection_was_lost_something_is_written_over_the_new_one,
           test_a_drain_meanwhile_waits, test_functions_are_confirmed_too, test_append_only_file,
           test_a_lost_connection_seals_nothing, test_ended_while_it_is_confirmed,
