@@ -60,6 +60,11 @@ void ahead_add(struct ahead *a, int db, struct bytes key)
     l->len += sizeof(h) + key.len;
 }
 
+void ahead_lack(struct ahead *a)
+{
+    a->filling.lacks_some = true;
+}
+
 void ahead_passed(struct ahead *a, uint64_t offset, uint64_t at)
 {
     struct lot emptied = a->waiting;

@@ -16,10 +16,11 @@ MUST_CHECK int ahead_new(size_t bytes, struct ahead **ret); /* of both lots */
 struct ahead *ahead_free(struct ahead *a);
 
 void ahead_add(struct ahead *a, int db, struct bytes key);
+void ahead_lack(struct ahead *a); /* there are some whose names are not known */
 /* The source told this offset, in a reading that began after the one before was handed here, and the stream
  * of that very source was taken up to `at`. */
 void ahead_passed(struct ahead *a, uint64_t offset, uint64_t at);
-bool ahead_is_whole(const struct ahead *a); /* false: there were more than it has room for */
+bool ahead_is_whole(const struct ahead *a); /* false: there are more than are here */
 void ahead_each(const struct ahead *a, void (*fn)(int db, struct bytes key, void *arg), void *arg);
 void ahead_clear(struct ahead *a);
 

@@ -161,39 +161,59 @@ static void follow_approval(struct lane *l)
     }
 }
 
-/* Functions may be on their way from the old source to the target: they end as with a lost connection. */
+/* Functions may be on their way from there to the target: they end as with a lost connection. */
 static void leave_source(struct lane *l, struct feed *feed, const char *why)
 {
     struct source_conn conns[SOURCE_CONNS];
 
     functions_dropped(l->functions, watch_conn(feed_watch(feed)));
-    feed_free(feed);
     source_conns(l, conns);
     for (size_t i = 0; i < SOURCE_CONNS; i++)
         conn_reset(conns[i].conn, why);
+    l->is_approved = l->has_sample = false;
+    l->approved[0] = '\0';
 }
 
-int lane_move(struct lane *l, const struct notify_record *recorded, void (*change)(void *arg), void *arg)
+static int change_feed(struct lane *l, const struct notify_record *recorded, void (*change)(void *arg),
+                       void *arg)
 {
-    static const char why[] = "the shard has another primary";
     const struct notify_record before = l->opt.recorded;
-    struct feed *former = l->feed;
 
     change(arg);
     l->opt.recorded = *recorded;
     int err = lane_new_feed(l);
-    if (err) {
-        l->opt.recorded = before;
+    if (!err)
+        return 0;
+    l->opt.recorded = before;
+    change(arg);
+    return err;
+}
+
+int lane_move(struct lane *l, const struct notify_record *recorded, void (*change)(void *arg), void *arg)
+{
+    static const char what[] = "the shard has another primary";
+    const char *why = recorded->run_id[0] ? "" : lane_why_not_follow(l);
+    char reason[sizeof(l->last_gap)];
+    struct feed *former = l->feed;
+
+    if (!why) {
         change(arg);
-        return err;
+        leave_source(l, l->feed, what);
+        feed_move(l->feed, what);
+        lane_drains_begin_again(l);
+        return 0;
     }
-    leave_source(l, former, why);
-    l->feed_ready = l->is_approved = l->has_sample = false;
-    l->approved[0] = '\0';
+    int err = change_feed(l, recorded, change, arg);
+    if (err)
+        return err;
+    leave_source(l, former, what);
+    feed_free(former);
+    l->feed_ready = false;
     l->feed_missed = true;
     if (l->barrier == BARRIER_FEED)
         l->barrier = BARRIER_NONE;
-    lane_gap(l, why);
+    snprintf(reason, sizeof(reason), "%s%s", what, why);
+    lane_gap(l, reason);
     return 0;
 }
 

@@ -111,6 +111,8 @@ struct lane_events {
                        void *arg);
     /* The run id of the source's node there, where it is approved; else "". */
     const char *(*approved)(struct lane *l, const char *address, void *arg);
+    /* Its node has all keys of its slots and no others, and by the map it is to stay so. Of a cluster's. */
+    bool (*apart)(struct lane *l, void *arg);
     /* While frozen: something that was under way has ended. */
     void (*landed)(struct lane *l, void *arg);
 };
@@ -145,7 +147,8 @@ void lane_give(struct lane *from, struct lane *to, const struct slot_set *slots)
 /* Nothing is on its way to the target, or may come late. */
 bool lane_is_still(struct lane *l);
 /* The source is at another address: `change` has the endpoint say so, and called once more, the former one
- * again. What the endpoint said before is to be freed behind it. A gap. -ENOMEM: all is as it was. */
+ * again. What the endpoint said before is to be freed behind it. A gap, unless the feed's stream may go on
+ * there: then it is asked for, and the feed tells. -ENOMEM: all is as it was. */
 MUST_CHECK int lane_move(struct lane *l, const struct notify_record *recorded, void (*change)(void *arg),
                          void *arg);
 

@@ -48,7 +48,8 @@ static void feed_moved(void *arg)
 
     if (lane_follow_source(l, what))
         sink_say(l->opt.sink, SINK_NOTICE, "source_followed",
-                 "%s: what was copied ahead of it is read again, and all keys need not be", what);
+                 "%s%s%s: what was copied ahead of it is read again, and all keys need not be",
+                 l->opt.slots ? lane_name(l) : "", l->opt.slots ? ": " : "", what);
 }
 
 static void feed_gap(const char *reason, void *arg)

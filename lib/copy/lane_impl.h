@@ -105,6 +105,7 @@ struct lane {
     char approved[RUN_ID_MAX]; /* of the source */
     bool is_approved;
     uint64_t looked_again_us; /* when its watch was last made to connect anew */
+    uint64_t followed_us;     /* when another server last went on with the stream; 0: none did */
     bool has_sample;
     bool feed_ready;  /* since the last gap */
     bool gap;         /* a round is due */
@@ -275,6 +276,7 @@ bool lane_all_marked(struct lane *l);
 /* The source goes on as another server, or under another history (`what` says so): without a gap, if its
  * stream does, by reading again what was read ahead of it. False: there was one. */
 bool lane_follow_source(struct lane *l, const char *what);
+const char *lane_why_not_follow(struct lane *l); /* the end of a sentence; NULL: it may */
 void lane_place_sample(struct lane *l, const struct watch_sample *s); /* of the source */
 void lane_place_tick(struct lane *l);
 void lane_place_forget(struct lane *l);

@@ -159,20 +159,23 @@ void lane_place_sample(struct lane *l, const struct watch_sample *s)
         ahead_passed(l->ahead, s->id.repl_offset, at.offset);
 }
 
+/* Of a slot that was given away since, that lane knows. */
 static void read_again(int db, struct bytes key, void *arg)
 {
-    lane_take_mark(arg, DIRTY_LIVE, db, key);
+    if (lane_owns(arg, key))
+        lane_take_mark(arg, DIRTY_LIVE, db, key);
 }
 
-/* NULL: it can. In a cluster keys may have been read at the node that their slots were moving to. */
-static const char *why_not_follow(struct lane *l)
+/* In a cluster keys may have been read at the node that their slots were moving to, and what is moving the
+ * server that takes over need not know. */
+const char *lane_why_not_follow(struct lane *l)
 {
     const struct topology_map *map = l->opt.source_nodes ? topology_map(l->opt.source_nodes) : NULL;
 
     if (!feed_follows(l->feed))
         return "";
-    if (map && map->cluster)
-        return ", and is a node of a cluster";
+    if (map && map->cluster && !l->ev.apart(l, l->arg))
+        return ", while slots were moving";
     if (!lane_all_marked(l) || l->seal.step != SEAL_NONE)
         return ", while all keys were being gone through, or copying was about to end";
     if (!ahead_is_whole(l->ahead))
@@ -182,14 +185,16 @@ static const char *why_not_follow(struct lane *l)
 
 bool lane_follow_source(struct lane *l, const char *what)
 {
-    const char *why = why_not_follow(l);
+    const char *why = lane_why_not_follow(l);
     char reason[sizeof(l->last_gap)];
 
     if (why) {
         snprintf(reason, sizeof(reason), "%s%s", what, why);
+        l->feed_missed = true; /* as good as: what other lanes read there is not read again either */
         lane_gap(l, reason);
         return false;
     }
+    l->followed_us = loop_now_us(l->loop);
     dirty_mark_flying(l->dirty, loop_now_us(l->loop));
     ahead_each(l->ahead, read_again, l);
     ahead_clear(l->ahead);

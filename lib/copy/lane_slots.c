@@ -44,6 +44,7 @@ void lane_give(struct lane *from, struct lane *to, const struct slot_set *slots)
         streams_lack_some(to->streams);
     to->streams_moved |= from->streams_moved;
     to->deletes_dropped |= from->deletes_dropped;
+    ahead_lack(to->ahead); /* the other may have read there what the stream has yet to tell */
     lane_advance(from);
     lane_advance(to);
 }

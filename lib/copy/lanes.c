@@ -184,6 +184,12 @@ static const char *on_approved(struct lane *l, const char *address, void *arg)
     return lanes_approved(arg, LANE_SOURCE, address);
 }
 
+static bool on_apart(struct lane *l, void *arg)
+{
+    const struct served *one = served_of(arg, l);
+    return one && lanes_is_apart(arg, one);
+}
+
 static void on_landed(struct lane *l, void *arg)
 {
     struct served *one = served_of(arg, l);
@@ -256,6 +262,7 @@ static int new_lane(struct lanes *s, struct served *one)
         .unknown = on_unknown,
         .redirected = on_redirected,
         .approved = on_approved,
+        .apart = on_apart,
         .landed = on_landed,
     };
     struct lane_options opt;

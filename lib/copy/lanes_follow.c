@@ -7,6 +7,7 @@
 #include "lib/copy/lanes_impl.h"
 
 #define AGAIN_US 200000
+#define LEFT_US  10000000 /* a former primary is seen as the replica that it has become by then */
 
 /* Matching. */
 
@@ -52,6 +53,21 @@ static size_t shard_of_slots(const struct lanes *s, const struct served *one, co
     return most;
 }
 
+/* What took over is seen before it is that the former primary knows. */
+static bool has_handed_over(const struct served *one, const struct topology_map *map)
+{
+    return one->index != SHARD_NONE && !map->shards[one->index].nslots && slot_set_count(&one->slots);
+}
+
+static void match_successors(struct lanes *s, const struct topology_map *map)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        size_t index = has_handed_over(s->at[i], map) ? shard_of_replicas(s, s->at[i], map) : SHARD_NONE;
+        if (index != SHARD_NONE && map->shards[index].nslots)
+            s->at[i]->index = index;
+    }
+}
+
 /* The same node; else one that was its replica; else whoever has its slots now. */
 static void match(struct lanes *s, const struct topology_map *map)
 {
@@ -60,6 +76,7 @@ static void match(struct lanes *s, const struct topology_map *map)
 
     for (size_t i = 0; i < s->n; i++)
         s->at[i]->index = s->at[i]->stopping ? SHARD_NONE : shard_of_node(map, s->at[i]->shard.primary.id);
+    match_successors(s, map);
     for (size_t b = 0; b < ARRAY_LEN(by); b++)
         for (size_t i = 0; i < s->n; i++)
             if (s->at[i]->index == SHARD_NONE && !s->at[i]->stopping)
@@ -109,9 +126,24 @@ static int follow_primary(struct served *one, const struct shard *shard)
     if (strcmp(to.url.text, one->source.url.text) != 0)
         err = move(one, &to);
     endpoint_node_clear(&to);
-    if (!err)
-        one->shard = *shard;
-    return err;
+    if (err)
+        return err;
+    if (strcmp(one->shard.primary.id, shard->primary.id) != 0) {
+        memcpy(one->former, one->shard.primary.id, sizeof(one->former));
+        one->moved_us = loop_now_us(s->loop);
+    }
+    one->shard = *shard;
+    return 0;
+}
+
+/* By a replica of its own, and has no slots: it is about to become a replica, and no lane reads there. */
+static bool was_left(const struct lanes *s, const struct shard *shard)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (!shard->nslots && strcmp(s->at[i]->former, shard->primary.id) == 0 &&
+            loop_now_us(s->loop) - s->at[i]->moved_us < LEFT_US)
+            return true;
+    return false;
 }
 
 /* Nobody's slots go to whom the map says; what happened to them meanwhile is not known. */
@@ -178,9 +210,14 @@ static int follow_map(struct lanes *s, const struct topology_map *map)
     for (size_t i = 0; i < s->n && !err; i++)
         if (s->at[i]->index != SHARD_NONE)
             err = follow_primary(s->at[i], &map->shards[s->at[i]->index]);
-    for (size_t i = 0; i < map->nshards && !err; i++)
-        if (!is_taken(s, i))
+    for (size_t i = 0; i < map->nshards && !err; i++) {
+        if (is_taken(s, i))
+            continue;
+        if (was_left(s, &map->shards[i]))
+            s->later = true;
+        else
             err = lanes_add(s, &map->shards[i], i);
+    }
     return err;
 }
 
@@ -195,12 +232,13 @@ void lanes_follow(struct lanes *s)
     if (s->seal.fn || s->seal.done) /* nothing new may reach the target: the end of it comes back here */
         return;
     s->version = map->version;
+    s->later = false;
     int err = follow_map(s, map);
     s->behind = err != 0;
     adopt(s, map);
     for (size_t i = 0; i < s->n; i++)
         lanes_give(s->at[i]);
-    if (end_lanes(s) || err)
+    if (end_lanes(s) || err || s->later)
         timer_set(s->again, AGAIN_US);
     if (n == s->n && changes == s->changes)
         return;

@@ -22,7 +22,8 @@
 
 #include "lib/copy/lanes_impl.h"
 
-#define AGAIN_US 200000
+#define AGAIN_US  200000
+#define AGREED_US 60000000 /* after a failover: until then all nodes have heard whose the slots were */
 
 struct served *lanes_owner(const struct lanes *s, struct bytes key)
 {
@@ -211,6 +212,13 @@ static bool all_asked(const struct lanes *s, const struct served *to, const stru
     return true;
 }
 
+/* What its former primary did last with keys of a slot that was not its own any more, nobody may have told;
+ * and that it was not, the nodes may tell late. */
+static bool followed_lately(const struct lane *l)
+{
+    return l->followed_us && loop_now_us(l->loop) - l->followed_us < AGREED_US;
+}
+
 /* Would the receiver know of every change, with what it is given? */
 static bool is_complete(const struct served *from, const struct served *to, const struct slot_set *slots)
 {
@@ -218,7 +226,7 @@ static bool is_complete(const struct served *from, const struct served *to, cons
 
     dirty_counts(from->lane->dirty, &counts);
     return from->proved && lane_is_live(from->lane) && lane_is_live(to->lane) && !counts.failed_unnamed &&
-           !from->lane->long_keys && !any_doubted(from->all, slots) &&
+           !from->lane->long_keys && !followed_lately(from->lane) && !any_doubted(from->all, slots) &&
            (!moves_whole_slots(to->lane) || all_asked(from->all, to, slots));
 }
 

@@ -52,11 +52,13 @@ struct looking {
 struct served {
     struct lanes *all;
     struct lane *lane;
-    struct endpoint source; /* of the primary */
-    struct shard shard;     /* as the map last said */
-    size_t index;           /* there; SHARD_NONE: it is no primary any more */
-    struct slot_set slots;  /* whose keys are the lane's */
-    struct served *passed;  /* to whom it passed the last mark on; NULL: none */
+    struct endpoint source;   /* of the primary */
+    struct shard shard;       /* as the map last said */
+    char former[NODE_ID_MAX]; /* its primary before; "" none */
+    uint64_t moved_us;        /* when that was left */
+    size_t index;             /* there; SHARD_NONE: it is no primary any more */
+    struct slot_set slots;    /* whose keys are the lane's */
+    struct served *passed;    /* to whom it passed the last mark on; NULL: none */
 
     enum giving giving;
     struct slot_set given; /* are to be: those that were another's as the barrier began */
@@ -93,6 +95,7 @@ struct lanes {
     struct topology_listener listener, target_listener;
     uint64_t version;    /* of the map that was last followed: places in another one mean nothing */
     bool behind;         /* memory was out: not all of it is followed yet */
+    bool later;          /* it is to be looked at again: what it tells is about to change */
     struct timer *again; /* what waits for something that tells no one */
     struct defer follow_later, tell_later;
 
@@ -156,6 +159,8 @@ void lanes_left_look(struct served *one);                /* with each reading of
 void lanes_left_missed(struct served *one);              /* its feed has missed something */
 
 /* lanes_place.c */
+/* No slot of it is on its way from or to another lane, and no key of another's is at its node. */
+bool lanes_is_apart(const struct lanes *s, const struct served *one);
 /* A mark that one lane told has become another's to apply, or is another's for good. */
 void lanes_place_forget(struct lanes *s);
 

@@ -20,16 +20,38 @@ static const struct topology_map *map_of(struct topology *t)
     return t ? topology_map(t) : NULL;
 }
 
+/* No slot is on its way from it, or may have come unseen, and no key of another's is at its node. */
+static bool is_settled(const struct served *one)
+{
+    return one->giving == GIVING_NOTHING && !one->confirms && !slot_set_count(&one->others);
+}
+
 static bool is_in_place(const struct served *one, const struct topology_map *map)
 {
-    return one->index < map->nshards && !one->stopping && one->giving == GIVING_NOTHING && !one->confirms &&
-           !slot_set_count(&one->others) &&
+    return one->index < map->nshards && !one->stopping && is_settled(one) &&
            strcmp(one->shard.primary.id, map->shards[one->index].primary.id) == 0;
 }
 
 static bool slot_is_in_place(const struct lanes *s, const struct topology_map *map, unsigned slot)
 {
     return s->owner[slot] && s->owner[slot]->index == map->owner[slot];
+}
+
+static bool concerns(const struct served *one, const struct topology_map *map, unsigned slot)
+{
+    return one->all->owner[slot] == one || map->owner[slot] == one->index;
+}
+
+bool lanes_is_apart(const struct lanes *s, const struct served *one)
+{
+    const struct topology_map *map = map_of(s->opt.source);
+
+    if (!map || map->version != s->version || one->index >= map->nshards || !is_settled(one))
+        return false;
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        if (concerns(one, map, slot) && (!slot_is_in_place(s, map, slot) || lanes_is_split(s, slot)))
+            return false;
+    return true;
 }
 
 /* The lanes are those of the map, and no slot or key is on its way from one to another. */

@@ -45,6 +45,15 @@ enum feed_kind auto_next(enum feed_kind after)
     return next[after];
 }
 
+void auto_pass_over(struct feed_status *s, enum feed_kind k, const char *why)
+{
+    if (s->npassed_over == FEED_KINDS)
+        return;
+    s->passed_over[s->npassed_over].kind = k;
+    snprintf(s->passed_over[s->npassed_over].why, sizeof(s->passed_over[0].why), "%s", why);
+    s->npassed_over++;
+}
+
 void auto_reasons(const struct feed_status *s, char *out, size_t cap)
 {
     size_t at = 0;

@@ -324,17 +324,6 @@ void feed_kind_lost(struct feed *f, const char *format, ...)
     say_gap(f, why);
 }
 
-static void pass_over(struct feed *f, enum feed_kind k, const char *why)
-{
-    struct feed_status *s = &f->status;
-
-    if (s->npassed_over == FEED_KINDS)
-        return;
-    s->passed_over[s->npassed_over].kind = k;
-    snprintf(s->passed_over[s->npassed_over].why, sizeof(s->passed_over[0].why), "%s", why);
-    s->npassed_over++;
-}
-
 static void next_kind(struct feed *f, enum feed_kind after)
 {
     char why[FEED_KINDS * (WHY_MAX + 16)];
@@ -364,7 +353,7 @@ void feed_kind_unusable(struct feed *f, const char *format, ...)
         return;
     }
     f->chosen = FEED_AUTO;
-    pass_over(f, k, why);
+    auto_pass_over(&f->status, k, why);
     next_kind(f, k);
 }
 
@@ -447,7 +436,7 @@ static void kind_start_or_pass(struct feed *f, enum feed_kind k)
 
     if (r == 0)
         return;
-    pass_over(f, k, strerror(-r));
+    auto_pass_over(&f->status, k, strerror(-r));
     next_kind(f, k);
 }
 
@@ -739,6 +728,16 @@ int feed_barrier(struct feed *f, void (*fn)(int err, void *arg), void *arg)
     f->barrier_arg = arg;
     prove(f);
     return 0;
+}
+
+void feed_move(struct feed *f, const char *why)
+{
+    FEED_HELD(f);
+
+    putback_cancel(&f->putback);
+    f->record.run_id[0] = '\0';
+    watch_move(f->watch, why);
+    f->ops->move(f->kind, why);
 }
 
 bool feed_place(const struct feed *f, struct feed_place *ret)

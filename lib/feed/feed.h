@@ -93,6 +93,11 @@ void feed_stop(struct feed *f, void (*fn)(bool put_back, void *arg), void *arg);
  * fn(-ECANCELED): a gap came in between, or feed_stop(). One at a time: -EBUSY. -ENOTCONN: not ready. */
 MUST_CHECK int feed_barrier(struct feed *f, void (*fn)(int err, void *arg), void *arg);
 
+/* Where feed_follows(): the source is at another address by now, as the endpoint says, and what follows is
+ * asked for there. That it goes on is told by `moved`, if it is another server; that it does not, as a gap.
+ * Nothing is on record of that address. */
+void feed_move(struct feed *f, const char *why);
+
 /* Behind all that was delivered so far. False: this kind has no places, or none now. */
 bool feed_place(const struct feed *f, struct feed_place *ret);
 /* It is ready, and another server that has the same history does not end that: its stream is gone on with. */

@@ -29,6 +29,7 @@ struct kind_ops {
     struct conn *(*quiet)(void *k);
     /* Of those that have places; else NULL. */
     bool (*follows)(const void *k); /* see feed_follows() */
+    void (*move)(void *k, const char *why);
     bool (*place)(const void *k, struct feed_place *ret);
     void (*applied)(void *k, uint64_t offset);
 };
@@ -38,6 +39,7 @@ const struct kind_ops *kind_ops_of(enum feed_kind k); /* of FEED_AUTO: NULL */
 
 /* Which kind auto tries after this one (FEED_AUTO: the first), or FEED_AUTO when there is none left. */
 enum feed_kind auto_next(enum feed_kind after);
+void auto_pass_over(struct feed_status *s, enum feed_kind k, const char *why);
 /* "tracking: why; notify: why". */
 void auto_reasons(const struct feed_status *s, char *out, size_t cap);
 

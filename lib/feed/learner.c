@@ -106,6 +106,12 @@ void learner_tick(struct learner *l)
     ask(l);
 }
 
+void learner_move(struct learner *l, const char *why)
+{
+    if (l->conn != NULL)
+        conn_move(l->conn, why);
+}
+
 void learner_close(struct learner *l)
 {
     l->conn = conn_free(l->conn);

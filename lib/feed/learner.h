@@ -27,6 +27,7 @@ struct learner {
  * reported, once. */
 bool learner_want(struct learner *l, struct bytes name);
 void learner_tick(struct learner *l);
+void learner_move(struct learner *l, const char *why); /* the source's endpoint has another address by now */
 void learner_close(struct learner *l);
 
 #endif

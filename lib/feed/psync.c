@@ -293,6 +293,14 @@ static bool follows(const void *k)
     return p->has_place && !p->anew;
 }
 
+static void move(void *k, const char *why)
+{
+    struct psync *p = k;
+
+    replica_move(p->replica, why);
+    learner_move(&p->learner, why);
+}
+
 static bool place(const void *k, struct feed_place *ret)
 {
     const struct psync *p = k;
@@ -383,6 +391,7 @@ const struct kind_ops psync_ops = {
     .drain = drain,
     .reset = reset,
     .follows = follows,
+    .move = move,
     .place = place,
     .applied = applied,
 };

@@ -544,6 +544,12 @@ void replica_reset(struct replica *r, const char *why)
         reset(r, why);
 }
 
+void replica_move(struct replica *r, const char *why)
+{
+    if (r->conn != NULL)
+        conn_move(r->conn, why);
+}
+
 void replica_go_on_from(struct replica *r, const struct replica_place *place)
 {
     r->left = *place;

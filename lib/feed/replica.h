@@ -43,6 +43,8 @@ bool replica_is_attached(const struct replica *r);
 const char *replica_run_id(const struct replica *r);
 const char *replica_id(const struct replica *r); /* the replication id of the stream */
 void replica_reset(struct replica *r, const char *why);
+/* The source's endpoint has another address by now. */
+void replica_move(struct replica *r, const char *why);
 /* The next connection asks for what follows this place. */
 void replica_go_on_from(struct replica *r, const struct replica_place *place);
 /* Bytes are due, or none are: arms the time-out. */

@@ -550,6 +550,14 @@ void conn_reset(struct conn *c, const char *why)
         conn_lose(c, "%s", why);
 }
 
+void conn_move(struct conn *c, const char *why)
+{
+    backoff_reset(&c->backoff);
+    conn_reset(c, why);
+    if (c->state == CONN_WAITING && !c->held && !c->freed)
+        timer_set(c->timer, 0);
+}
+
 void conn_hold(struct conn *c, bool held)
 {
     if (c->held == held)

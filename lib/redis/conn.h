@@ -107,6 +107,8 @@ void conn_kick(struct conn *c);
 
 /* Gives this life up: `down` follows (deferred) with that reason, then the next life, fenced if so asked. */
 void conn_reset(struct conn *c, const char *why);
+/* The endpoint has another address by now: the same, and the next life is not kept waiting. */
+void conn_move(struct conn *c, const char *why);
 /* No new life while held: used to keep a side quiet. Releasing connects at once. */
 void conn_hold(struct conn *c, bool held);
 

@@ -400,6 +400,14 @@ const struct watch_sample *watch_last(const struct watch *w)
     return w->has_last ? &w->last : NULL;
 }
 
+void watch_move(struct watch *w, const char *why)
+{
+    sample_free(&w->last);
+    w->last = (struct watch_sample){0};
+    w->has_last = false;
+    conn_move(w->conn, why);
+}
+
 struct conn *watch_conn(struct watch *w)
 {
     return w->conn;

@@ -75,6 +75,8 @@ struct watch *watch_free(struct watch *w);
  * will be the first after coming up. */
 uint64_t watch_read(struct watch *w);
 const struct watch_sample *watch_last(const struct watch *w); /* or NULL */
+/* The endpoint has another address by now: what was read is forgotten. Not from within `sample`. */
+void watch_move(struct watch *w, const char *why);
 struct conn *watch_conn(struct watch *w); /* for further calls (conn_call) on the same connection */
 
 #endif

@@ -193,6 +193,76 @@ def test_keys_that_are_left_are_looked_for_in_each_database(lab):
     lab.equal(riotd, at_least=KEYS)
 
 
+# --- a failover while it runs
+
+
+LESS = "more was taken of the former primary's stream than the server that took over has"
+
+
+def followed(lab, riotd):
+    """It went on: no lane has gone through its keys again. One that was killed may have told riotd a moment before its replica; not both,
+    and not each time."""
+    lab.equal(riotd, at_least=100)
+    status, log = riotd.status(), riotd.log()
+    went_on = status["feed"]["gaps"] == 0 and [lane["snapshot"]["round"] for lane in status["lanes"]] == [1, 1, 1]
+    assert went_on or LESS in log, log[-3000:]
+    assert "is read again" in log
+    return went_on
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["asked", "killed"])
+def test_a_failover_of_a_shard_under_load_costs_no_resync(lab, kill):
+    riotd = live(lab, {"primaries": 3, "replicas": 1}, {"primaries": 2})
+    with Workload(lab.source, keys=KEYS, rate=1500) as load:
+        for turn in range(2):
+            count, old = load.count, lab.source.primaries()[turn]
+            until(lambda count=count: load.count > count + 1000, 20, "writes")
+            new = lab.source.failover(old, kill)
+            until(lambda new=new: new.url() in [lane["source"] for lane in riotd.status()["lanes"]], 30, "its lane has moved")
+            if kill:  # sooner, riotd might ask it, which has another history by then
+                lab.source.revive(old)
+            count = load.count
+            until(lambda count=count: load.count > count + 1000, 20, "writes at the new one")
+    went_on = followed(lab, riotd)
+    assert went_on or kill, riotd.log()[-3000:]
+
+
+def test_what_was_copied_ahead_of_a_shard_s_stream_and_lost_is_read_again(lab):
+    """The stream is held back, to riotd and to the replica; a key that is marked is copied as it is by then; that value is lost."""
+    lab.source = lab.cluster("source", primaries=3, replicas=1)
+    proxies = {node: lab.proxy(node, tcp=True) for node in lab.source.nodes}
+    with lab.source.raw() as client:
+        client.must([("SET", f"k{i}", i) for i in range(KEYS)])
+    lab.source.give_backlog()
+    riotd = lab.live(proxies[lab.source.nodes[0]].tcp_url(), feed="psync",
+                     source__address_map=[f"127.0.0.1:{node.port}=127.0.0.1:{proxy.port}" for node, proxy in proxies.items()])
+    old = lab.source.owner(SLOT)
+    replica = lab.source.replicas(old)[0]
+    riotd.must("pause")
+    with lab.source.raw() as client:
+        client.must([("SET", "{moves}1", "before"), ("SET", "{moves}gone", "before")])
+    riotd.wait_for(lambda s: s["lag"]["keys"] >= 2, what="the marks")
+    until(lambda: replica.info("replication")["master_repl_offset"] == old.info("replication")["master_repl_offset"], 10, "the replica has them")
+    replica.freeze()
+    for line in old.call("CLIENT", "LIST", "TYPE", "replica").decode().splitlines():
+        if "riotd:" not in line:
+            old.call("CLIENT", "KILL", "ID", line.split()[0].partition("=")[2])
+    for connection in proxies[old].live("feed"):
+        connection.hold("down")
+    with lab.source.raw() as client:
+        client.must([("SET", "{moves}1", "lost"), ("DEL", "{moves}gone")])
+    riotd.must("resume")
+    until(lambda: lab.target.call("GET", "{moves}1") == b"lost" and riotd.status()["lag"]["keys"] == 0, 10, "they are copied")
+    old.stop()
+    replica.thaw()
+    until(lambda: replica.me().primary, 30, "the replica took over")
+    until(lambda: "is read again" in riotd.log(), 20, "it has followed")
+    riotd.wait("drained")
+    assert lab.target.call("GET", "{moves}1") == b"before", "what the new primary never had stayed on the target"
+    assert lab.target.call("GET", "{moves}gone") == b"before", "a deletion that the new primary never had stayed"
+    assert followed(lab, riotd)
+
+
 # --- it begins anew
 
 

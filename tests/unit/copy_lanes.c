@@ -310,20 +310,6 @@ END_TEST
 
 /* Nodes that come, take over, and go. */
 
-static void until_replica_is_there(size_t primary)
-{
-    UNTIL(strstr(real_ask(&source.node[primary], "INFO replication"), "state=online") != NULL);
-}
-
-/* The third node. */
-static void add_replica(size_t primary)
-{
-    cluster_add(&source);
-    cluster_until(&source, "CLUSTER NODES", " connected", 3);
-    UNTIL(strcmp(real_ask(&source.node[2], "CLUSTER REPLICATE %s", source.id[primary]), "OK") == 0);
-    until_replica_is_there(primary);
-}
-
 START_TEST(test_a_replica_takes_over)
 {
     char address[64];
