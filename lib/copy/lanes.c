@@ -30,7 +30,16 @@ static enum lane_phase least_far(const struct lanes *s)
     return least;
 }
 
-/* A lane that joins later has the whole begin a pass again, not connect again. */
+static bool any_pass(const struct lanes *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->at[i]->lane->round)
+            return true;
+    return false;
+}
+
+/* A lane that joins later has the whole begin a pass again, not connect again. The pass of a lane may be over
+ * before another has gone on from its place. */
 void lanes_follow_phase(struct lanes *s)
 {
     enum lane_phase phase = least_far(s);
@@ -40,7 +49,7 @@ void lanes_follow_phase(struct lanes *s)
     if (phase == s->phase)
         return;
     bool begins = how_far[s->phase] <= how_far[LANE_GAP] && how_far[phase] > how_far[LANE_GAP];
-    bool resumes = s->phase == LANE_CONNECTING && phase == LANE_LIVE;
+    bool resumes = s->phase == LANE_CONNECTING && phase == LANE_LIVE && !any_pass(s);
     s->phase = phase;
     s->resumed |= resumes;
     if (begins && !resumes)

@@ -546,7 +546,43 @@ START_TEST(test_all_are_sealed_as_one)
 }
 END_TEST
 
-UNIT_MAIN("copy/lanes", test_a_lane_a_primary, test_a_slot_moves_while_live,
+/* From their places; one that cannot goes through its keys, and ends before or after the other goes on. */
+START_TEST(test_passes_of_lanes_that_go_on)
+{
+    static const struct {
+        bool lost, first;
+        unsigned rounds;
+    } cases[] = {{false, false, 0}, {true, false, 1}, {true, true, 1}};
+    struct lane_status status;
+    struct place place;
+
+    feed = FEED_PSYNC;
+    begin(2);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        UNTIL(lanes_place(lanes, &place));
+        end_lanes();
+        former = &place;
+        bool is_first = strcmp(place.lanes[0].node, source.id[0]) == 0;
+        place.lanes[!is_first].feed.replid[0] ^= cases[i].lost;
+        refused = cases[i].first ? source.node[1].port : 0;
+        new_lanes();
+        const struct lane *one = lane_of_node(0)->lane, *other = lane_of_node(1)->lane;
+        UNTIL(one->phase == LANE_LIVE);
+        ck_assert(!refused || other->phase == LANE_CONNECTING);
+        refused = 0;
+        until_live(1);
+        lanes_status(lanes, &status);
+        ck_assert_msg(status.round == cases[i].rounds, "case %zu: %u passes", i, status.round);
+        ck_assert(one->round == cases[i].lost && other->round == 0);
+        place_clear(&place);
+        former = NULL;
+    }
+    feed = FEED_NOTIFY;
+    end();
+}
+END_TEST
+
+UNIT_MAIN("copy/lanes", test_passes_of_lanes_that_go_on, test_a_lane_a_primary, test_a_slot_moves_while_live,
           test_a_slot_moves_as_a_whole_after_a_move_was_given_up,
           test_a_slot_moves_key_by_key_where_it_could_as_a_whole,
           test_what_makes_it_doubtful_that_keys_move_one_by_one, test_no_two_lanes_have_a_key_in_flight,
