@@ -143,10 +143,10 @@ static const struct event events[] = {
     [EVENT_SLOTS_LEFT] = {"slots_left", "6bb53a2ea711459ca78f0f3c41688270", SINK_WARNING,
         "a node of the source may have keys of a slot that is another node's",
         "As where the move of a slot was begun and not ended. Nothing is lost: keys that\n"
-        "clients do not see any more the target may have as they were seen last. But with the\n"
-        "feed psync no place in the stream is kept so, and a restart of riotd means going\n"
-        "through all keys. End the move, or have the keys brought back, before a cutover;\n"
-        "what is half moved is told, and mended, by\n"
+        "clients do not see any more the target may have as they were seen last. But with\n"
+        "the feed psync no place in the stream is kept so, and a restart of riotd means\n"
+        "going through all keys. End the move, or have the keys brought back, before a\n"
+        "cutover; what is half moved is told, and mended, by\n"
         "  redis-cli --cluster check, and redis-cli --cluster fix\n"
         "NOPERM: riotd's user lacks a right there, +cluster|countkeysinslot."},
     [EVENT_SLOTS_WHOLE] = {"slots_whole", "40dd470de95f4791bb2a1c494d5d87b6", SINK_NOTICE,
