@@ -12,7 +12,7 @@ work=$top/build/servers
 apt=$work/apt
 suites=(stable testing unstable)
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-tests=(tests/integration/test_{must_hold,must_hold_cutover,psync,psync_matrix,whole_slots})
+tests=(tests/integration/test_{must_hold,must_hold_cutover,psync,psync_matrix,psync_cluster,cluster,whole_slots})
 python=${PYTHON:-/usr/bin/python3}
 
 # An apt of its own: no package is installed in its eyes, so it fetches the C library too.

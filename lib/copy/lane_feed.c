@@ -124,6 +124,13 @@ static void feed_reachable(bool up, const char *why, void *arg)
         functions_dropped(l->functions, watch_conn(feed_watch(l->feed)));
 }
 
+static void feed_asked(uint64_t offset, void *arg)
+{
+    struct lane *l = arg;
+    l->keeping.asked = offset;
+    lane_advance(l);
+}
+
 static int feed_record(const struct notify_record *rec, void *arg)
 {
     struct lane *l = arg;
@@ -143,6 +150,7 @@ int lane_new_feed(struct lane *l)
         .chosen = feed_is_chosen,
         .groups = feed_groups,
         .functions = feed_functions,
+        .asked = feed_asked,
         .sample = feed_sample,
         .reachable = feed_reachable,
         .record = feed_record,

@@ -75,6 +75,7 @@ struct seal {
 struct lane_keeping {
     bool noted; /* `next` was, and waits for the keys that were in the set then */
     bool has_applied;
+    uint64_t asked; /* offset of the stream that the source wants to be told of once it is applied; 0: none */
     uint64_t failures; /* of the set, when it was noted */
     struct feed_place next, applied;
     size_t next_ndbs, applied_ndbs; /* so many of the scope's databases had been scanned by then */
@@ -279,6 +280,7 @@ bool lane_follow_source(struct lane *l, const char *what);
 const char *lane_why_not_follow(struct lane *l); /* the end of a sentence; NULL: it may */
 void lane_place_sample(struct lane *l, const struct watch_sample *s); /* of the source */
 void lane_place_tick(struct lane *l);
+void lane_place_answer(struct lane *l);
 void lane_place_forget(struct lane *l);
 bool lane_resume(struct lane *l); /* false: a round is to begin */
 uint64_t lane_lag_bytes(struct lane *l);

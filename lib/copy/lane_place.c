@@ -52,6 +52,8 @@ void lane_place_tick(struct lane *l)
         k->applied_ndbs = k->next_ndbs;
         k->has_applied = true;
         k->noted = false;
+        if (k->applied.offset >= k->asked)
+            k->asked = 0;
         feed_applied(l->feed, k->applied.offset);
     }
     if (!k->noted && place_now(l, &k->next)) {
@@ -62,9 +64,17 @@ void lane_place_tick(struct lane *l)
     }
 }
 
+/* Also the place of now, where nothing waits. */
+void lane_place_answer(struct lane *l)
+{
+    lane_place_tick(l);
+    if (l->keeping.asked)
+        lane_place_tick(l);
+}
+
 void lane_place_forget(struct lane *l)
 {
-    l->keeping = (struct lane_keeping){.noted = false};
+    l->keeping = (struct lane_keeping){.asked = l->keeping.asked};
 }
 
 /* Behind all that was applied, and all that the scans of so many databases found. */

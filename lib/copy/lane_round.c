@@ -710,6 +710,8 @@ static void advance(void *arg)
     }
     if (l->ndrains)
         advance_drains(l);
+    if (l->keeping.asked)
+        lane_place_answer(l);
     lane_seal_advance(l);
     if (l->frozen)
         l->ev.landed(l, l->arg);

@@ -118,13 +118,13 @@ static void say_ready(struct feed *f)
         f->ev.ready(f->arg);
 }
 
-static void cancel_barrier(struct feed *f)
+static void end_barrier(struct feed *f, int err)
 {
     void (*fn)(int err, void *arg) = f->barrier;
 
     f->barrier = NULL;
     if (fn != NULL)
-        fn(-ECANCELED, f->barrier_arg);
+        fn(err, f->barrier_arg);
 }
 
 /* Before the first `ready` nothing can be missed; after it, a gap is told once until the next one. */
@@ -133,8 +133,7 @@ static void say_gap(struct feed *f, const char *reason)
     bool told = f->state != READY;
 
     if (f->state == READY || !f->live)
-        f->proof =
-            PROOF_NONE; /* a proof of readiness goes on: what went before it is the resync's in any case */
+        f->proof = PROOF_NONE; /* one of readiness goes on: what went before it is the resync's */
     if (f->state != READY && f->state != GAP)
         return;
     f->state = GAP;
@@ -143,7 +142,7 @@ static void say_gap(struct feed *f, const char *reason)
     if (!told && f->ev.gap)
         f->ev.gap(f->status.last_gap, f->arg);
     if (!f->freed)
-        cancel_barrier(f);
+        end_barrier(f, -ECANCELED);
 }
 
 static void say_unusable(struct feed *f, const char *why)
@@ -187,10 +186,7 @@ static void proved(struct feed *f)
 {
     f->proof = PROOF_NONE;
     if (f->state == READY) {
-        void (*fn)(int err, void *arg) = f->barrier;
-        f->barrier = NULL;
-        if (fn != NULL)
-            fn(0, f->barrier_arg);
+        end_barrier(f, 0);
         return;
     }
     putback_early(f);
@@ -394,6 +390,12 @@ void feed_kind_functions(struct feed *f)
         f->ev.functions(f->arg);
 }
 
+void feed_kind_asked(struct feed *f, uint64_t offset)
+{
+    if (!f->freed && f->ev.asked)
+        f->ev.asked(offset, f->arg);
+}
+
 const struct notify_record *feed_record(const struct feed *f)
 {
     return &f->record;
@@ -497,7 +499,7 @@ static void on_stop(void *arg)
     FEED_HELD(f);
     struct conn *c = f->ops != NULL && f->ops->quiet != NULL ? f->ops->quiet(f->kind) : watch_conn(f->watch);
 
-    cancel_barrier(f);
+    end_barrier(f, -ECANCELED);
     if (f->freed)
         return;
     putback_cancel(&f->putback);

@@ -64,6 +64,8 @@ struct feed_events {
     void (*chosen)(enum feed_kind kind, void *arg);
     void (*groups)(void *arg);    /* consumer group state of some stream moved; which is not known */
     void (*functions)(void *arg); /* function libraries changed */
+    /* The source wants to know once all that it told up to there is applied: feed_applied(). */
+    void (*asked)(uint64_t offset, void *arg);
     void (*sample)(const struct watch_sample *borrowed, void *arg);
     void (*reachable)(bool up, const char *why,
                       void *arg); /* the watch connection: heartbeat of the source */

@@ -72,6 +72,7 @@ bool feed_kind_moved(struct feed *f);
 const struct feed_place *feed_begin_place(const struct feed *f); /* NULL: there is none */
 void feed_kind_drained(struct feed *f);
 void feed_kind_functions(struct feed *f); /* function libraries changed */
+void feed_kind_asked(struct feed *f, uint64_t offset);
 void feed_kind_mark(struct feed *f, int db, struct bytes key);
 void feed_kind_value(struct feed *f, int db, struct bytes key, struct bytes value, int64_t expire_at_ms);
 void feed_kind_long_key(struct feed *f, int db, struct bytes prefix, uint64_t length);

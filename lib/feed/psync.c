@@ -38,6 +38,7 @@ struct psync {
     bool draining, has_goal;
     uint64_t reading; /* of the source, in which the goal is */
     uint64_t goal;    /* the offset that is to be passed */
+    uint64_t asked;   /* by GETACK: until all before it is applied, what is is told at once; 0: nothing */
 };
 
 /* What comes on this connection cannot be relied on. */
@@ -94,8 +95,10 @@ static void take_effect(struct psync *p, const struct command_effect *e)
     case EFFECT_EXEC:
         p->in_multi = e->kind == EFFECT_MULTI;
         break;
-    case EFFECT_GETACK:
+    case EFFECT_GETACK: /* as of WAIT */
         replica_acknowledge_now(p->replica);
+        p->asked = p->place.offset;
+        feed_kind_asked(p->feed, p->asked);
         break;
     case EFFECT_SELECT:
         p->db = e->db;
@@ -191,6 +194,7 @@ static void on_attached(const struct replica_place *at, bool resumed, void *arg)
     snprintf(p->run_id, sizeof(p->run_id), "%s", run_id);
     p->has_place = true;
     p->anew = p->restored = false;
+    p->asked = 0;
     stream_init(&p->stream, at->offset);
     command_keys_reset(p->keys);
     if (!resumed) {
@@ -318,6 +322,10 @@ static void applied(void *k, uint64_t offset)
 {
     struct psync *p = k;
     replica_acknowledge(p->replica, offset > 0 ? offset - 1 : 0);
+    if (p->asked != 0)
+        replica_acknowledge_now(p->replica);
+    if (offset >= p->asked)
+        p->asked = 0;
 }
 
 static void restore(struct psync *p, const struct feed_place *from)

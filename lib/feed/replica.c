@@ -21,15 +21,13 @@
  * some time after the payload. */
 #define ACK_SYNC_US      100000
 #define FILTER_SINCE     70000
-#define VERSION_SINCE    90000 /* of Valkey */
-#define UNASKED_MAX      2     /* full synchronisations that were not asked for, in a row */
+#define UNASKED_MAX      2 /* full synchronisations that were not asked for, in a row */
 #define SYNCS_FAILED_MAX 3
 
 enum step {
     STEP_DOWN,
     STEP_INFO, /* first: where there is no backlog, nothing that may be refused is asked */
     STEP_CAPA,
-    STEP_VERSION,
     STEP_FILTER,
     STEP_PSYNC,   /* its answer is due, a line */
     STEP_PAYLOAD, /* of a full synchronisation */
@@ -232,17 +230,6 @@ static void ask_psync(struct replica *r)
     conn_expect(r->conn, true);
 }
 
-static bool ask_version(struct replica *r)
-{
-    const struct server_id *id = conn_server(r->conn);
-
-    if (!id || id->kind != SERVER_VALKEY || id->own < VERSION_SINCE)
-        return false;
-    call(r, on_replconf, 3,
-         (const struct bytes[]){BYTES("REPLCONF"), BYTES("version"), bytes_str(id->version)});
-    return true;
-}
-
 static bool ask_filter(struct replica *r)
 {
     if (!r->asked_sync || !has_filter(r))
@@ -254,14 +241,16 @@ static bool ask_filter(struct replica *r)
 static bool ask_step(struct replica *r)
 {
     switch (r->step) {
-    case STEP_CAPA: /* in place of an address, what tells whose it is in INFO of the source */
+    /* In place of an address, what tells whose it is in INFO of the source. No `REPLCONF version`: of a
+     * replica that tells one Valkey (8.0) wants an acknowledgement of each CLUSTER SETSLOT within 2 s, or
+     * refuses it with NOREPLICAS, and in a first copy there is none. Without, it cannot send fields that
+     * expire (9.0) to it in a full synchronisation; in one of nothing there are none. */
+    case STEP_CAPA:
         call(r, on_replconf, 7,
              (const struct bytes[]){BYTES("REPLCONF"), BYTES("ip-address"),
                                     bytes_str(feed_source(r->feed)->client), BYTES("capa"), BYTES("eof"),
                                     BYTES("capa"), BYTES("psync2")});
         return true;
-    case STEP_VERSION:
-        return ask_version(r);
     case STEP_INFO:
         call(r, on_info, 2, (const struct bytes[]){BYTES("INFO"), BYTES("replication")});
         return true;

@@ -4,6 +4,7 @@ import random
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,7 +12,7 @@ from kit.compare import assert_equal
 from kit.cutover import FAST, busy, committed_ms, fence_args, link_of, writers_of, writes_pass
 from kit.managed import REDIS_CLOUD
 from kit.server import source_binary
-from kit.wait import until
+from kit.wait import SCALE, until
 from kit.workload import Workload
 
 KEYS = 3000
@@ -431,3 +432,28 @@ def test_only_what_the_target_has_is_acknowledged(lab, link):
     offset = int(lab.source.info("replication")["master_repl_offset"])
     until(lambda: acknowledged(lab) >= offset - 1, 10, "all but one byte is acknowledged")
     assert_equal(lab.source, lab.target, at_least=KEYS)
+
+
+def test_wait_is_answered_as_soon_as_the_target_has_all_before_it(lab, link):
+    """Not with the next acknowledgement, which comes each second; and not only once nobody else waits."""
+    def wait_often(name):
+        with lab.source.raw() as client, lab.target.raw() as target:
+            for i in range(30):
+                client.call("SET", name, i)
+                client.call("LPUSH", f"{name}s", i)
+                assert client.call("WAIT", 1, 30_000) == 1
+                assert target.call("GET", name) == str(i).encode() and target.call("LLEN", f"{name}s") == i + 1
+
+    for names in (["one"], ["a", "b", "c", "d"]):
+        begin = time.monotonic()
+        with ThreadPoolExecutor(len(names)) as waiters:
+            list(waiters.map(wait_often, names))
+        took = time.monotonic() - begin
+        assert took < 10 * SCALE, f"30 times it took {took:.1f} s, with {len(names)} at once"
+    lab.target.freeze()
+    with lab.source.raw() as client:
+        client.call("SET", "one", "more")
+        assert client.call("WAIT", 1, 1500) == 0, "the target does not have it"
+        lab.target.thaw()
+        assert client.call("WAIT", 1, 30_000) == 1
+    assert lab.target.call("GET", "one") == b"more"

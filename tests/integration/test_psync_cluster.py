@@ -388,3 +388,18 @@ def test_a_gap_of_one_lane_is_forgotten_before_it_is_dealt_with(lab):
     riotd.options["limits.keys_per_s"] = 0
     assert again(riotd) >= 1
     lab.equal(riotd)
+
+
+def test_slots_move_while_riotd_acknowledges_nothing(lab):
+    """Valkey asks its replicas for an acknowledgement of CLUSTER SETSLOT, and refuses it after 2 s without. riotd is not among them."""
+    riotd = live(lab, {"primaries": 2, "replicas": 1})
+    owner = lab.source.owner(SLOT)
+    other = next(node for node in lab.source.primaries() if node is not owner)
+    lab.target.freeze()
+    with lab.source.raw() as client:
+        client.must([("SET", f"k{i}", "later") for i in range(100)])
+    lab.source.begin_move(SLOT, other)
+    lab.source.move_keys(SLOT, owner, other)
+    lab.source.end_move(SLOT, owner, other)
+    lab.target.thaw()
+    lab.equal(riotd, at_least=KEYS)

@@ -54,7 +54,9 @@ class ClusterNode(RedisServer):
                           "--cluster-announce-bus-port", str(port + BUS)]
         if self.tls:
             self.tls_port = port
-            self.args += ["--port", "0", "--tls-cluster", "yes", "--tls-replication", "yes", *self.tls_args(*self.tls)]
+            # Over a connection without TLS, as that of the tests, Valkey 9 tells port 0 otherwise.
+            self.args += ["--port", "0", "--tls-cluster", "yes", "--tls-replication", "yes", *self.tls_args(*self.tls),
+                          "--cluster-announce-port", str(port)]
         return port
 
     @property
