@@ -134,6 +134,40 @@ START_TEST(test_a_half_moved_slot_is_a_gap_for_both)
 }
 END_TEST
 
+/* Both who has it and who holds some of its keys; once the move was given up, and no key is left there,
+ * neither.
+ */
+START_TEST(test_a_move_that_was_given_up_is_no_hindrance)
+{
+    begin_with_replica(node_of("{a}", 2));
+    size_t at = node_of("{a}", 2), to = 1 - at;
+    unsigned slot = slot_of(BYTES("a"));
+    real_ask(&source.node[at], "SET {a}1 1");
+    new_lanes();
+    until_live(1);
+    struct served *owner = lane_of_node(at), *other = lane_of_node(to);
+    ck_assert(lanes_is_apart(lanes, owner) && lanes_is_apart(lanes, other));
+    slot_begin(&source, slot, at, to);
+    slot_key(&source, "{a}1", at, to);
+    drain();
+    ck_assert(lanes_is_split(lanes, slot));
+    ck_assert_msg(!lanes_is_apart(lanes, owner), "keys of its slot are at another node");
+    ck_assert_msg(!lanes_is_apart(lanes, other), "keys of another's slot are at its node");
+    slot_stable(&source, slot, at);
+    slot_key(&source, "{a}1", to, at);
+    slot_stable(&source, slot, to);
+    UNTIL(lanes_is_apart(lanes, owner) && lanes_is_apart(lanes, other));
+    drain();
+    fail_over();
+    UNTIL(lane_of_node(2) && lane_of_node(2)->lane->followed_us && lane_of_node(2)->lane->is_approved);
+    real_ask(&source.node[2], "SET {a}1 after");
+    drain();
+    expect("{a}1", "after");
+    ck_assert_str_eq(gaps, "");
+    end_all();
+}
+END_TEST
+
 /* What was deleted last at the former primary, of a slot that was no longer its own, is told by nobody. */
 START_TEST(test_slots_that_leave_soon_after_are_gone_through)
 {
@@ -181,5 +215,5 @@ END_TEST
 UNIT_MAIN("copy/lanes_failover", test_the_stream_goes_on_at_a_replica_that_took_over,
           test_what_was_copied_ahead_of_the_stream_is_read_again,
           test_a_stream_that_ends_before_the_lane_s_is_not_gone_on_with,
-          test_a_half_moved_slot_is_a_gap_for_both, test_slots_that_leave_soon_after_are_gone_through,
-          test_what_was_read_by_ask_is_not_known_by_name)
+          test_a_half_moved_slot_is_a_gap_for_both, test_a_move_that_was_given_up_is_no_hindrance,
+          test_slots_that_leave_soon_after_are_gone_through, test_what_was_read_by_ask_is_not_known_by_name)
