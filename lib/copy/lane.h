@@ -113,6 +113,10 @@ struct lane_events {
     const char *(*approved)(struct lane *l, const char *address, void *arg);
     /* Its node has all keys of its slots and no others, and by the map it is to stay so. Of a cluster's. */
     bool (*apart)(struct lane *l, void *arg);
+    /* No mark that its feed told may wait in the set of another lane. Of a cluster's. */
+    bool (*keeps_all)(struct lane *l, void *arg);
+    /* Its source goes on as another server, and its barriers are to be passed there again. Or NULL. */
+    void (*followed)(struct lane *l, void *arg);
     /* While frozen: something that was under way has ended. */
     void (*landed)(struct lane *l, void *arg);
 };

@@ -113,6 +113,15 @@ int lane_ask(struct lane *l, const struct topology_node *n, struct dirty_key *k)
     return reader_read(a->reader, k) < 0 ? -EAGAIN : 0;
 }
 
+bool lane_asks_at(const struct lane *l, const char *url)
+{
+    const struct asker *a = l->askers;
+
+    while (a && strcmp(a->endpoint.url.text, url) != 0)
+        a = a->next;
+    return a != NULL;
+}
+
 void lane_askers_resume(struct lane *l)
 {
     for (struct asker *a = l->askers; a; a = a->next)

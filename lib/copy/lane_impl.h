@@ -236,6 +236,7 @@ void lane_target_status(struct lane *l, struct lane_status *ret);
 /* -EAGAIN: it cannot be read there now. */
 MUST_CHECK int lane_ask(struct lane *l, const struct topology_node *n, struct dirty_key *k);
 void lane_askers_resume(struct lane *l);
+bool lane_asks_at(const struct lane *l, const char *url); /* or did in the last seconds */
 void lane_askers_reset(struct lane *l, const char *why);
 void lane_askers_tick(struct lane *l);
 void lane_askers_free(struct lane *l);

@@ -31,6 +31,13 @@ static bool place_now(const struct lane *l, struct feed_place *ret)
     return feed_place(l->feed, ret) && l->is_approved && strcmp(ret->run_id, l->approved) == 0;
 }
 
+/* Of a mark that went to another lane, its own set knows nothing. */
+static void tell_applied(struct lane *l)
+{
+    if (!l->opt.slots || l->ev.keeps_all(l, l->arg))
+        feed_applied(l->feed, l->keeping.applied.offset);
+}
+
 static bool functions_are_there(struct lane *l)
 {
     return !lane_functions_wait(l) && !functions_busy(l->functions);
@@ -54,7 +61,7 @@ void lane_place_tick(struct lane *l)
         k->noted = false;
         if (k->applied.offset >= k->asked)
             k->asked = 0;
-        feed_applied(l->feed, k->applied.offset);
+        tell_applied(l);
     }
     if (!k->noted && place_now(l, &k->next)) {
         k->noted = true;
@@ -74,7 +81,7 @@ void lane_place_answer(struct lane *l)
 
 void lane_place_forget(struct lane *l)
 {
-    l->keeping = (struct lane_keeping){.asked = l->keeping.asked};
+    l->keeping = (struct lane_keeping){.noted = false};
 }
 
 /* Behind all that was applied, and all that the scans of so many databases found. */
@@ -211,8 +218,10 @@ bool lane_follow_source(struct lane *l, const char *what)
     l->functions_wanted = l->functions_moved = l->streams_moved = true;
     l->keeping.noted = false;
     lane_drains_begin_again(l);
+    if (l->ev.followed)
+        l->ev.followed(l, l->arg);
     lane_advance(l);
-    return true;
+    return !l->gap; /* there may have been no room for all of them */
 }
 
 /* Going on from a place. */

@@ -199,6 +199,18 @@ static bool on_apart(struct lane *l, void *arg)
     return one && lanes_is_apart(arg, one);
 }
 
+static bool on_keeps_all(struct lane *l, void *arg)
+{
+    const struct served *one = served_of(arg, l);
+    return one && lanes_keeps_all(arg, one);
+}
+
+static void on_followed(struct lane *l, void *arg)
+{
+    (void)l;
+    lanes_drains_begin_again(arg);
+}
+
 static void on_landed(struct lane *l, void *arg)
 {
     struct served *one = served_of(arg, l);
@@ -272,6 +284,8 @@ static int new_lane(struct lanes *s, struct served *one)
         .redirected = on_redirected,
         .approved = on_approved,
         .apart = on_apart,
+        .keeps_all = on_keeps_all,
+        .followed = on_followed,
         .landed = on_landed,
     };
     struct lane_options opt;

@@ -35,7 +35,7 @@ static void drop_drain(struct lanes *s, struct whole_drain *d)
 static bool map_is_followed(const struct lanes *s)
 {
     const struct topology_map *map = topology_map(s->opt.source);
-    return map && map->version == s->version && !s->behind;
+    return map && map->version == s->version && !s->behind && !s->later;
 }
 
 /* What was written at a node that no lane has to do with yet, none has heard of. One node's view is enough: a

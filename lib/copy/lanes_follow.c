@@ -110,7 +110,7 @@ static int move(struct served *one, struct endpoint *to)
     if (err)
         return err;
     one->all->changes++;
-    one->looking.seq = 0; /* another watch, whose readings are counted from the first */
+    one->looking.seq = 0; /* it may be another watch, whose readings are counted from the first */
     lanes_doubt(one);
     return 0;
 }
@@ -240,8 +240,10 @@ void lanes_follow(struct lanes *s)
         lanes_give(s->at[i]);
     if (end_lanes(s) || err || s->later)
         timer_set(s->again, AGAIN_US);
-    if (n == s->n && changes == s->changes)
+    if (n == s->n && changes == s->changes) {
+        lanes_drains_look(s); /* it may not be followed later any more */
         return;
+    }
     lanes_share_limits(s);
     lanes_drains_begin_again(s);
     lanes_follow_phase(s);

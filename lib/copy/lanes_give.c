@@ -9,10 +9,11 @@
  * What the feed of the receiving node told of the keys as they came there is marked already. Where it was not
  * live, or the keys did not come one by one, the receiver goes through all of its keys again.
  *
- * Servers that move a slot as a whole do not tell of each of its keys. That they come one by one, ASK says;
- * but such a move may be given up, and the slot be moved as a whole after it. So ASK counts for as long as
- * the receiving node is the same and has had no part in moves of the other kind: its INFO counts what the
- * nodes say to each other in them, the last of it before the slot is the receiver's. A reading begun behind
+ * Servers that move a slot as a whole do not tell of each of its keys. That the receiving node had no part in
+ * such a move its INFO tells, which counts what the nodes say to each other in them, the last of it before
+ * the slot is the receiver's. What came before the counts were first read shows in every map within a
+ * minute. Where they have changed since, it is not known for which slots: those of which the owner says ASK
+ * afterwards come one by one, for as long as they do not change again. A reading begun behind
  * the map has all of it, and where it comes when the slot was taken over already, and tells otherwise, there
  * is a gap then. (The servers keep lists of such moves, which are cut off, are lost in a restart, and take a
  * right to read.)
@@ -23,7 +24,7 @@
 #include "lib/copy/lanes_impl.h"
 
 #define AGAIN_US  200000
-#define AGREED_US 60000000 /* after a failover: until then all nodes have heard whose the slots were */
+#define AGREED_US 60000000 /* until then all nodes have heard whose the slots are */
 
 struct served *lanes_owner(const struct lanes *s, struct bytes key)
 {
@@ -204,6 +205,13 @@ static bool any_doubted(const struct lanes *s, const struct slot_set *slots)
     return false;
 }
 
+/* None has since it is counted, nor just before. */
+static bool took_no_whole_slot(const struct served *to)
+{
+    const struct counted *c = &to->counted;
+    return c->run_id[0] && !c->changed && loop_now_us(to->all->loop) - c->since_us >= AGREED_US;
+}
+
 static bool all_asked(const struct lanes *s, const struct served *to, const struct slot_set *slots)
 {
     for (unsigned slot = 0; slot < SLOTS; slot++)
@@ -227,7 +235,7 @@ static bool is_complete(const struct served *from, const struct served *to, cons
     dirty_counts(from->lane->dirty, &counts);
     return from->proved && lane_is_live(from->lane) && lane_is_live(to->lane) && !counts.failed_unnamed &&
            !from->lane->long_keys && !followed_lately(from->lane) && !any_doubted(from->all, slots) &&
-           (!moves_whole_slots(to->lane) || all_asked(from->all, to, slots));
+           (!moves_whole_slots(to->lane) || took_no_whole_slot(to) || all_asked(from->all, to, slots));
 }
 
 static void doubt_what_came(struct served *to)
@@ -252,6 +260,7 @@ void lanes_counted(struct served *one, const struct watch_sample *sample)
         one->confirms = 0;
     if (same)
         return;
+    c->changed |= sample->slot_moves == WATCH_UNKNOWN || strcmp(c->run_id, sample->id.run_id) == 0;
     c->slot_moves = sample->slot_moves;
     memcpy(c->run_id, sample->id.run_id, sizeof(c->run_id));
     c->since_us = loop_now_us(s->loop);

@@ -24,6 +24,7 @@ struct counted {
     char run_id[RUN_ID_MAX];
     uint64_t commands, slot_moves;
     uint64_t since_us; /* it was the same in each reading since */
+    bool changed;      /* ever, on a server that was read before */
 };
 
 /* Whether keys of others' slots are left at a node. */
@@ -161,12 +162,15 @@ void lanes_left_missed(struct served *one);              /* its feed has missed 
 /* lanes_place.c */
 /* No slot of it is on its way from or to another lane, and no key of another's is at its node. */
 bool lanes_is_apart(const struct lanes *s, const struct served *one);
+/* No mark that its feed told may wait in another lane's set. */
+bool lanes_keeps_all(const struct lanes *s, const struct served *one);
 /* A mark that one lane told has become another's to apply, or is another's for good. */
 void lanes_place_forget(struct lanes *s);
 
 /* lanes_drain.c */
-void lanes_drains_begin_again(struct lanes *s); /* a lane has a gap, or the lanes are others */
-void lanes_drains_look(struct lanes *s);        /* the map was asked for anew */
+/* A lane has a gap or another source, or the lanes are others. */
+void lanes_drains_begin_again(struct lanes *s);
+void lanes_drains_look(struct lanes *s); /* the map was asked for anew */
 void lanes_drains_free(struct lanes *s);
 void lanes_seal_fail(struct lanes *s, int err, const char *why); /* one that is under way */
 

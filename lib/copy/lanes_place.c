@@ -42,14 +42,36 @@ static bool concerns(const struct served *one, const struct topology_map *map, u
     return one->all->owner[slot] == one || map->owner[slot] == one->index;
 }
 
+/* What was read there by ASK is not in its lane's account of what was read ahead of the stream. */
+static bool is_asked_at(const struct lanes *s, const struct served *one)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (lane_asks_at(s->at[i]->lane, one->source.url.text))
+            return true;
+    return false;
+}
+
 bool lanes_is_apart(const struct lanes *s, const struct served *one)
 {
     const struct topology_map *map = map_of(s->opt.source);
 
-    if (!map || map->version != s->version || one->index >= map->nshards || !is_settled(one))
+    if (!map || map->version != s->version || one->index >= map->nshards || !is_settled(one) ||
+        is_asked_at(s, one))
         return false;
     for (unsigned slot = 0; slot < SLOTS; slot++)
         if (concerns(one, map, slot) && (!slot_is_in_place(s, map, slot) || lanes_is_split(s, slot)))
+            return false;
+    return true;
+}
+
+/* When one that was passed on, or given away, cannot be any more, all places are forgotten: so where each
+ * lane has one, what waited in any set then has been applied. */
+bool lanes_keeps_all(const struct lanes *s, const struct served *one)
+{
+    if (!is_settled(one))
+        return false;
+    for (size_t i = 0; i < s->n; i++)
+        if (!s->at[i]->lane->keeping.has_applied)
             return false;
     return true;
 }

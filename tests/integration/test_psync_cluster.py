@@ -403,3 +403,26 @@ def test_slots_move_while_riotd_acknowledges_nothing(lab):
     lab.source.end_move(SLOT, owner, other)
     lab.target.thaw()
     lab.equal(riotd, at_least=KEYS)
+
+
+def test_what_waits_in_another_lane_is_not_acknowledged(lab):
+    """A key that is written at the node that its slot moves to is its owner's lane's to copy."""
+    riotd = live(lab, {"primaries": 2})
+    lab.source.call("SET", "{moves}1", "old")
+    owner = lab.source.owner(SLOT)
+    to = next(node for node in lab.source.nodes if node is not owner)
+    lab.source.begin_move(SLOT, to)
+    lab.source.move_keys(SLOT, owner, to)
+    riotd.wait("drained")
+    riotd.must("pause")
+    with to.raw() as client:
+        client.must([("ASKING",), ("SET", "{moves}1", "new")])
+        assert client.call("WAIT", 1, 1500) == 0, "acknowledged, and another lane has yet to copy it"
+    assert lab.target.call("GET", "{moves}1") == b"old"
+    riotd.must("resume")
+    lab.source.end_move(SLOT, owner, to)
+    lab.equal(riotd, at_least=KEYS)
+    with to.raw() as client:
+        client.must([("SET", "{moves}1", "newer")])
+        until(lambda: client.call("WAIT", 1, 100) == 1, 20, "an acknowledgement, as nothing is another lane's any more")
+    assert lab.target.call("GET", "{moves}1") == b"newer"

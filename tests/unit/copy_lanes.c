@@ -164,21 +164,53 @@ START_TEST(test_a_slot_moves_key_by_key_where_it_could_as_a_whole)
 }
 END_TEST
 
+/* Nobody asked for any of its keys, as it has none. */
+START_TEST(test_a_slot_moves_that_was_not_asked_for)
+{
+    static const struct {
+        uint64_t counted_us;
+        bool changed, gap;
+    } cases[] = {{61000000, false, false}, {61000000, true, true}, {20000000, false, true}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        begin_servers(2);
+        fill(2);
+        slot_moves = none_moved;
+        new_lanes();
+        until_live(1);
+        size_t at = node_of("{a}", 2), to = 1 - at;
+        unsigned slot = slot_of(BYTES("a"));
+        struct counted *counted = &lane_of_node(to)->counted;
+        UNTIL(counted->run_id[0]);
+        ck_assert(!counted->changed);
+        counted->since_us -= cases[i].counted_us;
+        counted->changed = cases[i].changed;
+        slot_begin(&source, slot, at, to);
+        slot_end(&source, slot, to);
+        UNTIL(owned_by_node("{a}", to));
+        drain();
+        ck_assert_msg((strstr(gaps, came) != NULL) == cases[i].gap, "case %zu: '%s'", i, gaps);
+        end();
+    }
+}
+END_TEST
+
 /* For how long it counts that the owner said ASK. */
 START_TEST(test_what_makes_it_doubtful_that_keys_move_one_by_one)
 {
     static const struct {
         const char *what, *run_id;
         uint64_t commands, moves;
-        bool holds;
-    } cases[] = {{"the next reading", "a", 11, 3, true},
-                 {"slots moved as a whole", "a", 12, 4, false},
-                 {"another server", "b", 13, 4, false},
-                 {"its counts were set back", "b", 5, 4, false},
-                 {"it does not tell them", "b", 6, WATCH_UNKNOWN, false},
-                 {"nor later", "b", 7, WATCH_UNKNOWN, false},
-                 {"it does again", "b", 8, 4, false},
-                 {"and once more", "b", 8, 4, true}};
+        bool holds, changed;
+    } cases[] = {{"the next reading", "a", 11, 3, true, false},
+                 {"another server", "b", 11, 3, false, false},
+                 {"slots moved as a whole", "b", 12, 4, false, true},
+                 {"another server, and slots moved before", "a", 13, 4, false, true},
+                 {"its counts were set back", "a", 5, 4, false, true},
+                 {"it does not tell them", "a", 6, WATCH_UNKNOWN, false, true},
+                 {"nor later", "a", 7, WATCH_UNKNOWN, false, true},
+                 {"it does again", "a", 8, 4, false, true},
+                 {"and once more", "a", 8, 4, true, true}};
 
     begin(2);
     unsigned slot = slot_of(BYTES("a"));
@@ -194,6 +226,8 @@ START_TEST(test_what_makes_it_doubtful_that_keys_move_one_by_one)
         ck_assert_ptr_eq(lanes->asked[slot], to);
         lanes_counted(to, &s);
         ck_assert_msg((lanes->asked[slot] == to) == cases[i].holds, "%s", cases[i].what);
+        ck_assert_msg(to->counted.changed == cases[i].changed, "which slots came is known: %s",
+                      cases[i].what);
         lanes->asked[slot] = NULL;
     }
     end();
@@ -584,7 +618,7 @@ END_TEST
 
 UNIT_MAIN("copy/lanes", test_passes_of_lanes_that_go_on, test_a_lane_a_primary, test_a_slot_moves_while_live,
           test_a_slot_moves_as_a_whole_after_a_move_was_given_up,
-          test_a_slot_moves_key_by_key_where_it_could_as_a_whole,
+          test_a_slot_moves_key_by_key_where_it_could_as_a_whole, test_a_slot_moves_that_was_not_asked_for,
           test_what_makes_it_doubtful_that_keys_move_one_by_one, test_no_two_lanes_have_a_key_in_flight,
           test_memory_is_the_links, test_a_replica_takes_over_while_a_slot_moves,
           test_drained_when_all_feeds_have_told, test_drained_when_the_nodes_were_looked_at,
