@@ -13,10 +13,9 @@
  * such a move its INFO tells, which counts what the nodes say to each other in them, the last of it before
  * the slot is the receiver's. What came before the counts were first read shows in every map within a
  * minute. Where they have changed since, it is not known for which slots: those of which the owner says ASK
- * afterwards come one by one, for as long as they do not change again. A reading begun behind
- * the map has all of it, and where it comes when the slot was taken over already, and tells otherwise, there
- * is a gap then. (The servers keep lists of such moves, which are cut off, are lost in a restart, and take a
- * right to read.)
+ * afterwards come one by one, for as long as they do not change again. A reading begun behind the map has all
+ * of it, and where it comes when the slot was taken over already, and tells otherwise, there is a gap then.
+ * (The servers keep lists of such moves, which are cut off, are lost in a restart, and take a right to read.)
  */
 #include <errno.h>
 #include <string.h>

@@ -384,13 +384,7 @@ START_TEST(test_a_replica_takes_over_while_a_slot_moves)
     begin_servers(2);
     size_t at = node_of("{a}", 2), to = 1 - at;
     add_replica(at);
-    real_ask(&source.node[at], "SET {a}1 1");
-    real_ask(&source.node[at], "SET {a}2 2");
-    new_lanes();
-    until_live(1);
-    slot_begin(&source, slot_of(BYTES("a")), at, to);
-    slot_key(&source, "{a}1", at, to);
-    drain();
+    live_half_moved(at, to);
     ck_assert_str_eq(real_ask(&source.node[2], "CLUSTER FAILOVER"), "OK");
     UNTIL(lane_of_node(2) != NULL);
     until_live(2);

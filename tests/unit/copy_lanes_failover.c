@@ -107,13 +107,7 @@ START_TEST(test_a_half_moved_slot_is_a_gap_for_both)
 {
     begin_with_replica(1 - node_of("{a}", 2));
     size_t at = node_of("{a}", 2), to = 1 - at;
-    real_ask(&source.node[at], "SET {a}1 1");
-    real_ask(&source.node[at], "SET {a}2 2");
-    new_lanes();
-    until_live(1);
-    slot_begin(&source, slot_of(BYTES("a")), at, to);
-    slot_key(&source, "{a}1", at, to);
-    drain();
+    live_half_moved(at, to);
     expect("{a}1", "1");
     real_ask(&target, "SET {a}1 lost");
     fail_over();

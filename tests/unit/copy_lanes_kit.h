@@ -215,6 +215,18 @@ KIT_UNUSED static void add_replica(size_t primary)
           strstr(real_ask(&source.node[2], "INFO replication"), "master_link_status:up") != NULL);
 }
 
+/* Live, and of the slot of {a}1 and {a}2 the first is at the node that it moves to. */
+KIT_UNUSED static void live_half_moved(size_t at, size_t to)
+{
+    real_ask(&source.node[at], "SET {a}1 1");
+    real_ask(&source.node[at], "SET {a}2 2");
+    new_lanes();
+    until_live(1);
+    slot_begin(&source, slot_of(BYTES("a")), at, to);
+    slot_key(&source, "{a}1", at, to);
+    drain();
+}
+
 KIT_UNUSED static uint64_t deleted(void)
 {
     struct lane_status status;
